@@ -1,0 +1,58 @@
+// rexd-agent: the agent of a node. Started by the keeper (rexd), never by users.
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "launcher/agent/agent.h"
+#include "launcher/base/descendants.h"
+#include "launcher/base/log.h"
+#include "launcher/base/programs.h"
+
+namespace {
+
+constexpr int kExitUnusable = 123;  // docs/rules.md
+
+rex::UniqueFd TakeFd(int argc, char** argv, const char* name) {
+  return rex::UniqueFd(rex::InternalFdOption(argc, argv, name));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const rex::Clock::Time begin = rex::MonotonicClock().Now();
+  rex::InitLog("rexd-agent");
+  rex::AgentOptions options;
+  options.launch_fd = TakeFd(argc, argv, "launch-fd");
+  options.keeper_fd = TakeFd(argc, argv, "keeper-fd");
+  options.host_fd = TakeFd(argc, argv, "host-fd");
+  options.session_dir = rex::InternalOption(argc, argv, "session-dir");
+  options.shm_dir = rex::InternalOption(argc, argv, "shm-dir");
+  options.keeper_begin = std::chrono::microseconds(
+      std::atoll(rex::InternalOption(argc, argv, "keeper-begin-us").c_str()));
+  options.agent_begin = begin;
+  if (!options.launch_fd || !options.keeper_fd || !options.host_fd || options.session_dir.empty() ||
+      options.shm_dir.empty()) {
+    rex::Log(rex::LogLevel::kError, "this program is started by rexd only; use rexlaunch");
+    return kExitUnusable;
+  }
+  // Secrets of later DVMs live in this process: no core dumps, no ptrace by others. prctl(2)
+  ::prctl(PR_SET_DUMPABLE, 0);
+  rex::BecomeSubreaper();
+  options.open_files = rex::RaiseOpenFileLimit();
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGINT, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);
+
+  rex::EventLoop loop;
+  rex::Agent agent(loop, std::move(options));
+  const rex::Status started = agent.Start();
+  if (!started) {
+    rex::Log(rex::LogLevel::kError, "cannot start: " + started.error().text);
+    return kExitUnusable;
+  }
+  loop.Run();
+  // Destructors of what the kernel takes back anyway are not worth the user's wait.
+  ::_exit(agent.exit_code());
+}

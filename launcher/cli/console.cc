@@ -1,0 +1,72 @@
+#include "launcher/cli/console.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace rex {
+
+namespace {
+// A terminal that was hung up is one still, though isatty(3) no longer says so.
+bool IsCharacterDevice(int fd) {
+  struct stat st {};
+  return ::fstat(fd, &st) == 0 && S_ISCHR(st.st_mode);
+}
+}  // namespace
+
+std::string ConsoleLine(const std::string& line) {
+  std::string out = "rexlaunch: " + line;
+  // Parts of it come from file names and other processes: nothing may steer the terminal.
+  for (char& c : out) {
+    if (static_cast<uint8_t>(c) < 0x20 || c == 0x7f) c = c == '\t' || c == '\n' ? ' ' : '?';
+  }
+  return out + "\n";
+}
+
+Console::Console(EventLoop& loop, Options options, std::function<void(uint64_t bytes)> on_credit,
+                 std::function<void()> on_idle)
+    : options_(options),
+      sink_(loop, STDOUT_FILENO, STDERR_FILENO,
+            {.on_written = std::move(on_credit),
+             .on_lost = [this](OutputStream stream, int err) { OnLost(stream, err); },
+             .on_idle = std::move(on_idle)}) {}
+
+void Console::Say(const std::string& line) {
+  sink_.Write(OutputStream::kStderr, ConsoleLine(line), 0);
+}
+
+void Console::Inform(const std::string& line) {
+  if (!options_.quiet) Say(line);
+}
+
+void Console::Detail(const std::string& line) {
+  if (options_.verbose) Say(line);
+}
+
+void Console::SayAll(const std::vector<std::string>& lines) {
+  for (const std::string& line : lines) Say(line);
+}
+
+void Console::Show(std::string text) { sink_.Write(OutputStream::kStderr, std::move(text), 0); }
+
+void Console::Write(const OutputHeader& header, std::string_view bytes) {
+  if (bytes.empty()) return;
+  sink_.Write(
+      header.stream,
+      options_.tag_output ? tagger_.Tag(header.rank, header.stream, bytes) : std::string(bytes),
+      bytes.size());
+}
+
+void Console::OnLost(OutputStream stream, int err) {
+  // The reader has gone (`| head`), or the terminal or descriptor was never there: not our failure.
+  if (err == EPIPE || err == ECONNRESET || err == EBADF) return;
+  if (err == EIO && IsCharacterDevice(stream == OutputStream::kStdout ? 1 : 2)) return;
+  output_failed_ = true;
+  const char* name = stream == OutputStream::kStdout ? "standard output" : "standard error";
+  Say(std::string("cannot write ") + name + ": " + std::strerror(err) +
+      "; what the job still writes to it is thrown away");
+}
+
+}  // namespace rex

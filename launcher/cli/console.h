@@ -1,0 +1,51 @@
+// What the user sees: the job's output, and rexlaunch's own lines on stderr, each starting with
+// "rexlaunch: ". Loop thread only.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "launcher/cli/output_format.h"
+#include "launcher/cli/output_sink.h"
+
+namespace rex {
+
+class Console {
+ public:
+  struct Options {
+    bool tag_output = false;
+    bool quiet = false;
+    bool verbose = false;
+  };
+  // `on_credit`: so many bytes of the job's output are out. `on_idle`: everything is out.
+  Console(EventLoop& loop, Options options, std::function<void(uint64_t bytes)> on_credit,
+          std::function<void()> on_idle);
+
+  // A line: always; only without --quiet; only with --verbose.
+  void Say(const std::string& line);
+  void Inform(const std::string& line);
+  void Detail(const std::string& line);
+  void SayAll(const std::vector<std::string>& lines);
+  // Text of several lines that is shown as it is, on stderr (the timeline's table).
+  void Show(std::string text);
+
+  // Output of a rank; on_credit gives back `bytes.size()` once it is written or thrown away.
+  void Write(const OutputHeader& header, std::string_view bytes);
+  bool idle() const { return sink_.idle(); }
+  // The job's output could not be written for a reason other than a reader that went away.
+  bool output_failed() const { return output_failed_; }
+
+ private:
+  void OnLost(OutputStream stream, int err);
+
+  const Options options_;
+  LineTagger tagger_;
+  OutputSink sink_;
+  bool output_failed_ = false;
+};
+
+// "rexlaunch: LINE\n" with control characters made harmless.
+std::string ConsoleLine(const std::string& line);
+
+}  // namespace rex

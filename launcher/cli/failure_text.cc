@@ -1,0 +1,97 @@
+#include "launcher/cli/failure_text.h"
+
+#include "launcher/cli/signal_name.h"
+
+namespace rex {
+
+namespace {
+
+std::string OnNode(const Failure& f) { return f.node.empty() ? "" : " on node " + f.node; }
+
+// "rank 3 on node n1 (pid 1234, ./app)"
+std::string RankText(const Failure& f) {
+  std::string inner = f.pid != 0 ? "pid " + std::to_string(f.pid) : "";
+  if (!f.program.empty()) inner += (inner.empty() ? "" : ", ") + f.program;
+  return "rank " + std::to_string(f.rank) + OnNode(f) + (inner.empty() ? "" : " (" + inner + ")");
+}
+
+std::string ProgramText(const Failure& f) { return "program '" + f.program + "'"; }
+
+std::string Headline(const Failure& f, int exit_code) {
+  switch (f.kind) {
+    case FailureKind::kNone:
+      return "the job ended with exit code " + std::to_string(exit_code);
+    case FailureKind::kRankExit:
+      return RankText(f) + " exited with code " + std::to_string(f.code);
+    case FailureKind::kRankSignal:
+      return RankText(f) + " was ended by " + SignalText(f.signo) +
+             (f.core_dumped ? ", core dumped" : ", no core dumped");
+    case FailureKind::kAbort:
+      return RankText(f) + " aborted the job with code " + std::to_string(f.code);
+    case FailureKind::kNoFinalize:
+      return RankText(f) + " exited with code 0 after MPI_Init but without MPI_Finalize";
+    case FailureKind::kTimeout:
+      return "the job was ended because its time limit was over";
+    case FailureKind::kUserSignal:
+      return "the job was ended because rexlaunch got " + SignalText(f.signo);
+    case FailureKind::kProgramNotFound:
+      return ProgramText(f) + " was not found" + OnNode(f);
+    case FailureKind::kProgramNotRunnable:
+      return ProgramText(f) + " cannot be executed" + OnNode(f);
+    case FailureKind::kWdirMissing:
+      return "the working directory for " + ProgramText(f) + " cannot be entered" + OnNode(f);
+    case FailureKind::kNoResources:
+      return "the job could not be started: out of resources" + OnNode(f);
+    case FailureKind::kInternal:
+      return "a process of rex failed" + OnNode(f);
+    case FailureKind::kRefused:
+      return "the job was refused" + OnNode(f);
+  }
+  return "the job failed";
+}
+
+// What to do when the head has no advice of its own.
+std::string CommonRemedy(const Failure& f) {
+  switch (f.kind) {
+    case FailureKind::kRankExit:
+      if (f.code != 127) return "";
+      return "code 127 often means that a shared library is missing: 'ldd " + f.program +
+             "' shows which";
+    case FailureKind::kNoFinalize:
+      return "call MPI_Finalize, or MPI_Abort, on every way out of the program";
+    case FailureKind::kTimeout:
+      return "the limit comes from --timeout or the environment variable MPIEXEC_TIMEOUT";
+    case FailureKind::kInternal:
+      return "try again with REX_LOG=debug set; if it fails again, please report those lines";
+    default:
+      return "";
+  }
+}
+
+std::string OthersText(uint32_t others) {
+  if (others == 0) return "";
+  return " (and " + std::to_string(others) + (others == 1 ? " more rank" : " more ranks") +
+         " failed)";
+}
+
+// Text from other processes, indented; one line for each of its lines.
+void AddIndented(std::string_view text, std::vector<std::string>* lines) {
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    if (end > 0) lines->push_back("  " + std::string(text.substr(0, end)));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> FailureLines(const JobEnded& ended) {
+  const Failure& f = ended.failure;
+  if (f.kind == FailureKind::kNone && ended.exit_code == 0) return {};
+  std::vector<std::string> lines = {Headline(f, ended.exit_code) + OthersText(f.others)};
+  AddIndented(f.detail, &lines);
+  AddIndented(f.remedy.empty() ? CommonRemedy(f) : f.remedy, &lines);
+  return lines;
+}
+
+}  // namespace rex

@@ -1,0 +1,22 @@
+// Makes the message that asks the head for a job. Pure.
+#pragma once
+
+#include "launcher/cli/parse.h"
+#include "launcher/wire/messages.h"
+
+namespace rex {
+
+// What the ranks inherit from rexlaunch beside its environment. machine.h reads it.
+struct Surroundings {
+  std::string cwd;  // absolute
+  uint32_t umask = 022;
+  uint64_t open_files = 1024;       // soft RLIMIT_NOFILE
+  uint64_t open_files_hard = 4096;  // and the hard one
+  uint32_t cores = 1;               // ranks when -n is missing
+};
+
+// Errors: kInvalid, a line for the user (no such stdin rank; too large for one message).
+Result<JobSpec> MakeJobSpec(const CommandLine& line, const Surroundings& here,
+                            const Environment& env);
+
+}  // namespace rex

@@ -1,0 +1,109 @@
+// One run of a job, from starting the keeper to the exit code: moves output, input and signals
+// between the user and the head. Loop thread only. docs/protocol.md has the messages' order.
+//
+// Stages: running -> ending (the first of: JobEnded, connection closed, keeper gone; bounded by
+// kEndBound) -> flushing (everything said; waits for the readers of stdout and stderr, for as long
+// as they take) -> done. A user who does not want to wait sends signals: the first asks the head
+// to end the job, the second to end it at once, the third ends rexlaunch whatever happens; what is
+// left then is the keeper's to clean up.
+#pragma once
+
+#include <signal.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launcher/base/child_table.h"
+#include "launcher/cli/console.h"
+#include "launcher/cli/daemon_news.h"
+#include "launcher/cli/stdin_source.h"
+#include "launcher/wire/messages.h"
+
+namespace rex {
+
+struct SessionOptions {
+  Console::Options console;
+  std::string timeline;                // "-": a table; else as messages name the file
+  UniqueFd timeline_file;              // open for writing; none: no file
+  std::vector<std::string> warnings;   // said first
+  std::vector<Phase> phases;           // measured before the session began
+  std::chrono::microseconds begin{0};  // CLOCK_MONOTONIC at the start of rexlaunch
+};
+
+class LaunchSession {
+ public:
+  LaunchSession(EventLoop& loop, SessionOptions options);
+  ~LaunchSession();
+
+  // Starts the keeper and asks for the job. The loop stops when all is over. Errors: whatever
+  // kept the keeper from starting; nothing runs then.
+  Status Start(const JobSpec& job);
+  // Meaningful once the loop has stopped.
+  int exit_code() const { return exit_code_; }
+
+ private:
+  enum class Stage : uint8_t { kRunning, kEnding, kFlushing, kDone };
+
+  // From the head.
+  void OnMessage(uint8_t kind, const std::string& payload);
+  Status Take(LaunchMessage kind, const std::string& payload);
+  Status TakeHello(const std::string& payload);
+  Status TakeOutput(const std::string& payload);
+  Status TakeStdinCredit(const std::string& payload);
+  Status TakeNotice(const std::string& payload);
+  Status TakeJobStarted(const std::string& payload);
+  Status TakeJobEnded(const std::string& payload);
+  void OnConnectionLost(const Error& error);
+
+  // From the keeper.
+  void OnLifeline();
+  void OnKeeperExit(const ExitStatus& status);
+
+  // From the user.
+  void WatchSignals();
+  void OnEndSignal(int signo);
+  void OnForwardedSignal(int signo);
+  void StopSelf();
+  [[noreturn]] void Leave(int signo, const std::string& why);
+
+  // The end.
+  void Advance();
+  void ReportEnd();
+  void ReportDaemons();
+  void Finish();
+  void KillLeftOvers();
+  void WriteTimeline();
+  void OnOutputIdle();
+
+  Clock::Time Now() const { return loop_.clock().Now(); }
+
+  EventLoop& loop_;
+  SessionOptions options_;
+  Console console_;
+  ChildTable children_;
+  std::map<int, std::unique_ptr<SignalWatcher>> signals_;
+  std::unique_ptr<FrameChannel> channel_;
+  std::unique_ptr<StdinSource> stdin_;
+  UniqueFd lifeline_;
+  std::unique_ptr<ReadWatcher> lifeline_watcher_;
+  std::string lifeline_text_;  // an unfinished line
+  std::vector<DaemonEnd> daemon_ends_;
+  Timer end_timer_;    // bounds the stage kEnding
+  Timer leave_timer_;  // bounds the head's answer to a second signal
+
+  Stage stage_ = Stage::kRunning;
+  pid_t keeper_ = 0;
+  std::optional<ExitStatus> keeper_status_;
+  std::optional<JobEnded> ended_;
+  Clock::Time ended_at_{0};
+  std::string lost_reason_;  // not empty: the connection is closed
+  bool end_reported_ = false;
+  int end_signals_ = 0;
+  int last_end_signal_ = 0;
+  int exit_code_ = 0;
+};
+
+}  // namespace rex

@@ -1,0 +1,97 @@
+// rexlaunch: what users type to start a parallel program. Parses, then moves stdio, forwards
+// signals and waits. Exit codes: docs/rules.md.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "launcher/cli/job_request.h"
+#include "launcher/cli/launch_session.h"
+#include "launcher/cli/machine.h"
+#include "launcher/cli/option_table.h"
+#include "launcher/cli/parse.h"
+
+namespace {
+
+using rex::CommandLine;
+using rex::Environment;
+using rex::SessionOptions;
+
+constexpr int kExitUsage = 2;
+constexpr int kExitNoDirectory = 121;
+constexpr int kExitRexFailed = 123;
+
+int Fail(const std::string& text, int code) {
+  // A stderr that cannot be written leaves the exit code to tell.
+  static_cast<void>(rex::WriteAll(STDERR_FILENO, rex::ConsoleLine(text)).has_value());
+  return code;
+}
+
+// --help and --version: to stdout, and a disk that is full is an error.
+int Print(const std::string& text) {
+  return rex::WriteAll(STDOUT_FILENO, text) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+// A surrounding job's variables would make our own processes take part in it.
+void LeaveSurroundingJob(const Environment& env) {
+  const bool inside = rex::InsideAnotherJob(env);
+  for (const std::string& entry : env) {
+    const std::string name = entry.substr(0, entry.find('='));
+    if (rex::BelongsToAnotherJob(name, inside)) ::unsetenv(name.c_str());
+  }
+}
+
+// The file is opened before the job starts: a bad path should not cost a run.
+rex::Status OpenTimeline(const std::string& path, SessionOptions* options) {
+  options->timeline = path;
+  if (path.empty() || path == "-") return rex::Ok{};
+  options->timeline_file.Reset(
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (options->timeline_file) return rex::Ok{};
+  return rex::Error::FromErrno(errno, "option '--timeline': cannot write to '" + path + "'");
+}
+
+int Launch(const CommandLine& line, const Environment& env, rex::Clock::Time begin) {
+  const bool want_cores = line.apps.size() == 1 && !line.apps[0].ranks;
+  const auto here = rex::ReadSurroundings(env, want_cores);
+  if (!here) {
+    return Fail(here.error().text + "; it may have been removed: change to another directory",
+                kExitNoDirectory);
+  }
+  const auto job = rex::MakeJobSpec(line, *here, env);
+  if (!job) return Fail(job.error().text, kExitUsage);
+  SessionOptions options{.console = {line.tag_output, line.quiet, line.verbose},
+                         .warnings = line.warnings,
+                         .begin = begin};
+  if (const auto opened = OpenTimeline(line.timeline, &options); !opened) {
+    return Fail(opened.error().text, kExitUsage);
+  }
+  LeaveSurroundingJob(env);
+
+  rex::EventLoop loop;
+  options.phases.push_back(
+      {.name = "parse", .begin = begin, .end = loop.clock().Now(), .process = "rexlaunch"});
+  rex::LaunchSession session(loop, std::move(options));
+  if (const auto started = session.Start(*job); !started) {
+    return Fail("cannot start rex's own processes: " + started.error().text +
+                    "; is the installation complete, and are the limits (ulimit -a) high enough?",
+                kExitRexFailed);
+  }
+  loop.Run();
+  ::_exit(session.exit_code());  // threads may still wait for a stalled reader or a terminal
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const rex::Clock::Time begin = rex::MonotonicClock().Now();
+  rex::OpenMissingStdio();
+  const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  const Environment env = rex::OwnEnvironment();
+  const auto line = rex::ParseCommandLine(words, env);
+  if (!line) return Fail(line.error().text, kExitUsage);
+  if (line->help) return Print(rex::HelpText(rex::CountUsableCores()));
+  if (line->version) return Print("rexlaunch (rex) " REX_VERSION "\n");
+  return Launch(*line, env, begin);
+}

@@ -1,0 +1,61 @@
+// The one table of rexlaunch's options: parsing, --help, the man page and shell completion are all
+// made from it, so they cannot disagree. Pure data.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rex {
+
+enum class OptionId : uint8_t {
+  kRanks,
+  kExport,
+  kWdir,
+  kOversubscribe,
+  kStdin,
+  kStdout,
+  kGrace,
+  kTimeout,
+  kReportState,
+  kMca,
+  kGlobalMca,
+  kTagOutput,
+  kQuiet,
+  kVerbose,
+  kTimeline,
+  kTimerSlack,
+  kAllowRoot,
+  kVersion,
+  kHelp,
+};
+
+enum class OptionScope : uint8_t { kApp, kJob };  // kApp: counts for the app it stands in
+enum class OptionValue : uint8_t { kNone, kRankCount, kText, kSeconds, kMilliseconds, kChoice };
+
+struct Option {
+  OptionId id;
+  OptionScope scope;
+  OptionValue type;
+  uint8_t arity;                            // words that follow the option: 0, 1 or 2
+  std::vector<std::string_view> spellings;  // without dashes, the one to show first
+  std::string_view values;                  // how help shows the values, e.g. "SECONDS"
+  std::string_view help;                    // sentences; "{cores}" becomes this machine's number
+  bool hidden = false;                      // accepted, not shown
+};
+
+// Every option, in the order of --help. Static storage.
+std::span<const Option> OptionTable();
+
+// `name` without its dashes; nullptr when there is no such option. No abbreviations.
+const Option* FindOption(std::string_view name);
+
+// A spelling with the dashes people write: "-n", "--timeout".
+std::string WithDashes(std::string_view spelling);
+
+// The whole text of --help; `default_ranks` is what a missing -n means on this machine.
+std::string HelpText(uint32_t default_ranks);
+
+}  // namespace rex

@@ -1,0 +1,357 @@
+#include "launcher/cli/parse.h"
+
+#include "launcher/cli/number.h"
+#include "launcher/cli/option_table.h"
+#include "launcher/cli/suggest.h"
+#include "launcher/wire/messages.h"
+
+namespace rex {
+
+namespace {
+
+Error Bad(std::string text) { return Error{Errc::kInvalid, std::move(text)}; }
+
+std::string Quoted(std::string_view word) { return "'" + std::string(word) + "'"; }
+
+std::string WordNumber(size_t index) { return "word " + std::to_string(index + 1); }
+
+struct SplitWord {
+  std::string name;  // without dashes
+  std::optional<std::string> value;
+};
+
+SplitWord SplitOption(std::string_view word) {
+  word.remove_prefix(word.starts_with("--") ? 2 : 1);
+  const size_t equals = word.find('=');
+  if (equals == std::string_view::npos || equals == 0) return {std::string(word), std::nullopt};
+  return {std::string(word.substr(0, equals)), std::string(word.substr(equals + 1))};
+}
+
+class Parser {
+ public:
+  Parser(std::span<const std::string> words, const Environment& env) : words_(words), env_(env) {}
+
+  Result<CommandLine> Run() {
+    while (at_ < words_.size()) {
+      const std::string& word = words_[at_];
+      const bool first_word_of_app = app_.argv.empty();
+      Status done = Ok{};
+      if (word == ":") {
+        done = EndApp();
+      } else if (first_word_of_app && !options_over_ && word.size() > 1 && word[0] == '-') {
+        done = TakeOption(word);
+      } else {
+        done = TakeProgramWord(word);
+      }
+      if (!done) return done.error();
+      if (line_.help || line_.version) return line_;
+      ++at_;
+    }
+    if (auto done = EndApp(); !done) return done.error();
+    if (auto done = CheckWhole(); !done) return done.error();
+    return std::move(line_);
+  }
+
+ private:
+  // One option being taken: as it was typed, where, and its values.
+  struct Use {
+    const Option& option;
+    std::string typed;
+    size_t index;
+    std::vector<std::string> values;
+    std::string Where() const { return "option " + Quoted(typed) + " (" + WordNumber(index) + ")"; }
+  };
+
+  Status TakeProgramWord(const std::string& word) {
+    if (app_.argv.empty() && word.empty()) {
+      return Bad("the name of the program is empty (" + WordNumber(at_) +
+                 "); is a shell variable unset?");
+    }
+    app_.argv.push_back(word);
+    return Ok{};
+  }
+
+  Status EndApp() {
+    const bool last = at_ == words_.size();
+    if (app_.argv.empty()) return NoProgram(last);
+    if (line_.apps.size() == kMaxApps) {
+      return Bad("more than " + std::to_string(kMaxApps) + " programs, separated by ':'");
+    }
+    line_.apps.push_back(std::move(app_));
+    app_ = AppLine{};
+    options_over_ = false;
+    return Ok{};
+  }
+
+  Error NoProgram(bool last) const {
+    if (last && line_.apps.empty()) {
+      return Bad(
+          "no program given; write for example 'rexlaunch -n 4 ./app' ('rexlaunch --help' "
+          "lists the options)");
+    }
+    const std::string where = last ? "after the last ':'" : "before ':' (" + WordNumber(at_) + ")";
+    return Bad("there is no program " + where +
+               "; write 'rexlaunch -n 2 a : -n 1 b', or remove the ':'");
+  }
+
+  Status TakeOption(const std::string& word) {
+    if (word == "--") {
+      options_over_ = true;
+      return Ok{};
+    }
+    const SplitWord split = SplitOption(word);
+    const Option* option = FindOption(split.name);
+    if (option == nullptr) return UnknownOption(word, split.name);
+    Use use{*option, word.substr(0, word.size() - ValueBytes(split)), at_, {}};
+    if (split.value) {
+      if (option->arity != 1) return ValueNotWanted(use);
+      use.values.push_back(*split.value);
+    }
+    while (use.values.size() < option->arity) {
+      if (at_ + 1 >= words_.size() || words_[at_ + 1] == ":") return ValueMissing(use);
+      use.values.push_back(words_[++at_]);
+    }
+    return Apply(use);
+  }
+
+  static size_t ValueBytes(const SplitWord& split) {
+    return split.value ? split.value->size() + 1 : 0;
+  }
+
+  Error UnknownOption(const std::string& word, const std::string& name) const {
+    std::vector<std::string_view> known;
+    for (const Option& option : OptionTable()) {
+      if (!option.hidden) {
+        known.insert(known.end(), option.spellings.begin(), option.spellings.end());
+      }
+    }
+    const std::string nearest = NearestWord(name, known);
+    return Bad("unknown option " + Quoted(word) + " (" + WordNumber(at_) + ")" +
+               (nearest.empty() ? "" : "; did you mean " + Quoted(WithDashes(nearest)) + "?") +
+               (nearest.empty() ? "; " : " ") + "'rexlaunch --help' lists all options");
+  }
+
+  static Error ValueMissing(const Use& use) {
+    return Bad(use.Where() + " needs " + (use.option.arity == 1 ? "a value" : "two values") +
+               ": write " + use.typed + " " + std::string(use.option.values));
+  }
+
+  static Error ValueNotWanted(const Use& use) {
+    const bool two = use.option.arity == 2;
+    return Bad(use.Where() + (two ? " has its values in words of their own: write " + use.typed +
+                                        " " + std::string(use.option.values)
+                                  : " takes no value: write only " + use.typed));
+  }
+
+  Status Apply(const Use& use) {
+    switch (use.option.id) {
+      case OptionId::kRanks:
+        return TakeRanks(use);
+      case OptionId::kExport:
+        return TakeExport(use);
+      case OptionId::kWdir:
+        return TakeText(use, "a directory", &app_.wdir);
+      case OptionId::kMca:
+        return TakeMca(use, &app_.settings);
+      case OptionId::kGlobalMca:
+        return TakeMca(use, &line_.settings);
+      case OptionId::kStdin:
+        return TakeStdin(use);
+      case OptionId::kStdout:
+        return TakeStdout(use);
+      case OptionId::kGrace:
+        return TakeSeconds(use, &line_.grace);
+      case OptionId::kTimeout:
+        timeout_given_ = true;
+        return TakeSeconds(use, &line_.timeout);
+      case OptionId::kTimerSlack:
+        return TakeTimerSlack(use);
+      case OptionId::kTimeline:
+        return TakeText(use, "a file", &line_.timeline);
+      default:
+        return TakeSwitch(use.option.id);
+    }
+  }
+
+  Status TakeSwitch(OptionId id) {
+    switch (id) {
+      case OptionId::kOversubscribe:
+        line_.oversubscribe = true;
+        break;
+      case OptionId::kReportState:
+        line_.report_state = true;
+        break;
+      case OptionId::kTagOutput:
+        line_.tag_output = true;
+        break;
+      case OptionId::kQuiet:
+        line_.quiet = true;
+        break;
+      case OptionId::kVerbose:
+        line_.verbose = true;
+        break;
+      case OptionId::kVersion:
+        line_.version = true;
+        break;
+      case OptionId::kHelp:
+        line_.help = true;
+        break;
+      default:
+        break;  // kAllowRoot: rex runs root's jobs anyway
+    }
+    return Ok{};
+  }
+
+  Status TakeRanks(const Use& use) {
+    const auto ranks = ParseWhole(use.values[0]);
+    if (!ranks && use.values[0].find_first_not_of("0123456789") != std::string::npos) {
+      return Bad(use.Where() + ": " + Quoted(use.values[0]) +
+                 " is not a number of ranks; write for example " + use.typed + " 4");
+    }
+    if (ranks && *ranks == 0) {
+      return Bad(use.Where() + ": 0 ranks cannot be started; write at least 1");
+    }
+    if (use.values[0].empty()) {
+      return Bad(use.Where() + ": the number of ranks is empty; is a shell variable unset?");
+    }
+    if (!ranks || *ranks > kMaxRanks) {
+      return Bad(use.Where() + ": " + use.values[0] + " ranks are too many; a job has at most " +
+                 std::to_string(kMaxRanks));
+    }
+    app_.ranks = static_cast<uint32_t>(*ranks);
+    return Ok{};
+  }
+
+  Status TakeExport(const Use& use) {
+    const std::string& word = use.values[0];
+    const size_t equals = word.find('=');
+    const std::string name = word.substr(0, equals);
+    if (name.empty()) {
+      return Bad(use.Where() + ": " + Quoted(word) +
+                 " has no variable's name; write -x NAME or -x NAME=VALUE");
+    }
+    if (equals != std::string::npos) {
+      app_.settings.push_back({name, word.substr(equals + 1)});
+      return Ok{};
+    }
+    if (const auto value = FindVariable(env_, name)) {
+      app_.settings.push_back({name, std::string(*value)});
+    } else {
+      line_.warnings.push_back(use.Where() + ": the environment variable " + Quoted(name) +
+                               " is not set here, so the ranks do not get it");
+    }
+    return Ok{};
+  }
+
+  static Status TakeMca(const Use& use, std::vector<EnvSetting>* settings) {
+    const std::string& key = use.values[0];
+    if (key.empty() || key.find('=') != std::string::npos) {
+      return Bad(use.Where() + ": " + Quoted(key) + " is not the name of a parameter; write " +
+                 use.typed + " KEY VALUE, for example " + use.typed + " btl self,vader");
+    }
+    settings->push_back({"OMPI_MCA_" + key, use.values[1]});
+    return Ok{};
+  }
+
+  static Status TakeText(const Use& use, const char* what, std::string* text) {
+    if (use.values[0].empty()) {
+      return Bad(use.Where() + ": the name of " + what + " is empty; is a shell variable unset?");
+    }
+    *text = use.values[0];
+    return Ok{};
+  }
+
+  Status TakeStdin(const Use& use) {
+    const std::string& word = use.values[0];
+    const auto rank = ParseWhole(word);
+    if (word == "all") {
+      line_.stdin_rank = kStdinAll;
+    } else if (word == "none") {
+      line_.stdin_rank = kStdinNone;
+    } else if (rank && *rank < kMaxRanks) {
+      line_.stdin_rank = static_cast<int32_t>(*rank);
+    } else {
+      return Bad(use.Where() + ": " + Quoted(word) +
+                 " is not a rank; write a rank's number, 'all' "
+                 "or 'none'");
+    }
+    return Ok{};
+  }
+
+  Status TakeStdout(const Use& use) {
+    const std::string& word = use.values[0];
+    if (word != "pty" && word != "pipe") {
+      return Bad(use.Where() + ": " + Quoted(word) + " is not known; write 'pty' or 'pipe'");
+    }
+    line_.stdout_pipe = word == "pipe";
+    return Ok{};
+  }
+
+  static Status TakeSeconds(const Use& use, std::chrono::milliseconds* time) {
+    const auto parsed = ParseTime(use.values[0], std::chrono::seconds(1));
+    if (!parsed) {
+      return Bad(use.Where() + ": " + Quoted(use.values[0]) +
+                 " is not a time; write seconds from 0 to 2147483, for example 2 or 0.5");
+    }
+    // Never rounded to 0, which would mean something else (no limit).
+    *time = std::chrono::ceil<std::chrono::milliseconds>(*parsed);
+    return Ok{};
+  }
+
+  Status TakeTimerSlack(const Use& use) {
+    const auto parsed = ParseTime(use.values[0], std::chrono::milliseconds(1));
+    if (!parsed || *parsed > std::chrono::seconds(1)) {
+      return Bad(use.Where() + ": " + Quoted(use.values[0]) +
+                 " is not a time; write milliseconds from 0 to 1000, for example 5");
+    }
+    line_.timer_slack = *parsed;
+    return Ok{};
+  }
+
+  // What can only be judged when all words have been read.
+  Status CheckWhole() {
+    uint64_t total = 0;
+    for (size_t i = 0; i < line_.apps.size(); ++i) {
+      const AppLine& app = line_.apps[i];
+      if (!app.ranks && line_.apps.size() > 1) {
+        return Bad("program " + std::to_string(i + 1) + " (" + Quoted(app.argv[0]) +
+                   ") has no -n; with several programs each needs its number of ranks, as in "
+                   "'rexlaunch -n 2 a : -n 1 b'");
+      }
+      total += app.ranks.value_or(1);
+    }
+    if (total > kMaxRanks) {
+      return Bad("the programs have " + std::to_string(total) +
+                 " ranks together; a job has at most " + std::to_string(kMaxRanks));
+    }
+    return timeout_given_ ? Status(Ok{}) : TakeTimeoutVariable();
+  }
+
+  Status TakeTimeoutVariable() {
+    const auto text = FindVariable(env_, "MPIEXEC_TIMEOUT");
+    if (!text || text->empty()) return Ok{};
+    const auto parsed = ParseTime(*text, std::chrono::seconds(1));
+    if (!parsed) {
+      return Bad("the environment variable MPIEXEC_TIMEOUT is " + Quoted(*text) +
+                 ", which is not a time in seconds; correct or unset it");
+    }
+    line_.timeout = std::chrono::ceil<std::chrono::milliseconds>(*parsed);
+    return Ok{};
+  }
+
+  const std::span<const std::string> words_;
+  const Environment& env_;
+  size_t at_ = 0;
+  bool options_over_ = false;
+  bool timeout_given_ = false;
+  AppLine app_;
+  CommandLine line_;
+};
+
+}  // namespace
+
+Result<CommandLine> ParseCommandLine(std::span<const std::string> words, const Environment& env) {
+  return Parser(words, env).Run();
+}
+
+}  // namespace rex

@@ -1,0 +1,297 @@
+#include "launcher/keeper/keeper.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+
+#include "launcher/base/descendants.h"
+#include "launcher/base/programs.h"
+
+namespace rex {
+
+namespace {
+using std::chrono::milliseconds;
+
+constexpr char kShmParent[] = "/dev/shm";
+// After rexlaunch's death everything is gone in 5 s: this for the agent, the rest for killing.
+constexpr milliseconds kAgentAlone{3500};
+constexpr milliseconds kAgentEnding{5000};  // from the end of its liveness socket to its exit
+constexpr milliseconds kKillBound{5000};
+constexpr milliseconds kKnownBound{50};
+
+sigset_t KeeperSignals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int signo : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&set, signo);
+  return set;
+}
+
+void Complain(const std::string& text) {
+  const std::string line = "rexd: " + text + "\n";
+  [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+// Without children there is nothing below a subreaper.
+bool HaveChildren() {
+  siginfo_t info{};
+  return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+std::string HowItEnded(const std::string& who, pid_t pid, int code, int status) {
+  const char* how = code == CLD_EXITED ? " exit " : " signal ";
+  return who + how + std::to_string(status) + " pid " + std::to_string(pid);
+}
+
+std::string FdOption(const std::string& name, int fd) {
+  return "--" + name + "=" + std::to_string(fd);
+}
+}  // namespace
+
+void BlockKeeperSignals() {
+  const sigset_t set = KeeperSignals();
+  ::sigprocmask(SIG_SETMASK, &set, nullptr);
+  // An ignored SIGCHLD, inherited from whoever started rexlaunch, would take our exit statuses.
+  ::signal(SIGCHLD, SIG_DFL);
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+Keeper::Time Keeper::Now() const {
+  timespec t{};
+  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  return std::chrono::seconds(t.tv_sec) + std::chrono::microseconds(t.tv_nsec / 1000);
+}
+
+Status Keeper::Start() {
+  const sigset_t set = KeeperSignals();
+  signals_.Reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_) return Error::FromErrno(errno, "watch signals");
+  Status started = MakeDirs();
+  if (!started) return started;
+  auto pair = MakeStreamPair();  // agent - host
+  if (!pair) {
+    started = pair.error();
+  } else {
+    started = StartHost(pair->second.get());  // first: it takes longest to be ready
+    if (started) started = StartAgent(pair->first.get());
+  }
+  if (!started) {
+    EndAll();
+    RemoveDirs();
+    return started;
+  }
+  options_.launch.Reset();
+  StartRemover();
+  return Ok{};
+}
+
+Status Keeper::MakeDirs() {
+  const char* wanted = std::getenv("TMPDIR");
+  temp_parent_ = wanted != nullptr && wanted[0] == '/' ? wanted : "/tmp";
+  auto temp = PrivateDir::Create(temp_parent_);
+  if (!temp && temp_parent_ != "/tmp") {
+    Complain(temp.error().text + " (TMPDIR); using /tmp");
+    temp_parent_ = "/tmp";
+    temp = PrivateDir::Create(temp_parent_);
+  }
+  if (!temp) {
+    return Error{temp.error().code,
+                 temp.error().text + "; set TMPDIR to a directory you can write to"};
+  }
+  temp_dir_ = std::move(*temp);
+  // Without /dev/shm ranks share memory through files of the temp directory: slower, but it runs.
+  auto shm = PrivateDir::Create(kShmParent);
+  if (shm) {
+    shm_dir_ = std::move(*shm);
+  } else if (options_.verbose) {
+    Complain(shm.error().text + "; using " + temp_dir_->path());
+  }
+  return Ok{};
+}
+
+Status Keeper::StartHost(int host_socket) {
+  const auto program = FindLibexecProgram("rexd-pmix");
+  if (!program) return program.error();
+  const auto pid = SpawnProgram(
+      {*program, FdOption("agent-fd", host_socket), "--session-dir=" + temp_dir_->path(),
+       "--keeper-pid=" + std::to_string(::getpid())},
+      {host_socket});
+  if (!pid) return pid.error();
+  host_ = *pid;
+  return Ok{};
+}
+
+Status Keeper::StartAgent(int agent_host_socket) {
+  const auto program = FindLibexecProgram("rexd-agent");
+  if (!program) return program.error();
+  auto pair = MakeStreamPair();  // keeper - agent
+  if (!pair) return pair.error();
+  const int keeper_fd = pair->second.get();
+  const std::string& shm = shm_dir_ ? shm_dir_->path() : temp_dir_->path();
+  std::vector<std::string> argv = {*program,
+                                   FdOption("launch-fd", options_.launch.get()),
+                                   FdOption("keeper-fd", keeper_fd),
+                                   FdOption("host-fd", agent_host_socket),
+                                   "--session-dir=" + temp_dir_->path(),
+                                   "--shm-dir=" + shm,
+                                   "--keeper-begin-us=" + std::to_string(options_.begin.count())};
+  if (options_.verbose) argv.emplace_back("--verbose");
+  const auto pid = SpawnProgram(argv, {options_.launch.get(), keeper_fd, agent_host_socket});
+  if (!pid) return pid.error();
+  agent_ = *pid;
+  liveness_ = std::move(pair->first);
+  return Ok{};
+}
+
+// What dead keepers of this user left may be large: a child looks for it and removes it. When the
+// job ends first the child is killed, and the next launch goes on where it stopped.
+void Keeper::StartRemover() {
+  remover_ = ::fork();
+  if (remover_ != 0) {
+    if (remover_ < 0) remover_ = 0;  // for want of processes; the next launch will do it
+    return;
+  }
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // Above all the locks: copies of them here would keep our own directories in use for too long.
+  ::syscall(SYS_close_range, 3u, ~0u, 0);
+  RemoveStaleDirs(temp_parent_);
+  if (temp_parent_ != kShmParent) RemoveStaleDirs(kShmParent);
+  ::_exit(0);
+}
+
+bool Keeper::Run() {
+  while (!agent_ended_ && !(deadline_ && Now() >= *deadline_)) Wait();
+  EndAll();
+  RemoveDirs();
+  return agent_ok_;
+}
+
+int Keeper::PollTimeout() const {
+  if (!deadline_) return -1;
+  const auto left = std::chrono::ceil<milliseconds>(*deadline_ - Now());
+  return left.count() > 0 ? static_cast<int>(left.count()) : 0;
+}
+
+// Unbounded only while both the agent and rexlaunch live: that is the job's own time.
+void Keeper::Wait() {
+  std::array<pollfd, 3> fds = {pollfd{signals_.get(), POLLIN, 0},
+                               pollfd{options_.lifeline.get(), POLLIN, 0},
+                               pollfd{liveness_.get(), POLLIN, 0}};  // negative ones are skipped
+  if (::poll(fds.data(), fds.size(), PollTimeout()) <= 0) return;
+  if (fds[0].revents != 0) OnSignals();
+  if (fds[1].revents != 0) OnLifeline();
+  if (fds[2].revents != 0) OnLiveness();
+}
+
+void Keeper::OnSignals() {
+  signalfd_siginfo info{};
+  while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    if (info.ssi_signo == SIGCHLD) continue;
+    // Whoever signals us wants the job gone: once, the agent's way; twice, at once.
+    if (agent_ != 0) ::kill(agent_, SIGTERM);
+    if (++stop_requests_ > 1) deadline_ = Now();
+  }
+  Reap();
+}
+
+void Keeper::Reap() {
+  for (;;) {
+    siginfo_t info{};
+    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
+    if (info.si_pid == agent_) {
+      OnAgentEnd(info.si_code, info.si_status);
+    } else if (info.si_pid == host_) {
+      host_ = 0;
+      const bool bad = info.si_code != CLD_EXITED || info.si_status != 0;
+      if (bad && !agent_ended_) Tell(HowItEnded("host", info.si_pid, info.si_code, info.si_status));
+    } else if (info.si_pid == remover_) {
+      remover_ = 0;
+    }
+  }
+}
+
+void Keeper::OnAgentEnd(int code, int status) {
+  agent_ended_ = true;
+  agent_ok_ = code == CLD_EXITED && status == 0;
+  if (!agent_ok_) Tell(HowItEnded("agent", agent_, code, status));
+  agent_ = 0;
+}
+
+void Keeper::OnLifeline() {
+  std::array<char, 256> ignored;
+  const ssize_t n = ::recv(options_.lifeline.get(), ignored.data(), ignored.size(), MSG_DONTWAIT);
+  if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) return;
+  options_.lifeline.Reset();
+  SetDeadline(kAgentAlone);  // the agent has seen the same on its own connection
+}
+
+void Keeper::OnLiveness() {
+  std::array<char, 256> ignored;
+  const ssize_t n = ::recv(liveness_.get(), ignored.data(), ignored.size(), MSG_DONTWAIT);
+  if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) return;
+  liveness_.Reset();
+  SetDeadline(kAgentEnding);
+}
+
+void Keeper::SetDeadline(milliseconds delay) {
+  const Time when = Now() + delay;
+  if (!deadline_ || when < *deadline_) deadline_ = when;
+}
+
+void Keeper::Tell(const std::string& line) {
+  if (!options_.lifeline) return;
+  const std::string text = line + "\n";
+  // Never waits: a rexlaunch that does not read is told no more.
+  [[maybe_unused]] const ssize_t n =
+      ::send(options_.lifeline.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+// In the usual case only the host is left. It and the remover are ended first, by pid, which is
+// cheaper than looking through /proc.
+void Keeper::EndAll() {
+  if (!agent_ended_ && agent_ != 0) Tell("agent overdue pid " + std::to_string(agent_));
+  for (const pid_t pid : {agent_, host_, remover_}) {
+    if (pid != 0) ::kill(pid, SIGKILL);
+  }
+  liveness_.Reset();
+  AwaitKnown();
+  const Time end = Now() + kKillBound;
+  std::vector<ProcessInfo> left;
+  // /proc is no snapshot and may hide one that is being made; the kernel's own word on children is.
+  while (HaveChildren() && Now() < end) {
+    left = KillDescendants(std::chrono::ceil<milliseconds>(end - Now()));
+  }
+  for (const auto& process : left) {
+    Tell("left pid " + std::to_string(process.pid) + " " + process.command);
+    Complain("could not end process " + std::to_string(process.pid) + " (" + process.command +
+             ", state " + process.state + ")");
+  }
+}
+
+void Keeper::AwaitKnown() {
+  const Time end = Now() + kKnownBound;
+  Reap();
+  while ((agent_ != 0 || host_ != 0 || remover_ != 0) && Now() < end) {
+    pollfd fd{signals_.get(), POLLIN, 0};
+    ::poll(&fd, 1, 1);
+    signalfd_siginfo info{};
+    while (::read(signals_.get(), &info, sizeof info) > 0) {
+    }
+    Reap();
+  }
+}
+
+void Keeper::RemoveDirs() {
+  if (shm_dir_) shm_dir_->Remove();
+  if (temp_dir_) temp_dir_->Remove();
+}
+
+}  // namespace rex

@@ -1,0 +1,79 @@
+// The keeper: owner of a DVM's directories, parent of its agent and host, last reaper.
+//
+// Life: Start() makes the directories and starts host and agent; Run() waits until the agent has
+// ended, or until rexlaunch has died and the agent did not end in time; then everything below is
+// killed and reaped, the directories are removed. One thread, poll(2), signals by signalfd(2).
+// A keeper that is itself killed is the agent's to notice, and the next keeper's: stale
+// directories of the same user are removed, by a child so that no launch waits for it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launcher/base/fd.h"
+#include "launcher/base/private_dir.h"
+
+namespace rex {
+
+struct KeeperOptions {
+  UniqueFd launch;    // rexlaunch - agent; handed through
+  UniqueFd lifeline;  // rexlaunch - keeper
+  bool verbose = false;
+  std::chrono::microseconds begin{0};  // CLOCK_MONOTONIC at the start of main
+};
+
+class Keeper {
+ public:
+  explicit Keeper(KeeperOptions options) : options_(std::move(options)) {}
+
+  // Directories, host, agent. Signals must be blocked (BlockSignals) before. On an error what was
+  // started is ended and removed again. Errors: kResource, kPermission, kNotFound.
+  Status Start();
+
+  // Waits for the end, cleans up. True: the agent ended with exit code 0.
+  bool Run();
+
+ private:
+  using Time = std::chrono::microseconds;
+
+  Status MakeDirs();
+  Status StartHost(int host_socket);
+  Status StartAgent(int agent_host_socket);
+  void StartRemover();
+  Time Now() const;
+  int PollTimeout() const;
+  void Wait();
+  void OnSignals();
+  void Reap();
+  void OnAgentEnd(int code, int status);
+  void OnLifeline();
+  void OnLiveness();
+  void SetDeadline(std::chrono::milliseconds delay);
+  void Tell(const std::string& line);
+  void EndAll();
+  void AwaitKnown();
+  void RemoveDirs();
+
+  KeeperOptions options_;
+  UniqueFd signals_;   // signalfd
+  UniqueFd liveness_;  // agent
+  pid_t host_ = 0;     // 0 once reaped
+  pid_t agent_ = 0;
+  pid_t remover_ = 0;
+  bool agent_ended_ = false;
+  bool agent_ok_ = false;
+  int stop_requests_ = 0;         // TERM, INT, HUP received
+  std::optional<Time> deadline_;  // kill everything then
+  std::string temp_parent_;
+  std::optional<PrivateDir> temp_dir_;
+  std::optional<PrivateDir> shm_dir_;
+};
+
+// Blocks the signals that Keeper reads from its signalfd, and ignores SIGPIPE.
+void BlockKeeperSignals();
+
+}  // namespace rex

@@ -1,0 +1,90 @@
+// rexd, the keeper: `rexd --launch-fd=N --lifeline-fd=M [--verbose]`, started by rexlaunch.
+// Exit code: 0, or 1 when the agent ended badly (the lifeline says how), or 123 when the keeper
+// could not start what it keeps (one line on stderr).
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <string_view>
+
+#include "launcher/base/descendants.h"
+#include "launcher/base/programs.h"
+#include "launcher/keeper/keeper.h"
+
+namespace {
+
+constexpr int kCannotStart = 123;
+
+std::chrono::microseconds MonotonicNow() {
+  timespec t{};
+  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  return std::chrono::seconds(t.tv_sec) + std::chrono::microseconds(t.tv_nsec / 1000);
+}
+
+// stdin and stdout: /dev/null. A daemon that held the user's stdout would keep `rexlaunch | head`
+// from ending. stderr stays, for the few lines that have no other way.
+bool ArrangeStdio() {
+  const int null_device = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null_device < 0) return false;
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fd == STDERR_FILENO && ::fcntl(fd, F_GETFD) >= 0) continue;
+    if (null_device == fd ? ::fcntl(fd, F_SETFD, 0) < 0 : ::dup2(null_device, fd) < 0) return false;
+  }
+  if (null_device > STDERR_FILENO) ::close(null_device);
+  return true;
+}
+
+// Whatever else rexlaunch's own caller had open is not for daemons and ranks.
+void CloseOthers(int a, int b) {
+  const auto low = static_cast<unsigned>(std::min(a, b));
+  const auto high = static_cast<unsigned>(std::max(a, b));
+  const auto close_range = [](unsigned first, unsigned last) {
+    if (first <= last) ::syscall(SYS_close_range, first, last, 0);
+  };
+  close_range(3, low - 1);
+  close_range(low + 1, high - 1);
+  close_range(high + 1, ~0u);
+}
+
+bool Usable(int fd) { return fd > 2 && ::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0; }
+
+bool HasWord(int argc, char** argv, std::string_view word) {
+  return std::any_of(argv + 1, argv + argc, [&](const char* arg) { return word == arg; });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  rex::KeeperOptions options;
+  options.begin = MonotonicNow();
+  const int launch = rex::InternalFdOption(argc, argv, "launch-fd");
+  const int lifeline = rex::InternalFdOption(argc, argv, "lifeline-fd");
+  if (!Usable(launch) || !Usable(lifeline) || launch == lifeline) {
+    ::dprintf(STDERR_FILENO,
+              "rexd: started by rexlaunch only, with --launch-fd and --lifeline-fd\n");
+    return kCannotStart;
+  }
+  rex::BlockKeeperSignals();
+  if (!ArrangeStdio()) {
+    ::dprintf(STDERR_FILENO, "rexd: /dev/null can't be opened read-write\n");
+    return kCannotStart;
+  }
+  CloseOthers(launch, lifeline);
+  ::setsid();  // refused to a group leader, which is out of the terminal's reach already
+  ::prctl(PR_SET_DUMPABLE, 0);
+  rex::BecomeSubreaper();
+  options.launch = rex::UniqueFd(launch);
+  options.lifeline = rex::UniqueFd(lifeline);
+  options.verbose = HasWord(argc, argv, "--verbose");
+  rex::Keeper keeper(std::move(options));
+  const rex::Status started = keeper.Start();
+  if (!started) {
+    ::dprintf(STDERR_FILENO, "rexd: can't start: %s\n", started.error().text.c_str());
+    return kCannotStart;
+  }
+  return keeper.Run() ? 0 : 1;
+}

@@ -1,0 +1,91 @@
+// The agent's end of the spawner (and, later, of each template): starts the process, sends batches,
+// reports births. Loop thread only.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "launcher/base/child_table.h"
+#include "launcher/base/event_loop.h"
+#include "launcher/template/template_proto.h"
+
+namespace rex {
+
+// What one batch has in common, and what each of its ranks has for itself.
+struct BirthBatch {
+  std::string path;               // absolute
+  std::vector<std::string> argv;  // at least one word
+  std::string wdir;               // absolute
+  std::vector<std::string> common_env;
+  uint32_t umask = 022;
+  uint64_t open_files = 1024;               // RLIMIT_NOFILE: soft
+  uint64_t open_files_hard = 1 << 20;       // and hard; never above the spawner's
+  std::chrono::nanoseconds timer_slack{0};  // 0: as it is
+
+  struct Rank {
+    std::vector<std::string> env;  // after the common ones
+    std::vector<uint64_t> cpuset;  // bit i of word j is cpu 64*j+i; empty: affinity as it is
+    UniqueFd stdin_fd;             // none: /dev/null
+    UniqueFd stdout_fd;
+    UniqueFd stderr_fd;
+  };
+  std::vector<Rank> ranks;  // 1..Fits(ranks, 0)
+
+  // How many of `ranks`, from `begin` on, fit in one datagram's descriptors.
+  static size_t Fits(const std::vector<Rank>& ranks, size_t begin);
+};
+
+struct BirthFailure {
+  size_t index = 0;  // in the batch
+  rex_birth_phase phase = REX_PHASE_SETUP;
+  int error = 0;  // errno(3)
+};
+
+// Events of one batch, in this order: OnPids once; OnFailure for each rank that could not go on
+// (what fails before the gate, e.g. a missing wdir, may come before Release()); OnBorn once. Or
+// OnLost instead of whatever is left, and nothing after it. None is called from inside Submit() or
+// Release(). Each may destroy the RankMaker.
+struct BatchEvents {
+  // The ranks' pids, in order, held at the gate. Fewer than asked: `error` is the errno; the gate
+  // is closed by the maker and the ones that were made end by themselves (REX_GATE_CLOSED), then
+  // OnBorn. Adopt() them here: afterwards the table no longer keeps the ends of unknown children.
+  std::function<void(const std::vector<pid_t>& pids, int error)> on_pids;
+  std::function<void(const BirthFailure&)> on_failure;
+  std::function<void()> on_born;  // every rank has exec'ed or ended
+  // The maker died or spoke nonsense, or time ran out. Ranks whose pids were never told end by
+  // themselves at the closed gate; those whose pids were told are the caller's to kill.
+  std::function<void(const Error&)> on_lost;
+};
+
+class RankMaker {
+ public:
+  // Starts the spawner as a child of this process (`children`, which outlives this, reaps it). One
+  // that died is replaced when the next batch is sent. `bound`: the longest time from Submit to
+  // on_pids, and from Release to on_born. Errors: kNotFound, kPermission, kResource.
+  static Result<std::unique_ptr<RankMaker>> StartSpawner(EventLoop& loop, ChildTable& children,
+                                                         std::chrono::milliseconds bound);
+  ~RankMaker();  // ends the process, closes all gates; no events any more
+
+  // Queues a batch; the batch's descriptors are closed here once they are sent. One batch at a
+  // time is with the maker, in order; the next follows right after on_pids, so that any number of
+  // batches can be held at their gates.
+  void Submit(BirthBatch batch, BatchEvents events);
+  // Opens the gates of all batches whose on_pids has been called and that are still held: call it
+  // in each on_pids, or once after the last.
+  void Release();
+
+  pid_t pid() const;  // 0 while there is none
+  bool alive() const;
+
+ private:
+  class Impl;
+  explicit RankMaker(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace rex

@@ -1,0 +1,96 @@
+/* The protocol between an agent and what makes its ranks: the spawner (fork and exec) and, with the
+ * same messages, a template (fork alone). C, so that the freestanding template can include it.
+ *
+ * Transport: one SOCK_SEQPACKET pair; one datagram is one message. The maker does not multiplex: it
+ * reads a request, makes the batch, answers, reads the next. End of file means: end.
+ *
+ * Request (agent -> maker): struct rex_batch_request with descriptors by SCM_RIGHTS:
+ *   fd 0  blob: a sealed memfd (F_SEAL_WRITE|SHRINK|GROW), mapped read-only
+ *   fd 1  gate: a pipe's read end. A rank reads one byte from it before it goes on. End of file
+ *         there means "never": the rank leaves with _exit(REX_GATE_CLOSED).
+ *   fd 2  report: a pipe's write end, close-on-exec. A rank that cannot go on writes one
+ *         struct rex_birth_report (smaller than PIPE_BUF, so whole) and leaves with _exit(127).
+ *         When every rank has exec'ed or ended, the agent reads end of file: the births are over.
+ *   fd 3..  the ranks' own descriptors, named by index.
+ * Answer (maker -> agent): struct rex_batch_answer followed by `started` int32_t pids, in the order
+ * of the ranks in the batch. started < count: `error` says why the next one could not be made; the
+ * agent closes the gate, and those that were made end by themselves. EPROTO with started == 0: the
+ * request was malformed (or came from another process than the maker's parent).
+ *
+ * Ranks are children of the agent (CLONE_PARENT), which reaps them. All numbers are native-endian:
+ * both ends are on one machine and from one build (`version`).
+ */
+#ifndef REX_LAUNCHER_TEMPLATE_TEMPLATE_PROTO_H_
+#define REX_LAUNCHER_TEMPLATE_TEMPLATE_PROTO_H_
+
+#include <stdint.h>
+
+#define REX_BATCH_MAGIC 0x52455842u /* "REXB" */
+#define REX_BATCH_VERSION 1u
+#define REX_BATCH_MAX_FDS 240 /* SCM_MAX_FD is 253: unix(7) */
+#define REX_BATCH_FIXED_FDS 3
+#define REX_BATCH_MAX_RANKS 237
+#define REX_BATCH_MAX_BLOB_BYTES (256u << 20)
+#define REX_GATE_CLOSED 125
+#define REX_NO_FD (-1) /* /dev/null */
+
+struct rex_batch_request {
+  uint32_t magic;
+  uint32_t version;
+  uint32_t count; /* ranks in this batch, 1..REX_BATCH_MAX_RANKS */
+  uint32_t fds;   /* descriptors that come with the datagram */
+  uint64_t blob_bytes;
+};
+
+/* The blob starts with this. All offsets are from the blob's start; those of structures, lists and
+ * cpusets are multiples of 8. A string list is `n` uint64_t offsets. All strings end with NUL, and
+ * so does the blob itself: whatever offset a string has, it ends inside. */
+struct rex_blob_header {
+  uint32_t count; /* as in the request */
+  uint32_t argc;
+  uint64_t path; /* absolute path of the program */
+  uint64_t argv; /* list of argc strings */
+  uint64_t wdir; /* absolute */
+  uint32_t common_env_count;
+  uint32_t umask;
+  uint64_t common_env;      /* list: shared by all ranks */
+  uint64_t ranks;           /* count * struct rex_blob_rank */
+  uint64_t open_files_soft; /* RLIMIT_NOFILE, at most the maker's own */
+  uint64_t open_files_hard;
+  uint64_t timer_slack_ns; /* 0: as it is */
+  int32_t agent_pid;       /* a rank whose parent is another process ends at once */
+  uint32_t reserved;
+};
+
+struct rex_blob_rank {
+  uint64_t env; /* list: this rank's own, after the common ones */
+  uint32_t env_count;
+  uint32_t cpuset_words; /* 0: affinity as it is */
+  uint64_t cpuset;       /* cpuset_words uint64_t, bit i of word j is cpu 64*j+i */
+  int32_t fd_index[3];   /* of stdin, stdout, stderr among the datagram's fds: 3.., or REX_NO_FD */
+  uint32_t reserved;
+};
+
+enum rex_birth_phase {
+  REX_PHASE_SETUP = 1, /* signals, process group, limits, descriptors */
+  REX_PHASE_AFFINITY = 2,
+  REX_PHASE_WDIR = 3,
+  REX_PHASE_EXEC = 4
+};
+
+struct rex_birth_report {
+  uint32_t index; /* of the rank in the batch */
+  uint32_t phase; /* enum rex_birth_phase */
+  int32_t error;  /* errno(3) */
+  uint32_t reserved;
+};
+
+struct rex_batch_answer {
+  uint32_t magic;
+  uint32_t started;
+  int32_t error; /* errno(3) of the first failure, 0 for none */
+  uint32_t reserved;
+  /* int32_t pids[started] */
+};
+
+#endif

@@ -1,0 +1,314 @@
+#include "launcher/wire/messages.h"
+
+#include "launcher/wire/launch.pb.h"
+
+namespace rex {
+
+namespace {
+
+constexpr int kMaxSignal = 64;  // signal(7): the highest real-time signal
+constexpr uint32_t kMaxMilliseconds = 0x7fffffff;
+
+Error Bad(const char* field) { return Error{Errc::kProtocol, std::string("bad field ") + field}; }
+
+template <typename Pb>
+Result<Pb> Parse(const std::string& payload, const char* name) {
+  Pb m;
+  if (!m.ParseFromString(payload)) return Error{Errc::kProtocol, std::string("malformed ") + name};
+  return m;
+}
+
+bool HasNul(const std::string& s) { return s.find('\0') != std::string::npos; }
+
+Status TakeStrings(const google::protobuf::RepeatedPtrField<std::string>& in, const char* field,
+                   std::vector<std::string>* out) {
+  for (const auto& s : in) {
+    if (HasNul(s)) return Bad(field);
+    out->push_back(s);
+  }
+  return Ok{};
+}
+
+Result<AppSpec> AppFromPb(const pb::App& m) {
+  AppSpec app;
+  if (m.argv_size() == 0 || m.argv(0).empty()) return Bad("App.argv");
+  if (m.ranks() < 1 || m.ranks() > kMaxRanks) return Bad("App.ranks");
+  if (!m.wdir().empty() && (m.wdir()[0] != '/' || HasNul(m.wdir()))) return Bad("App.wdir");
+  if (auto s = TakeStrings(m.argv(), "App.argv", &app.argv); !s) return s.error();
+  if (auto s = TakeStrings(m.env(), "App.env", &app.env); !s) return s.error();
+  app.ranks = m.ranks();
+  app.wdir = m.wdir();
+  return app;
+}
+
+void PhaseToPb(const Phase& in, pb::Phase* out) {
+  out->set_name(in.name);
+  out->set_begin_us(in.begin.count());
+  out->set_end_us(in.end.count());
+  out->set_node(in.node);
+  out->set_process(in.process);
+  out->set_note(in.note);
+}
+
+Phase PhaseFromPb(const pb::Phase& in) {
+  return Phase{in.name(),
+               std::chrono::microseconds(in.begin_us()),
+               std::chrono::microseconds(in.end_us()),
+               in.node(),
+               in.process(),
+               in.note()};
+}
+
+void FailureToPb(const Failure& in, pb::Failure* out) {
+  out->set_kind(static_cast<pb::Failure::Kind>(in.kind));
+  out->set_rank(in.rank);
+  out->set_node(in.node);
+  out->set_pid(static_cast<uint64_t>(in.pid));
+  out->set_signo(static_cast<uint32_t>(in.signo));
+  out->set_core_dumped(in.core_dumped);
+  out->set_code(in.code);
+  out->set_program(in.program);
+  out->set_detail(in.detail);
+  out->set_remedy(in.remedy);
+  out->set_others(in.others);
+}
+
+Result<Failure> FailureFromPb(const pb::Failure& in) {
+  if (in.kind() < 0 || in.kind() > kLastFailureKind) return Bad("Failure.kind");
+  if (in.signo() > kMaxSignal) return Bad("Failure.signo");
+  Failure out;
+  out.kind = static_cast<FailureKind>(in.kind());
+  out.rank = in.rank();
+  out.node = in.node();
+  out.pid = static_cast<int64_t>(in.pid());
+  out.signo = static_cast<int>(in.signo());
+  out.core_dumped = in.core_dumped();
+  out.code = in.code();
+  out.program = in.program();
+  out.detail = in.detail();
+  out.remedy = in.remedy();
+  out.others = in.others();
+  return out;
+}
+
+}  // namespace
+
+uint32_t JobSpec::TotalRanks() const {
+  uint32_t total = 0;
+  for (const auto& app : apps) total += app.ranks;
+  return total;
+}
+
+std::string ToWire(const Hello& m) {
+  pb::Hello out;
+  out.set_version(m.version);
+  return out.SerializeAsString();
+}
+
+template <>
+Result<Hello> FromWire(const std::string& payload) {
+  const auto m = Parse<pb::Hello>(payload, "Hello");
+  if (!m) return m.error();
+  if (m->version().empty() || m->version().size() > 64) return Bad("Hello.version");
+  return Hello{m->version()};
+}
+
+std::string ToWire(const JobSpec& m) {
+  pb::LaunchJob out;
+  for (const auto& app : m.apps) {
+    pb::App* a = out.add_apps();
+    for (const auto& word : app.argv) a->add_argv(word);
+    for (const auto& e : app.env) a->add_env(e);
+    a->set_ranks(app.ranks);
+    a->set_wdir(app.wdir);
+  }
+  for (const auto& e : m.env) out.add_env(e);
+  out.set_cwd(m.cwd);
+  out.set_stdin_rank(m.stdin_rank);
+  out.set_stdout_pipe(m.stdout_pipe);
+  out.set_grace_ms(static_cast<uint32_t>(m.grace.count()));
+  out.set_timeout_ms(static_cast<uint32_t>(m.timeout.count()));
+  out.set_report_state(m.report_state);
+  out.set_oversubscribe(m.oversubscribe);
+  out.set_verbose(m.verbose);
+  out.set_umask(m.umask);
+  out.set_open_files(m.open_files);
+  out.set_open_files_hard(m.open_files_hard);
+  out.set_timer_slack_us(static_cast<uint32_t>(m.timer_slack.count()));
+  return out.SerializeAsString();
+}
+
+template <>
+Result<JobSpec> FromWire(const std::string& payload) {
+  const auto m = Parse<pb::LaunchJob>(payload, "LaunchJob");
+  if (!m) return m.error();
+  JobSpec job;
+  if (m->apps_size() < 1 || m->apps_size() > static_cast<int>(kMaxApps)) return Bad("apps");
+  uint64_t total = 0;
+  for (const auto& a : m->apps()) {
+    auto app = AppFromPb(a);
+    if (!app) return app.error();
+    total += app->ranks;
+    job.apps.push_back(std::move(*app));
+  }
+  if (total > kMaxRanks) return Bad("apps.ranks");
+  if (auto s = TakeStrings(m->env(), "env", &job.env); !s) return s.error();
+  if (m->cwd().empty() || m->cwd()[0] != '/' || HasNul(m->cwd())) return Bad("cwd");
+  if (m->stdin_rank() < kStdinNone || m->stdin_rank() >= static_cast<int64_t>(total)) {
+    return Bad("stdin_rank");
+  }
+  if (m->grace_ms() > kMaxMilliseconds) return Bad("grace_ms");
+  if (m->timeout_ms() > kMaxMilliseconds) return Bad("timeout_ms");
+  if (m->umask() > 0777) return Bad("umask");
+  if (m->open_files() == 0) return Bad("open_files");
+  if (m->open_files_hard() < m->open_files()) return Bad("open_files_hard");
+  job.cwd = m->cwd();
+  job.stdin_rank = m->stdin_rank();
+  job.stdout_pipe = m->stdout_pipe();
+  job.grace = std::chrono::milliseconds(m->grace_ms());
+  job.timeout = std::chrono::milliseconds(m->timeout_ms());
+  job.report_state = m->report_state();
+  job.oversubscribe = m->oversubscribe();
+  job.verbose = m->verbose();
+  job.umask = m->umask();
+  job.open_files = m->open_files();
+  job.open_files_hard = m->open_files_hard();
+  job.timer_slack = std::chrono::microseconds(m->timer_slack_us());
+  return job;
+}
+
+std::string ToWire(const SignalRanks& m) {
+  pb::Signal out;
+  out.set_signo(static_cast<uint32_t>(m.signo));
+  return out.SerializeAsString();
+}
+
+template <>
+Result<SignalRanks> FromWire(const std::string& payload) {
+  const auto m = Parse<pb::Signal>(payload, "Signal");
+  if (!m) return m.error();
+  if (m->signo() < 1 || m->signo() > kMaxSignal) return Bad("Signal.signo");
+  return SignalRanks{static_cast<int>(m->signo())};
+}
+
+std::string ToWire(const EndJob& m) {
+  pb::EndJob out;
+  out.set_signo(static_cast<uint32_t>(m.signo));
+  return out.SerializeAsString();
+}
+
+template <>
+Result<EndJob> FromWire(const std::string& payload) {
+  const auto m = Parse<pb::EndJob>(payload, "EndJob");
+  if (!m) return m.error();
+  if (m->signo() < 1 || m->signo() > kMaxSignal) return Bad("EndJob.signo");
+  return EndJob{static_cast<int>(m->signo())};
+}
+
+std::string ToWire(const Credit& m) {
+  pb::Credit out;
+  out.set_bytes(m.bytes);
+  return out.SerializeAsString();
+}
+
+template <>
+Result<Credit> FromWire(const std::string& payload) {
+  const auto m = Parse<pb::Credit>(payload, "Credit");
+  if (!m) return m.error();
+  if (m->bytes() == 0 || m->bytes() > (uint64_t{1} << 32)) return Bad("Credit.bytes");
+  return Credit{m->bytes()};
+}
+
+std::string ToWire(const Notice& m) {
+  pb::Notice out;
+  out.set_level(static_cast<pb::Notice::Level>(m.level));
+  out.set_text(m.text);
+  return out.SerializeAsString();
+}
+
+template <>
+Result<Notice> FromWire(const std::string& payload) {
+  const auto m = Parse<pb::Notice>(payload, "Notice");
+  if (!m) return m.error();
+  if (m->level() < 0 || m->level() > pb::Notice::DETAIL) return Bad("Notice.level");
+  return Notice{static_cast<Notice::Level>(m->level()), m->text()};
+}
+
+std::string ToWire(const JobStarted& m) {
+  pb::JobStarted out;
+  out.set_name_space(m.name_space);
+  out.set_total(m.total);
+  for (const auto& r : m.ranks) {
+    pb::RankInfo* info = out.add_ranks();
+    info->set_rank(r.rank);
+    info->set_node(r.node);
+    info->set_pid(static_cast<uint64_t>(r.pid));
+    info->set_birth(r.birth);
+  }
+  return out.SerializeAsString();
+}
+
+template <>
+Result<JobStarted> FromWire(const std::string& payload) {
+  const auto m = Parse<pb::JobStarted>(payload, "JobStarted");
+  if (!m) return m.error();
+  if (m->total() > kMaxRanks || m->ranks_size() > static_cast<int>(kMaxRanks)) {
+    return Bad("JobStarted.total");
+  }
+  JobStarted out;
+  out.name_space = m->name_space();
+  out.total = m->total();
+  for (const auto& r : m->ranks()) {
+    out.ranks.push_back({r.rank(), r.node(), static_cast<int64_t>(r.pid()), r.birth()});
+  }
+  return out;
+}
+
+std::string ToWire(const JobEnded& m) {
+  pb::JobEnded out;
+  out.set_exit_code(static_cast<uint32_t>(m.exit_code));
+  FailureToPb(m.failure, out.mutable_failure());
+  for (const auto& phase : m.phases) PhaseToPb(phase, out.add_phases());
+  for (const auto& line : m.state_report) out.add_state_report(line);
+  return out.SerializeAsString();
+}
+
+template <>
+Result<JobEnded> FromWire(const std::string& payload) {
+  const auto m = Parse<pb::JobEnded>(payload, "JobEnded");
+  if (!m) return m.error();
+  if (m->exit_code() > 255) return Bad("JobEnded.exit_code");
+  JobEnded out;
+  out.exit_code = static_cast<int>(m->exit_code());
+  auto failure = FailureFromPb(m->failure());
+  if (!failure) return failure.error();
+  out.failure = std::move(*failure);
+  for (const auto& phase : m->phases()) out.phases.push_back(PhaseFromPb(phase));
+  for (const auto& line : m->state_report()) out.state_report.push_back(line);
+  return out;
+}
+
+std::string EncodeOutput(const OutputHeader& header, std::string_view bytes) {
+  std::string out(kOutputHeaderBytes, '\0');
+  for (size_t i = 0; i < 4; ++i) out[i] = static_cast<char>(header.rank >> (8 * i));
+  out[4] = static_cast<char>(header.stream);
+  out[5] = header.end ? 1 : 0;
+  out.append(bytes);
+  return out;
+}
+
+Result<OutputHeader> DecodeOutput(std::string_view payload, std::string_view* bytes) {
+  if (payload.size() < kOutputHeaderBytes) return Bad("Output header");
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(payload[i]); };
+  OutputHeader header;
+  for (size_t i = 0; i < 4; ++i) header.rank |= static_cast<uint32_t>(byte(i)) << (8 * i);
+  if (header.rank >= kMaxRanks) return Bad("Output.rank");
+  if (byte(4) != 1 && byte(4) != 2) return Bad("Output.stream");
+  if (byte(5) > 1 || byte(6) != 0 || byte(7) != 0) return Bad("Output.end");
+  header.stream = static_cast<OutputStream>(byte(4));
+  header.end = byte(5) == 1;
+  *bytes = payload.substr(kOutputHeaderBytes);
+  return header;
+}
+
+}  // namespace rex

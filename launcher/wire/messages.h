@@ -1,0 +1,170 @@
+// The messages between rexlaunch and the head, as validated C++ types. docs/protocol.md has the
+// order in which they go; launch.proto the encoding. FromWire is the only place where what a peer
+// sent is believed, and checks every count and range.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "launcher/base/frame_channel.h"
+#include "launcher/base/phase.h"
+#include "launcher/base/result.h"
+
+namespace rex {
+
+inline constexpr uint32_t kMaxRanks = 1 << 20;  // per job
+inline constexpr uint32_t kMaxApps = 1024;      // per job
+inline constexpr size_t kMaxLaunchMessageBytes = 32 << 20;
+inline constexpr size_t kMaxStdioPayloadBytes =
+    60 << 10;  // one Output or Stdin message, header included
+inline constexpr std::string_view kProtocolVersion = REX_VERSION;
+
+using Rank = uint32_t;
+
+enum class LaunchMessage : uint8_t {  // the `kind` of a frame
+  kHello = 1,
+  kLaunchJob = 2,
+  kSignal = 3,
+  kEndJob = 4,
+  kStdinCredit = 5,   // head -> rexlaunch
+  kOutputCredit = 6,  // rexlaunch -> head
+  kNotice = 7,
+  kJobStarted = 8,
+  kJobEnded = 9,
+  kOutput = 16,    // raw: see OutputHeader; class kStdio
+  kStdin = 17,     // raw bytes; class kStdio
+  kStdinEnd = 18,  // empty; class kStdio
+};
+
+struct Hello {
+  std::string version;
+};
+
+struct AppSpec {
+  std::vector<std::string> argv;  // at least one word
+  uint32_t ranks = 1;
+  std::string wdir;              // absolute, or empty: JobSpec::cwd
+  std::vector<std::string> env;  // NAME=VALUE
+};
+
+inline constexpr int32_t kStdinAll = -1;
+inline constexpr int32_t kStdinNone = -2;
+
+struct JobSpec {
+  std::vector<AppSpec> apps;
+  std::vector<std::string> env;
+  std::string cwd;
+  int32_t stdin_rank = 0;  // or kStdinAll, kStdinNone
+  bool stdout_pipe = false;
+  std::chrono::milliseconds grace{2000};
+  std::chrono::milliseconds timeout{0};  // 0: none
+  bool report_state = false;
+  bool oversubscribe = false;
+  bool verbose = false;
+  uint32_t umask = 022;
+  uint64_t open_files = 1024;       // RLIMIT_NOFILE of the ranks: soft
+  uint64_t open_files_hard = 4096;  // and hard
+  std::chrono::microseconds timer_slack{0};
+
+  uint32_t TotalRanks() const;
+};
+
+struct SignalRanks {
+  int signo = 0;
+};
+struct EndJob {
+  int signo = 0;
+};
+struct Credit {
+  uint64_t bytes = 0;
+};
+
+struct Notice {
+  enum class Level : uint8_t { kInfo, kWarning, kDetail };
+  Level level = Level::kInfo;
+  std::string text;
+};
+
+struct RankInfo {
+  Rank rank = 0;
+  std::string node;
+  int64_t pid = 0;
+  std::string birth;
+};
+struct JobStarted {
+  std::string name_space;
+  std::vector<RankInfo> ranks;
+  uint32_t total = 0;
+};
+
+enum class FailureKind : uint8_t {
+  kNone,
+  kRankExit,
+  kRankSignal,
+  kAbort,
+  kNoFinalize,
+  kTimeout,
+  kUserSignal,
+  kProgramNotFound,
+  kProgramNotRunnable,
+  kWdirMissing,
+  kNoResources,
+  kInternal,
+  kRefused,
+};
+inline constexpr uint8_t kLastFailureKind = static_cast<uint8_t>(FailureKind::kRefused);
+
+struct Failure {
+  FailureKind kind = FailureKind::kNone;
+  Rank rank = 0;
+  std::string node;
+  int64_t pid = 0;
+  int signo = 0;
+  bool core_dumped = false;
+  int code = 0;
+  std::string program;
+  std::string detail;
+  std::string remedy;
+  uint32_t others = 0;
+};
+
+struct JobEnded {
+  int exit_code = 0;  // 0..255
+  Failure failure;
+  std::vector<Phase> phases;
+  std::vector<std::string> state_report;
+};
+
+std::string ToWire(const Hello& m);
+std::string ToWire(const JobSpec& m);
+std::string ToWire(const SignalRanks& m);
+std::string ToWire(const EndJob& m);
+std::string ToWire(const Credit& m);
+std::string ToWire(const Notice& m);
+std::string ToWire(const JobStarted& m);
+std::string ToWire(const JobEnded& m);
+
+// FromWire<T>(payload): kProtocol names the field that is out of range.
+template <typename T>
+Result<T> FromWire(const std::string& payload);
+
+// Raw stdio payloads: a fixed little-endian header, then the bytes.
+enum class OutputStream : uint8_t { kStdout = 1, kStderr = 2 };
+struct OutputHeader {
+  Rank rank = 0;
+  OutputStream stream = OutputStream::kStdout;
+  bool end = false;  // the stream is at its end; bytes may come with it
+};
+inline constexpr size_t kOutputHeaderBytes = 8;  // u32 rank, u8 stream, u8 end, u16 zero
+std::string EncodeOutput(const OutputHeader& header, std::string_view bytes);
+Result<OutputHeader> DecodeOutput(std::string_view payload, std::string_view* bytes);
+
+// Sends a message with its kind; control class.
+template <typename T>
+void SendControl(FrameChannel& channel, LaunchMessage kind, const T& message) {
+  channel.Send(static_cast<uint8_t>(kind), FrameClass::kControl, ToWire(message));
+}
+
+}  // namespace rex

@@ -1,0 +1,184 @@
+#include "pmix-server/host/host_process.h"
+
+#include <pmix.h>
+#include <pmix_server.h>
+#include <unistd.h>
+
+#include "launcher/base/log.h"
+#include "pmix-server/host/pmix_values.h"
+
+namespace rex::pmix {
+
+namespace {
+
+constexpr uint8_t kHostMessageKind = 1;  // host_client.cc agrees
+
+// The agent's side can't include libpmix's headers: here both meet.
+static_assert(kSuccess == PMIX_SUCCESS);
+static_assert(kError == PMIX_ERROR);
+static_assert(kErrTimeout == PMIX_ERR_TIMEOUT);
+static_assert(kErrBadParam == PMIX_ERR_BAD_PARAM);
+static_assert(kErrNoPermissions == PMIX_ERR_NO_PERMISSIONS);
+static_assert(kErrUnreach == PMIX_ERR_UNREACH);
+static_assert(kErrNotFound == PMIX_ERR_NOT_FOUND);
+static_assert(kErrNotSupported == PMIX_ERR_NOT_SUPPORTED);
+static_assert(kErrPartialSuccess == PMIX_ERR_PARTIAL_SUCCESS);
+static_assert(kErrDuplicateKey == PMIX_ERR_DUPLICATE_KEY);
+static_assert(kErrLostConnection == PMIX_ERR_LOST_CONNECTION);
+static_assert(kErrProcTermWoSync == PMIX_ERR_PROC_TERM_WO_SYNC);
+static_assert(kRankWildcard == PMIX_RANK_WILDCARD);
+
+void SetRequest(HostMessage& message, uint64_t request) {
+  std::visit(
+      [request](auto& m) {
+        if constexpr (requires { m.request; }) m.request = request;
+      },
+      message);
+}
+
+// Whether the agent would take it. Processes, keys and texts in a message come from applications.
+// A fence's data is opaque and can be large: it is left out of the look.
+bool IsWithinBounds(const HostMessage& message) {
+  if (const auto* fence = std::get_if<Fence>(&message)) {
+    Fence bare;
+    bare.participants = fence->participants;
+    return DecodeHostMessage(EncodeHostMessage(bare)).has_value() &&
+           fence->data.size() < kMaxHostMessageBytes / 2;
+  }
+  const std::string payload = EncodeHostMessage(message);
+  return payload.size() < kMaxHostMessageBytes && DecodeHostMessage(payload).has_value();
+}
+
+}  // namespace
+
+Error HostProcess::Run(Options options) {
+  auto server = PmixServer::Start(options.session_dir, options.node_name, *this, loop_.clock());
+  if (!server) return server.error();
+  server_ = std::make_unique<PmixServer>(std::move(*server));
+  registration_ = std::make_unique<Registration>(
+      loop_, *server_, [this](const HostMessage& message) { Send(message); });
+  OpenChannel(std::move(options.agent));
+  Send(HostReady{PmixServer::Version(), server_->init_begin(), server_->init_end()});
+  loop_.Run();
+  return Error{Errc::kInternal, "the loop ended"};
+}
+
+void HostProcess::OpenChannel(UniqueFd agent) {
+  FrameChannel::Handlers handlers;
+  handlers.on_message = [this](uint8_t kind, FrameClass /*frame_class*/, std::string payload) {
+    OnFrame(kind, payload);
+  };
+  handlers.on_closed = [this](const Error& error) { Leave(error); };
+  channel_ = std::make_unique<FrameChannel>(loop_, std::move(agent), kMaxHostMessageBytes,
+                                            std::move(handlers));
+}
+
+void HostProcess::Leave(const Error& error) {
+  if (error.code != Errc::kClosed) {
+    Log(LogLevel::kError, "leaving: reason='" + error.text + "'");
+    ::_exit(1);
+  }
+  ::_exit(0);
+}
+
+void HostProcess::Send(const HostMessage& message) {
+  channel_->Send(kHostMessageKind, FrameClass::kControl, EncodeHostMessage(message));
+}
+
+void HostProcess::Request(HostMessage message, OnAnswer on_answer) {
+  // A shared pointer because std::function wants its captures copyable; a fence can be large.
+  auto shared = std::make_shared<HostMessage>(std::move(message));
+  loop_.Post([this, shared, on_answer = std::move(on_answer)] {
+    if (!IsWithinBounds(*shared)) {
+      on_answer(OpDone{0, kErrBadParam});
+      return;
+    }
+    SetRequest(*shared, requests_.Add(on_answer));
+    Send(*shared);
+  });
+}
+
+void HostProcess::Tell(HostMessage message, std::function<void()> then) {
+  loop_.Post([this, message = std::move(message), then = std::move(then)] {
+    Send(message);
+    if (then) then();
+  });
+}
+
+void HostProcess::OnFrame(uint8_t kind, const std::string& payload) {
+  if (kind != kHostMessageKind) Leave(Error{Errc::kProtocol, "a frame of unknown kind"});
+  auto message = DecodeHostMessage(payload);
+  if (!message) Leave(message.error());
+  OnMessage(std::move(*message));
+}
+
+void HostProcess::OnMessage(HostMessage message) {
+  if (auto* job = std::get_if<RegisterJob>(&message))
+    return registration_->Register(std::move(*job));
+  if (const auto* job = std::get_if<DeregisterJob>(&message)) {
+    return registration_->Deregister(job->name_space);
+  }
+  if (const auto* gone = std::get_if<RankGone>(&message))
+    return registration_->RankGone(gone->proc);
+  if (const auto* event = std::get_if<EventRaised>(&message)) return RaiseEvent(*event);
+  if (const auto* request = std::get_if<ModexRequest>(&message)) return AskModex(*request);
+  if (const auto* m = std::get_if<OpDone>(&message)) return Answer(m->request, message);
+  if (const auto* m = std::get_if<FenceDone>(&message)) return Answer(m->request, message);
+  if (const auto* m = std::get_if<ModexDone>(&message)) return Answer(m->request, message);
+  if (const auto* m = std::get_if<LookupDone>(&message)) return Answer(m->request, message);
+  if (const auto* m = std::get_if<QueryDone>(&message)) return Answer(m->request, message);
+  Leave(Error{Errc::kProtocol, "a message that only hosts send"});
+}
+
+void HostProcess::Answer(uint64_t request, const HostMessage& message) {
+  if (!requests_.Answer(request, message)) {
+    Log(LogLevel::kWarn, "answer to no request: request=" + std::to_string(request));
+  }
+}
+
+namespace {
+
+// An event under way in libpmix: it copies the infos before it returns, so nothing has to be kept.
+void OnNotified(pmix_status_t /*status*/, void* /*cbdata*/) noexcept {}
+
+struct ModexCall {
+  UpcallSink* sink;
+  uint64_t request;
+};
+
+// Progress thread. libpmix frees `data` when this returns.
+void OnModex(pmix_status_t status, char* data, size_t size, void* cbdata) noexcept {
+  const std::unique_ptr<ModexCall> call(static_cast<ModexCall*>(cbdata));
+  std::string bytes = data == nullptr ? std::string() : std::string(data, size);
+  call->sink->Tell(ModexDone{call->request, status, std::move(bytes)}, {});
+}
+
+}  // namespace
+
+void HostProcess::RaiseEvent(const EventRaised& event) {
+  InfoList infos;
+  if (!infos.AddPacked(event.info, event.info_count)) {
+    Log(LogLevel::kWarn, "event dropped: reason='its infos are malformed'");
+    return;
+  }
+  pmix_data_range_t range = static_cast<pmix_data_range_t>(event.range);
+  if (!event.targets.empty()) {
+    infos.AddProcs(PMIX_EVENT_CUSTOM_RANGE, event.targets);
+    range = PMIX_RANGE_CUSTOM;
+  }
+  const pmix_proc_t source = ToPmix(event.source);
+  PMIx_Notify_event(event.code, &source, range, infos.data(), infos.size(), &OnNotified, nullptr);
+}
+
+void HostProcess::AskModex(const ModexRequest& request) {
+  const pmix_proc_t proc = ToPmix(request.proc);
+  auto call = std::make_unique<ModexCall>(ModexCall{this, request.request});
+  const pmix_status_t status = PMIx_server_dmodex_request(&proc, &OnModex, call.get());
+  if (status == PMIX_SUCCESS) {
+    call.release();
+  } else {
+    Send(ModexDone{request.request, status, ""});
+  }
+}
+
+}  // namespace rex::pmix

@@ -1,0 +1,51 @@
+// The host as a process: wires libpmix to the agent's connection and runs until that ends.
+//
+// Threads: the loop's (main) and libpmix's progress thread. All state here is the loop thread's;
+// upcalls come through UpcallSink, which posts. Ends with _exit when the agent is gone: libpmix is
+// not finalized, and requests nobody will answer go with the process.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "launcher/base/frame_channel.h"
+#include "pmix-server/host/registration.h"
+#include "pmix-server/host/request_table.h"
+#include "pmix-server/host/server.h"
+
+namespace rex::pmix {
+
+class HostProcess final : public UpcallSink {
+ public:
+  struct Options {
+    UniqueFd agent;           // connected stream socket
+    std::string session_dir;  // absolute, exists, private
+    std::string node_name;
+  };
+
+  // Starts libpmix, sends HostReady and serves. Returns only with the error of a failed start;
+  // otherwise the process ends here: exit code 0 at the agent's end of file, 1 after nonsense.
+  Error Run(Options options);
+
+  void Request(HostMessage message, OnAnswer on_answer) override;
+  void Tell(HostMessage message, std::function<void()> then) override;
+  Clock::Time Now() const override { return loop_.clock().Now(); }
+
+ private:
+  void OpenChannel(UniqueFd agent);
+  void Send(const HostMessage& message);
+  void OnFrame(uint8_t kind, const std::string& payload);
+  void OnMessage(HostMessage message);
+  void Answer(uint64_t request, const HostMessage& message);
+  void RaiseEvent(const EventRaised& event);
+  void AskModex(const ModexRequest& request);
+  [[noreturn]] void Leave(const Error& error);
+
+  EventLoop loop_;
+  RequestTable requests_;
+  std::unique_ptr<FrameChannel> channel_;
+  std::unique_ptr<PmixServer> server_;
+  std::unique_ptr<Registration> registration_;
+};
+
+}  // namespace rex::pmix

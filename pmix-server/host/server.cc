@@ -1,0 +1,109 @@
+#include "pmix-server/host/server.h"
+
+#include <pmix.h>
+#include <pmix_server.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cerrno>
+#include <vector>
+
+#include "pmix-server/host/pmix_values.h"
+
+extern char** environ;
+
+namespace rex::pmix {
+
+namespace {
+
+struct Setting {
+  const char* name;
+  const char* value;
+};
+
+// Settings of libpmix for this process only: setup_fork does not hand PMIX_MCA_* on to ranks.
+// Components are named so that libpmix neither searches directories nor opens shared objects it
+// has no use for here (about 2 ms of a start).
+constexpr std::array kSettings = {
+    // ds21's shared segment is guarded by mutexes that a rank killed or stopped inside PMIx_Get
+    // leaves locked, and the server's thread takes them.
+    Setting{"PMIX_MCA_gds", "hash"},
+    // 1, the default, completes a fence of one server inside libpmix: phases would go unseen.
+    Setting{"PMIX_MCA_pmix_server_fence_localonly_opt", "0"},
+    Setting{"PMIX_MCA_psec", "native"},
+    // The stdfd component would print ranks' log texts on our own descriptors.
+    Setting{"PMIX_MCA_plog", "default"},
+    Setting{"PMIX_MCA_prm", "default"},
+    // Maps of our nodes are short, and what ranks compressed passes through unopened.
+    Setting{"PMIX_MCA_pcompress", "^zlib"},
+    Setting{"PMIX_MCA_pcompress_base_silence_warning", "1"},
+    Setting{"PMIX_MCA_pnet", "^opa,nvd,sshot,simptest"},
+    Setting{"PMIX_MCA_pmdl", "ompi"},
+    // The topology comes ready made: hwloc has no use for its plug-ins here.
+    Setting{"HWLOC_PLUGINS_PATH", "/nonexistent"},
+};
+
+// We may have been started inside another PMIx job: its variables are for its processes. Debug
+// verbosity stays possible.
+void CleanEnvironment() {
+  std::vector<std::string> names;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    const std::string name = text.substr(0, text.find('='));
+    if (name.starts_with("PMIX_") && name.find("verbose") == std::string::npos) {
+      names.push_back(name);
+    }
+  }
+  for (const auto& name : names) ::unsetenv(name.c_str());
+  for (const Setting& setting : kSettings) ::setenv(setting.name, setting.value, 1);
+}
+
+Result<std::string> MakeTempDir(const std::string& session_dir) {
+  const std::string path = session_dir + "/pmix";
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+    return Error::FromErrno(errno, "make the directory '" + path + "'");
+  }
+  return path;
+}
+
+}  // namespace
+
+std::string PmixServer::Version() { return PMIx_Get_version(); }
+
+Result<PmixServer> PmixServer::Start(const std::string& session_dir, const std::string& node_name,
+                                     UpcallSink& sink, const Clock& clock) {
+  PmixServer server;
+  server.init_begin_ = clock.Now();
+  CleanEnvironment();
+  auto temp_dir = MakeTempDir(session_dir);
+  if (!temp_dir) return temp_dir.error();
+  auto topology = Topology::OfThisNode();
+  if (!topology) return topology.error();
+  server.topology_ = std::make_unique<Topology>(std::move(*topology));
+  server.image_ = WriteTopologyImage(server.topology_->get(), session_dir + "/topology.shm");
+
+  static char source[] = "hwloc:" HWLOC_VERSION;
+  server.topology_handle_ = std::make_unique<pmix_topology_t>();
+  server.topology_handle_->source = source;
+  server.topology_handle_->topology = server.topology_->get();
+
+  InfoList infos;
+  infos.AddString(PMIX_SERVER_TMPDIR, *temp_dir);
+  infos.AddString(PMIX_SYSTEM_TMPDIR, *temp_dir);
+  infos.AddString(PMIX_SERVER_NSPACE, kHostNameSpace);
+  infos.AddRank(PMIX_SERVER_RANK, 0);
+  infos.AddString(PMIX_HOSTNAME, node_name);
+  infos.AddTopology(PMIX_TOPOLOGY2, server.topology_handle_.get());
+  pmix_server_module_t module = MakeServerModule(sink);
+  const pmix_status_t status = PMIx_server_init(&module, infos.data(), infos.size());
+  if (status != PMIX_SUCCESS) {
+    return Error{Errc::kInternal,
+                 std::string("libpmix does not start: ") + PMIx_Error_string(status)};
+  }
+  server.init_end_ = clock.Now();
+  return server;
+}
+
+}  // namespace rex::pmix

@@ -1,0 +1,626 @@
+// Encoding and checked decoding of the agent <-> host messages. For each message there is one
+// ToPb that fills its protobuf form and one FromPb that believes nothing: it is the only place
+// where what a peer sent becomes a C++ type. A broken peer costs the connection.
+#include "pmix-server/proto/host_types.h"
+
+#include "pmix-server/proto/host.pb.h"
+#include "pmix-server/proto/job_checks.h"
+
+namespace rex::pmix {
+
+namespace {
+
+constexpr size_t kMaxNameSpaceBytes = 255;  // PMIX_MAX_NSLEN
+constexpr size_t kMaxKeyBytes = 511;        // PMIX_MAX_KEYLEN
+constexpr int kMaxItems = 1 << 16;          // keys, published items, processes listed one by one
+constexpr uint32_t kMaxTimeoutSeconds = 7 * 24 * 3600;
+constexpr uint32_t kMaxRange = 255;  // pmix_data_range_t and pmix_persistence_t are one byte
+constexpr int kMaxSignal = 64;
+constexpr uint32_t kMaxProcState = 255;  // pmix_proc_state_t is one byte
+
+template <typename T>
+using Repeated = google::protobuf::RepeatedPtrField<T>;
+
+Error Bad(const char* field) { return Error{Errc::kProtocol, std::string("bad field ") + field}; }
+
+bool HasNul(const std::string& s) { return s.find('\0') != std::string::npos; }
+
+// The checks of one message gather here: the first failure wins, later ones are not looked at.
+class Check {
+ public:
+  void That(bool holds, const char* field) {
+    if (!holds && bad_ == nullptr) bad_ = field;
+  }
+  void Text(const std::string& s, const char* field) { That(!HasNul(s), field); }
+  void NameSpace(const std::string& s, const char* field) {
+    That(!s.empty() && s.size() <= kMaxNameSpaceBytes && !HasNul(s), field);
+  }
+  void Key(const std::string& s, const char* field) {
+    That(!s.empty() && s.size() <= kMaxKeyBytes && !HasNul(s), field);
+  }
+  void Timeout(uint32_t seconds, const char* field) { That(seconds <= kMaxTimeoutSeconds, field); }
+  template <typename List>
+  void Count(const List& list, int most, const char* field) {
+    That(list.size() <= most, field);
+  }
+  bool ok() const { return bad_ == nullptr; }
+  Error error() const { return Bad(bad_); }
+
+ private:
+  const char* bad_ = nullptr;
+};
+
+void ToPb(const ProcId& in, pb::ProcId* out) {
+  out->set_name_space(in.name_space);
+  out->set_rank(in.rank);
+}
+ProcId FromPb(Check& check, const pb::ProcId& in) {
+  check.NameSpace(in.name_space(), "ProcId.name_space");
+  check.That(in.rank() <= kRankWildcard, "ProcId.rank");
+  return ProcId{in.name_space(), in.rank()};
+}
+
+void ToPb(const std::vector<ProcId>& in, Repeated<pb::ProcId>* out) {
+  for (const ProcId& proc : in) ToPb(proc, out->Add());
+}
+std::vector<ProcId> FromPb(Check& check, const Repeated<pb::ProcId>& in, const char* field) {
+  std::vector<ProcId> out;
+  check.Count(in, static_cast<int>(kMaxJobRanks), field);
+  for (const auto& proc : in) {
+    if (!check.ok()) break;
+    out.push_back(FromPb(check, proc));
+  }
+  return out;
+}
+
+void ToPb(const std::vector<std::string>& in, Repeated<std::string>* out) {
+  for (const auto& s : in) out->Add(std::string(s));
+}
+std::vector<std::string> Texts(Check& check, const Repeated<std::string>& in, const char* field) {
+  for (const auto& s : in) check.Text(s, field);
+  return {in.begin(), in.end()};
+}
+std::vector<std::string> Keys(Check& check, const Repeated<std::string>& in, const char* field) {
+  check.Count(in, kMaxItems, field);
+  for (const auto& s : in) check.Key(s, field);
+  return {in.begin(), in.end()};
+}
+
+std::chrono::microseconds Micros(int64_t us) { return std::chrono::microseconds(us); }
+std::chrono::seconds Seconds(uint32_t s) { return std::chrono::seconds(s); }
+
+// ----- a job's life ---------------------------------------------------------------------------
+
+void ToPb(const RegisterJob& in, pb::HostEnvelope* envelope) {
+  pb::RegisterJob* out = envelope->mutable_register_job();
+  out->set_name_space(in.name_space);
+  for (const auto& node : in.nodes) {
+    pb::RegisterJob::Node* n = out->add_nodes();
+    n->set_name(node.name);
+    for (const RankRun& run : node.runs) {
+      n->add_first_rank(run.first);
+      n->add_count(run.count);
+    }
+  }
+  out->set_local_node(in.local_node);
+  for (const auto& app : in.apps) {
+    pb::RegisterJob::App* a = out->add_apps();
+    a->set_first_rank(app.first_rank);
+    a->set_ranks(app.ranks);
+    ToPb(app.argv, a->mutable_argv());
+    a->set_wdir(app.wdir);
+  }
+  out->set_job_dir(in.job_dir);
+  out->set_slots(in.slots);
+  ToPb(in.cpusets, out->mutable_cpusets());
+}
+
+RegisterJob::Node NodeFromPb(Check& check, const pb::RegisterJob::Node& in) {
+  check.Text(in.name(), "RegisterJob.Node.name");
+  check.That(in.first_rank_size() == in.count_size(), "RegisterJob.Node.count");
+  RegisterJob::Node out;
+  out.name = in.name();
+  for (int i = 0; check.ok() && i < in.count_size(); ++i) {
+    out.runs.push_back({in.first_rank(i), in.count(i)});
+  }
+  return out;
+}
+
+RegisterJob::App AppFromPb(Check& check, const pb::RegisterJob::App& in) {
+  check.Text(in.wdir(), "RegisterJob.App.wdir");
+  return {in.first_rank(), in.ranks(), Texts(check, in.argv(), "RegisterJob.App.argv"), in.wdir()};
+}
+
+Result<HostMessage> FromPb(const pb::RegisterJob& in) {
+  Check check;
+  check.NameSpace(in.name_space(), "RegisterJob.name_space");
+  check.Count(in.nodes(), static_cast<int>(kMaxJobNodes), "RegisterJob.nodes");
+  check.Count(in.apps(), static_cast<int>(kMaxJobApps), "RegisterJob.apps");
+  check.Text(in.job_dir(), "RegisterJob.job_dir");
+  check.That(in.slots() >= 1, "RegisterJob.slots");
+  RegisterJob out;
+  out.name_space = in.name_space();
+  if (check.ok()) {
+    for (const auto& node : in.nodes()) out.nodes.push_back(NodeFromPb(check, node));
+    for (const auto& app : in.apps()) out.apps.push_back(AppFromPb(check, app));
+  }
+  out.local_node = in.local_node();
+  out.job_dir = in.job_dir();
+  out.slots = in.slots();
+  out.cpusets = Texts(check, in.cpusets(), "RegisterJob.cpusets");
+  if (!check.ok()) return check.error();
+  if (auto s = CheckRegisterJob(out); !s) return s.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const JobRegistered& in, pb::HostEnvelope* envelope) {
+  pb::JobRegistered* out = envelope->mutable_job_registered();
+  out->set_name_space(in.name_space);
+  out->set_status(in.status);
+  out->set_error(in.error);
+  ToPb(in.common_env, out->mutable_common_env());
+  for (const auto& rank : in.ranks) {
+    pb::JobRegistered::RankEnv* r = out->add_ranks();
+    r->set_rank(rank.rank);
+    ToPb(rank.env, r->mutable_env());
+  }
+}
+Result<HostMessage> FromPb(const pb::JobRegistered& in) {
+  Check check;
+  check.NameSpace(in.name_space(), "JobRegistered.name_space");
+  check.Count(in.ranks(), static_cast<int>(kMaxJobRanks), "JobRegistered.ranks");
+  JobRegistered out{in.name_space(),
+                    in.status(),
+                    in.error(),
+                    Texts(check, in.common_env(), "JobRegistered.common_env"),
+                    {}};
+  for (const auto& rank : in.ranks()) {
+    check.That(rank.rank() < kMaxJobRanks, "JobRegistered.RankEnv.rank");
+    check.That(out.ranks.empty() || out.ranks.back().rank < rank.rank(),
+               "JobRegistered.ranks (not ascending)");
+    out.ranks.push_back({rank.rank(), Texts(check, rank.env(), "JobRegistered.RankEnv.env")});
+  }
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const DeregisterJob& in, pb::HostEnvelope* envelope) {
+  envelope->mutable_deregister_job()->set_name_space(in.name_space);
+}
+Result<HostMessage> FromPb(const pb::DeregisterJob& in) {
+  Check check;
+  check.NameSpace(in.name_space(), "DeregisterJob.name_space");
+  if (!check.ok()) return check.error();
+  return HostMessage(DeregisterJob{in.name_space()});
+}
+
+void ToPb(const JobDeregistered& in, pb::HostEnvelope* envelope) {
+  envelope->mutable_job_deregistered()->set_name_space(in.name_space);
+}
+Result<HostMessage> FromPb(const pb::JobDeregistered& in) {
+  Check check;
+  check.NameSpace(in.name_space(), "JobDeregistered.name_space");
+  if (!check.ok()) return check.error();
+  return HostMessage(JobDeregistered{in.name_space()});
+}
+
+void ToPb(const RankGone& in, pb::HostEnvelope* envelope) {
+  ToPb(in.proc, envelope->mutable_rank_gone()->mutable_proc());
+}
+Result<HostMessage> FromPb(const pb::RankGone& in) {
+  Check check;
+  RankGone out{FromPb(check, in.proc())};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const HostReady& in, pb::HostEnvelope* envelope) {
+  pb::HostReady* out = envelope->mutable_ready();
+  out->set_pmix_version(in.pmix_version);
+  out->set_init_begin_us(in.init_begin.count());
+  out->set_init_end_us(in.init_end.count());
+}
+Result<HostMessage> FromPb(const pb::HostReady& in) {
+  Check check;
+  check.That(in.init_begin_us() >= 0 && in.init_end_us() >= in.init_begin_us(), "HostReady.init");
+  if (!check.ok()) return check.error();
+  return HostMessage(
+      HostReady{in.pmix_version(), Micros(in.init_begin_us()), Micros(in.init_end_us())});
+}
+
+void ToPb(const ClientEvent& in, pb::HostEnvelope* envelope) {
+  pb::ClientEvent* out = envelope->mutable_client();
+  ToPb(in.proc, out->mutable_proc());
+  out->set_what(in.what == ClientEvent::What::kConnected ? pb::ClientEvent::CONNECTED
+                                                         : pb::ClientEvent::FINALIZED);
+  out->set_at_us(in.at.count());
+}
+Result<HostMessage> FromPb(const pb::ClientEvent& in) {
+  Check check;
+  check.That(in.what() >= 0 && in.what() <= pb::ClientEvent::FINALIZED, "ClientEvent.what");
+  ClientEvent out{FromPb(check, in.proc()),
+                  in.what() == pb::ClientEvent::CONNECTED ? ClientEvent::What::kConnected
+                                                          : ClientEvent::What::kFinalized,
+                  Micros(in.at_us())};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const Abort& in, pb::HostEnvelope* envelope) {
+  pb::Abort* out = envelope->mutable_abort();
+  out->set_request(in.request);
+  ToPb(in.proc, out->mutable_proc());
+  out->set_code(in.code);
+  out->set_text(in.text);
+  ToPb(in.targets, out->mutable_targets());
+}
+Result<HostMessage> FromPb(const pb::Abort& in) {
+  Check check;
+  Abort out{in.request(), FromPb(check, in.proc()), in.code(), in.text(),
+            FromPb(check, in.targets(), "Abort.targets")};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+// ----- collectives and modex ------------------------------------------------------------------
+
+void ToPb(const Fence& in, pb::HostEnvelope* envelope) {
+  pb::Fence* out = envelope->mutable_fence();
+  out->set_request(in.request);
+  ToPb(in.participants, out->mutable_participants());
+  out->set_collect(in.collect);
+  out->set_data(in.data);
+  out->set_at_us(in.at.count());
+}
+Result<HostMessage> FromPb(const pb::Fence& in) {
+  Check check;
+  check.That(in.participants_size() >= 1, "Fence.participants");
+  Fence out{in.request(), FromPb(check, in.participants(), "Fence.participants"), in.collect(),
+            in.data(), Micros(in.at_us())};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const FenceDone& in, pb::HostEnvelope* envelope) {
+  pb::FenceDone* out = envelope->mutable_fence_done();
+  out->set_request(in.request);
+  out->set_status(in.status);
+  out->set_data(in.data);
+}
+Result<HostMessage> FromPb(const pb::FenceDone& in) {
+  return HostMessage(FenceDone{in.request(), in.status(), in.data()});
+}
+
+void ToPb(const FenceReleased& in, pb::HostEnvelope* envelope) {
+  pb::FenceReleased* out = envelope->mutable_fence_released();
+  ToPb(in.participants, out->mutable_participants());
+  out->set_at_us(in.at.count());
+}
+Result<HostMessage> FromPb(const pb::FenceReleased& in) {
+  Check check;
+  FenceReleased out{FromPb(check, in.participants(), "FenceReleased.participants"),
+                    Micros(in.at_us())};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const DirectModex& in, pb::HostEnvelope* envelope) {
+  pb::DirectModex* out = envelope->mutable_direct_modex();
+  out->set_request(in.request);
+  ToPb(in.proc, out->mutable_proc());
+  out->set_timeout_s(static_cast<uint32_t>(in.timeout.count()));
+}
+Result<HostMessage> FromPb(const pb::DirectModex& in) {
+  Check check;
+  check.Timeout(in.timeout_s(), "DirectModex.timeout_s");
+  DirectModex out{in.request(), FromPb(check, in.proc()), Seconds(in.timeout_s())};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const ModexRequest& in, pb::HostEnvelope* envelope) {
+  pb::ModexRequest* out = envelope->mutable_modex_request();
+  out->set_request(in.request);
+  ToPb(in.proc, out->mutable_proc());
+}
+Result<HostMessage> FromPb(const pb::ModexRequest& in) {
+  Check check;
+  ModexRequest out{in.request(), FromPb(check, in.proc())};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const ModexDone& in, pb::HostEnvelope* envelope) {
+  pb::ModexDone* out = envelope->mutable_modex_done();
+  out->set_request(in.request);
+  out->set_status(in.status);
+  out->set_data(in.data);
+}
+Result<HostMessage> FromPb(const pb::ModexDone& in) {
+  return HostMessage(ModexDone{in.request(), in.status(), in.data()});
+}
+
+// ----- publish and lookup ---------------------------------------------------------------------
+
+void ToPb(const std::vector<Published>& in, Repeated<pb::Published>* out) {
+  for (const Published& item : in) {
+    pb::Published* p = out->Add();
+    p->set_key(item.key);
+    p->set_value(item.value);
+    ToPb(item.owner, p->mutable_owner());
+  }
+}
+std::vector<Published> FromPb(Check& check, const Repeated<pb::Published>& in, const char* field) {
+  check.Count(in, kMaxItems, field);
+  std::vector<Published> out;
+  for (const auto& item : in) {
+    if (!check.ok()) break;
+    check.Key(item.key(), field);
+    out.push_back({item.key(), item.value(), FromPb(check, item.owner())});
+  }
+  return out;
+}
+
+void ToPb(const Publish& in, pb::HostEnvelope* envelope) {
+  pb::Publish* out = envelope->mutable_publish();
+  out->set_request(in.request);
+  ToPb(in.proc, out->mutable_proc());
+  ToPb(in.items, out->mutable_items());
+  out->set_range(in.range);
+  out->set_persistence(in.persistence);
+  out->set_timeout_s(static_cast<uint32_t>(in.timeout.count()));
+}
+Result<HostMessage> FromPb(const pb::Publish& in) {
+  Check check;
+  check.That(in.range() <= kMaxRange, "Publish.range");
+  check.That(in.persistence() <= kMaxRange, "Publish.persistence");
+  check.Timeout(in.timeout_s(), "Publish.timeout_s");
+  Publish out{in.request(), FromPb(check, in.proc()), FromPb(check, in.items(), "Publish.items"),
+              in.range(),   in.persistence(),         Seconds(in.timeout_s())};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const Lookup& in, pb::HostEnvelope* envelope) {
+  pb::Lookup* out = envelope->mutable_lookup();
+  out->set_request(in.request);
+  ToPb(in.proc, out->mutable_proc());
+  ToPb(in.keys, out->mutable_keys());
+  out->set_wait(in.wait);
+  out->set_wait_count(in.wait_count);
+  out->set_timeout_s(static_cast<uint32_t>(in.timeout.count()));
+  out->set_range(in.range);
+}
+Result<HostMessage> FromPb(const pb::Lookup& in) {
+  Check check;
+  check.Timeout(in.timeout_s(), "Lookup.timeout_s");
+  check.That(in.range() <= kMaxRange, "Lookup.range");
+  check.That(in.keys_size() >= 1, "Lookup.keys");
+  check.That(in.wait_count() <= static_cast<uint32_t>(in.keys_size()), "Lookup.wait_count");
+  Lookup out{in.request(), FromPb(check, in.proc()), Keys(check, in.keys(), "Lookup.keys"),
+             in.wait(),    in.wait_count(),          Seconds(in.timeout_s()),
+             in.range()};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const LookupDone& in, pb::HostEnvelope* envelope) {
+  pb::LookupDone* out = envelope->mutable_lookup_done();
+  out->set_request(in.request);
+  out->set_status(in.status);
+  ToPb(in.items, out->mutable_items());
+}
+Result<HostMessage> FromPb(const pb::LookupDone& in) {
+  Check check;
+  LookupDone out{in.request(), in.status(), FromPb(check, in.items(), "LookupDone.items")};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const Unpublish& in, pb::HostEnvelope* envelope) {
+  pb::Unpublish* out = envelope->mutable_unpublish();
+  out->set_request(in.request);
+  ToPb(in.proc, out->mutable_proc());
+  ToPb(in.keys, out->mutable_keys());
+  out->set_range(in.range);
+}
+Result<HostMessage> FromPb(const pb::Unpublish& in) {
+  Check check;
+  check.That(in.range() <= kMaxRange, "Unpublish.range");
+  Unpublish out{in.request(), FromPb(check, in.proc()), Keys(check, in.keys(), "Unpublish.keys"),
+                in.range()};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+// ----- events, control, log, query ------------------------------------------------------------
+
+void ToPb(const EventRaised& in, pb::HostEnvelope* envelope) {
+  pb::EventRaised* out = envelope->mutable_event();
+  out->set_request(in.request);
+  out->set_code(in.code);
+  ToPb(in.source, out->mutable_source());
+  out->set_range(in.range);
+  out->set_info(in.info);
+  out->set_info_count(in.info_count);
+  ToPb(in.targets, out->mutable_targets());
+}
+Result<HostMessage> FromPb(const pb::EventRaised& in) {
+  Check check;
+  check.That(in.range() <= kMaxRange, "EventRaised.range");
+  check.That(in.info_count() <= static_cast<uint32_t>(kMaxItems), "EventRaised.info_count");
+  check.That(in.info_count() == 0 || !in.info().empty(), "EventRaised.info");
+  EventRaised out{in.request(),
+                  in.code(),
+                  FromPb(check, in.source()),
+                  in.range(),
+                  in.info(),
+                  in.info_count(),
+                  FromPb(check, in.targets(), "EventRaised.targets")};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const JobControl& in, pb::HostEnvelope* envelope) {
+  pb::JobControl* out = envelope->mutable_job_control();
+  out->set_request(in.request);
+  ToPb(in.proc, out->mutable_proc());
+  ToPb(in.targets, out->mutable_targets());
+  out->set_signo(in.signo);
+}
+Result<HostMessage> FromPb(const pb::JobControl& in) {
+  Check check;
+  check.That(in.signo() >= 1 && in.signo() <= kMaxSignal, "JobControl.signo");
+  JobControl out{in.request(), FromPb(check, in.proc()),
+                 FromPb(check, in.targets(), "JobControl.targets"), in.signo()};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const LogText& in, pb::HostEnvelope* envelope) {
+  pb::LogText* out = envelope->mutable_log();
+  out->set_request(in.request);
+  ToPb(in.proc, out->mutable_proc());
+  out->set_to_stdout(in.to_stdout);
+  out->set_text(in.text);
+}
+Result<HostMessage> FromPb(const pb::LogText& in) {
+  Check check;
+  LogText out{in.request(), FromPb(check, in.proc()), in.to_stdout(), in.text()};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const Query& in, pb::HostEnvelope* envelope) {
+  pb::Query* out = envelope->mutable_query();
+  out->set_request(in.request);
+  ToPb(in.proc, out->mutable_proc());
+  ToPb(in.keys, out->mutable_keys());
+  out->set_name_space(in.name_space);
+}
+Result<HostMessage> FromPb(const pb::Query& in) {
+  Check check;
+  if (!in.name_space().empty()) check.NameSpace(in.name_space(), "Query.name_space");
+  Query out{in.request(), FromPb(check, in.proc()), Keys(check, in.keys(), "Query.keys"),
+            in.name_space()};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const QueryDone& in, pb::HostEnvelope* envelope) {
+  pb::QueryDone* out = envelope->mutable_query_done();
+  out->set_request(in.request);
+  out->set_status(in.status);
+  ToPb(in.name_spaces, out->mutable_name_spaces());
+  for (const ProcState& state : in.procs) {
+    pb::ProcState* p = out->add_procs();
+    ToPb(state.proc, p->mutable_proc());
+    p->set_node(state.node);
+    p->set_program(state.program);
+    p->set_pid(static_cast<uint64_t>(state.pid));
+    p->set_exit_code(state.exit_code);
+    p->set_state(state.state);
+    p->set_app(state.app);
+  }
+}
+ProcState FromPb(Check& check, const pb::ProcState& in) {
+  check.Text(in.node(), "ProcState.node");
+  check.Text(in.program(), "ProcState.program");
+  check.That(in.pid() <= 0x7fffffff, "ProcState.pid");
+  check.That(in.state() <= kMaxProcState, "ProcState.state");
+  return {FromPb(check, in.proc()), in.node(),  in.program(), static_cast<int64_t>(in.pid()),
+          in.exit_code(),           in.state(), in.app()};
+}
+Result<HostMessage> FromPb(const pb::QueryDone& in) {
+  Check check;
+  check.Count(in.name_spaces(), kMaxItems, "QueryDone.name_spaces");
+  check.Count(in.procs(), static_cast<int>(kMaxJobRanks), "QueryDone.procs");
+  for (const auto& name : in.name_spaces()) check.NameSpace(name, "QueryDone.name_spaces");
+  QueryDone out{in.request(), in.status(), {in.name_spaces().begin(), in.name_spaces().end()}, {}};
+  for (const auto& state : in.procs()) {
+    if (!check.ok()) break;
+    out.procs.push_back(FromPb(check, state));
+  }
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const OpDone& in, pb::HostEnvelope* envelope) {
+  pb::OpDone* out = envelope->mutable_op_done();
+  out->set_request(in.request);
+  out->set_status(in.status);
+}
+Result<HostMessage> FromPb(const pb::OpDone& in) {
+  return HostMessage(OpDone{in.request(), in.status()});
+}
+
+}  // namespace
+
+std::string EncodeHostMessage(const HostMessage& message) {
+  pb::HostEnvelope envelope;
+  std::visit([&envelope](const auto& m) { ToPb(m, &envelope); }, message);
+  return envelope.SerializeAsString();
+}
+
+Result<HostMessage> DecodeHostMessage(const std::string& payload) {
+  pb::HostEnvelope envelope;
+  if (!envelope.ParseFromString(payload)) {
+    return Error{Errc::kProtocol, "malformed message between agent and host"};
+  }
+  using E = pb::HostEnvelope;
+  switch (envelope.body_case()) {
+    case E::kRegisterJob:
+      return FromPb(envelope.register_job());
+    case E::kJobRegistered:
+      return FromPb(envelope.job_registered());
+    case E::kDeregisterJob:
+      return FromPb(envelope.deregister_job());
+    case E::kJobDeregistered:
+      return FromPb(envelope.job_deregistered());
+    case E::kReady:
+      return FromPb(envelope.ready());
+    case E::kClient:
+      return FromPb(envelope.client());
+    case E::kAbort:
+      return FromPb(envelope.abort());
+    case E::kFence:
+      return FromPb(envelope.fence());
+    case E::kFenceDone:
+      return FromPb(envelope.fence_done());
+    case E::kFenceReleased:
+      return FromPb(envelope.fence_released());
+    case E::kDirectModex:
+      return FromPb(envelope.direct_modex());
+    case E::kModexRequest:
+      return FromPb(envelope.modex_request());
+    case E::kModexDone:
+      return FromPb(envelope.modex_done());
+    case E::kPublish:
+      return FromPb(envelope.publish());
+    case E::kLookup:
+      return FromPb(envelope.lookup());
+    case E::kLookupDone:
+      return FromPb(envelope.lookup_done());
+    case E::kUnpublish:
+      return FromPb(envelope.unpublish());
+    case E::kEvent:
+      return FromPb(envelope.event());
+    case E::kJobControl:
+      return FromPb(envelope.job_control());
+    case E::kLog:
+      return FromPb(envelope.log());
+    case E::kQuery:
+      return FromPb(envelope.query());
+    case E::kQueryDone:
+      return FromPb(envelope.query_done());
+    case E::kOpDone:
+      return FromPb(envelope.op_done());
+    case E::kRankGone:
+      return FromPb(envelope.rank_gone());
+    case E::BODY_NOT_SET:
+      break;
+  }
+  return Error{Errc::kProtocol, "a message of unknown kind between agent and host"};
+}
+
+}  // namespace rex::pmix

@@ -1,0 +1,223 @@
+// The messages between an agent and its PMIx host, as validated C++ types (host.proto has the
+// meaning of each field). Status numbers are libpmix's pmix_status_t; the few that the agent's side
+// must name are repeated here, because only the host includes libpmix's headers.
+// pmix-server/host/host_process.cc asserts that they agree with pmix_common.h.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "launcher/base/result.h"
+
+namespace rex::pmix {
+
+inline constexpr size_t kMaxHostMessageBytes = 256 << 20;
+
+inline constexpr uint32_t kRankWildcard = 0xfffffffe;
+enum Status : int32_t {
+  kSuccess = 0,
+  kError = -1,
+  kErrTimeout = -24,
+  kErrBadParam = -27,
+  kErrNoPermissions = -23,
+  kErrUnreach = -25,
+  kErrNotFound = -46,
+  kErrNotSupported = -47,
+  kErrPartialSuccess = -52,
+  kErrDuplicateKey = -53,
+  kErrLostConnection = -61,
+  kErrProcTermWoSync = -200,
+};
+
+struct ProcId {
+  std::string name_space;
+  uint32_t rank = 0;
+  auto operator<=>(const ProcId&) const = default;
+};
+
+struct RankRun {
+  uint32_t first = 0;
+  uint32_t count = 0;
+};
+struct RegisterJob {
+  struct Node {
+    std::string name;
+    std::vector<RankRun> runs;
+  };
+  struct App {
+    uint32_t first_rank = 0;
+    uint32_t ranks = 0;
+    std::vector<std::string> argv;
+    std::string wdir;
+  };
+  std::string name_space;
+  std::vector<Node> nodes;
+  uint32_t local_node = 0;
+  std::vector<App> apps;
+  std::string job_dir;
+  uint32_t slots = 0;
+  std::vector<std::string> cpusets;
+};
+struct JobRegistered {
+  struct RankEnv {
+    uint32_t rank = 0;
+    std::vector<std::string> env;
+  };
+  std::string name_space;
+  int32_t status = 0;
+  std::string error;
+  std::vector<std::string> common_env;
+  std::vector<RankEnv> ranks;
+};
+struct DeregisterJob {
+  std::string name_space;
+};
+struct JobDeregistered {
+  std::string name_space;
+};
+struct HostReady {
+  std::string pmix_version;
+  std::chrono::microseconds init_begin{0};
+  std::chrono::microseconds init_end{0};
+};
+struct ClientEvent {
+  enum class What : uint8_t { kConnected, kFinalized };
+  ProcId proc;
+  What what = What::kConnected;
+  std::chrono::microseconds at{0};
+};
+struct Abort {
+  uint64_t request = 0;
+  ProcId proc;
+  int32_t code = 0;
+  std::string text;
+  std::vector<ProcId> targets;
+};
+struct Fence {
+  uint64_t request = 0;
+  std::vector<ProcId> participants;
+  bool collect = false;
+  std::string data;
+  std::chrono::microseconds at{0};
+};
+struct FenceDone {
+  uint64_t request = 0;
+  int32_t status = 0;
+  std::string data;
+};
+struct FenceReleased {
+  std::vector<ProcId> participants;
+  std::chrono::microseconds at{0};
+};
+struct DirectModex {
+  uint64_t request = 0;
+  ProcId proc;
+  std::chrono::seconds timeout{0};
+};
+struct ModexRequest {
+  uint64_t request = 0;
+  ProcId proc;
+};
+struct ModexDone {
+  uint64_t request = 0;
+  int32_t status = 0;
+  std::string data;
+};
+struct Published {
+  std::string key;
+  std::string value;
+  ProcId owner;
+};
+struct Publish {
+  uint64_t request = 0;
+  ProcId proc;
+  std::vector<Published> items;
+  uint32_t range = 0;
+  uint32_t persistence = 0;
+  std::chrono::seconds timeout{0};
+};
+struct Lookup {
+  uint64_t request = 0;
+  ProcId proc;
+  std::vector<std::string> keys;
+  bool wait = false;
+  uint32_t wait_count = 0;  // 0: all keys
+  std::chrono::seconds timeout{0};
+  uint32_t range = 0;
+};
+struct LookupDone {
+  uint64_t request = 0;
+  int32_t status = 0;
+  std::vector<Published> items;
+};
+struct Unpublish {
+  uint64_t request = 0;
+  ProcId proc;
+  std::vector<std::string> keys;
+  uint32_t range = 0;
+};
+struct EventRaised {
+  uint64_t request = 0;
+  int32_t code = 0;
+  ProcId source;
+  uint32_t range = 0;
+  std::string info;
+  uint32_t info_count = 0;
+  std::vector<ProcId> targets;
+};
+struct JobControl {
+  uint64_t request = 0;
+  ProcId proc;
+  std::vector<ProcId> targets;
+  int32_t signo = 0;
+};
+struct LogText {
+  uint64_t request = 0;
+  ProcId proc;
+  bool to_stdout = false;
+  std::string text;
+};
+struct Query {
+  uint64_t request = 0;
+  ProcId proc;
+  std::vector<std::string> keys;
+  std::string name_space;
+};
+struct ProcState {
+  ProcId proc;
+  std::string node;
+  std::string program;
+  int64_t pid = 0;
+  int32_t exit_code = 0;
+  uint32_t state = 0;
+  uint32_t app = 0;
+};
+struct QueryDone {
+  uint64_t request = 0;
+  int32_t status = 0;
+  std::vector<std::string> name_spaces;
+  std::vector<ProcState> procs;
+};
+struct OpDone {
+  uint64_t request = 0;
+  int32_t status = 0;
+};
+struct RankGone {
+  ProcId proc;
+};
+
+using HostMessage =
+    std::variant<RegisterJob, JobRegistered, DeregisterJob, JobDeregistered, HostReady, ClientEvent,
+                 Abort, Fence, FenceDone, FenceReleased, DirectModex, ModexRequest, ModexDone,
+                 Publish, Lookup, LookupDone, Unpublish, EventRaised, JobControl, LogText, Query,
+                 QueryDone, OpDone, RankGone>;
+
+std::string EncodeHostMessage(const HostMessage& message);
+// kProtocol names what is out of range.
+Result<HostMessage> DecodeHostMessage(const std::string& payload);
+
+}  // namespace rex::pmix

@@ -1,0 +1,59 @@
+"""One machine: start-up of MPI programs, cost of MPI_Init, and programs that are no MPI programs."""
+import os
+import re
+
+from harness import Case
+
+PROBE_LINE = re.compile(r"probe rank=(\d+) main_us=(\d+) init_us=(\d+) cpu_us=(\d+)")
+
+
+def read_probe(ranks):
+    """Milliseconds from the command's start to the last rank out of MPI_Init, and what it cost."""
+    def read(run):
+        rows = [tuple(map(int, match)) for match in PROBE_LINE.findall(run.out)]
+        if len(rows) != ranks:
+            return None
+        return {
+            "init_ms": (max(row[2] for row in rows) - run.begin_us) / 1000,
+            "main_ms": (min(row[1] for row in rows) - run.begin_us) / 1000,
+            "cpu_ms_per_rank": sum(row[3] for row in rows) / len(rows) / 1000,
+            "whole_ms": (run.end_us - run.begin_us) / 1000,
+        }
+    return read
+
+
+def read_whole(lines):
+    def read(run):
+        if len(run.out.splitlines()) != lines:
+            return None
+        return {"whole_ms": (run.end_us - run.begin_us) / 1000}
+    return read
+
+
+def cases(build, full):
+    programs = os.path.join(build, "tests", "programs")
+    probe = {"openmpi": [os.path.join(programs, "mpi_init_probe")]}
+    mpich = os.path.join(programs, "mpi_init_probe_mpich")
+    if os.path.exists(mpich):
+        probe["mpich"] = [mpich]
+    sizes = [(1, 9, 30), (8, 7, 30), (32, 5, 60), (64, 5, 120)] + ([(128, 3, 240)] if full else [])
+    found = [Case(f"MPI_Init, {ranks} ranks", ranks, probe, read_probe(ranks), rounds, limit)
+             for ranks, rounds, limit in sizes]
+    found.append(Case("true, 1 rank", 1, {"any": ["true"]}, read_whole(0), 15, 20, short_lived=True))
+    found.append(Case("hostname, 64 ranks", 64, {"any": ["hostname"]}, read_whole(64), 7, 60,
+                      short_lived=True))
+    return found
+
+
+# (case, metric, peer, at least this many times ours); peer None: ours, at most this many
+TARGETS = [
+    ("MPI_Init, 1 ranks", "init_ms", "mpirun", 3.0),
+    ("MPI_Init, 32 ranks", "init_ms", "mpirun", 1.8),
+    ("MPI_Init, 128 ranks", "init_ms", "mpirun", 3.0),
+    ("MPI_Init, 1 ranks", "init_ms", "mpirun tuned", 1.0),
+    ("MPI_Init, 8 ranks", "init_ms", "mpirun tuned", 1.0),
+    ("MPI_Init, 32 ranks", "init_ms", "mpirun tuned", 1.0),
+    ("MPI_Init, 64 ranks", "init_ms", "mpirun tuned", 1.0),
+    ("true, 1 rank", "whole_ms", "mpirun", 3.0),
+    ("MPI_Init, 32 ranks", "cpu_ms_per_rank", None, 35.0),
+]

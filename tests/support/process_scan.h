@@ -1,0 +1,26 @@
+// What /proc knows about the processes of a test.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace rex::testing {
+
+// One line of people's text about a process: pid, parent, state, command line. For messages.
+std::string ProcessLine(pid_t pid);
+
+// Live processes (zombies not counted) whose environment contains the entry `marker` (NAME=VALUE).
+std::vector<pid_t> ProcessesWithMarker(const std::string& marker);
+
+// Live processes below `root` whose command name (proc(5) comm, cut at 15 bytes) is `name`.
+std::vector<pid_t> DescendantsNamed(pid_t root, const std::string& name);
+
+// Clock ticks since boot at which `pid` started; 0 when it is gone. With it a reused pid is told.
+unsigned long long StartTime(pid_t pid);
+
+// True when some process maps or has open a file below `path`.
+bool IsFileInUse(const std::string& path);
+
+}  // namespace rex::testing

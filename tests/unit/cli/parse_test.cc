@@ -1,0 +1,300 @@
+#include "launcher/cli/parse.h"
+
+#include <gtest/gtest.h>
+
+#include "launcher/cli/option_table.h"
+#include "launcher/wire/messages.h"
+
+namespace rex {
+namespace {
+
+using Words = std::vector<std::string>;
+
+const Environment kEnv = {"HOME=/root", "PATH=/bin", "EMPTY="};
+
+CommandLine Parsed(const Words& words, const Environment& env = kEnv) {
+  auto line = ParseCommandLine(words, env);
+  if (line) return *line;
+  ADD_FAILURE() << line.error().text;
+  return {};
+}
+
+std::string ErrorOf(const Words& words, const Environment& env = kEnv) {
+  const auto line = ParseCommandLine(words, env);
+  if (line) return "";
+  EXPECT_EQ(line.error().code, Errc::kInvalid);
+  return line.error().text;
+}
+
+// `option` with its values, then a program.
+Words With(const Words& option) {
+  Words words = option;
+  words.push_back("a");
+  return words;
+}
+
+TEST(Parse, ProgramAndArgumentsAlone) {
+  const CommandLine line = Parsed({"./a", "-n", "--help", "x"});
+  ASSERT_EQ(line.apps.size(), 1u);
+  EXPECT_EQ(line.apps[0].argv, (Words{"./a", "-n", "--help", "x"}));
+  EXPECT_FALSE(line.apps[0].ranks.has_value());
+  EXPECT_EQ(line.apps[0].wdir, "");
+  EXPECT_EQ(line.stdin_rank, 0);
+  EXPECT_FALSE(line.stdout_pipe);
+  EXPECT_EQ(line.grace, std::chrono::seconds(2));
+  EXPECT_EQ(line.timeout.count(), 0);
+  EXPECT_EQ(line.timer_slack, std::chrono::milliseconds(5));
+  EXPECT_FALSE(line.help || line.version || line.quiet || line.verbose || line.tag_output);
+  EXPECT_TRUE(line.warnings.empty());
+}
+
+TEST(Parse, EverySpellingWithOneDashAndTwo) {
+  for (const Option& option : OptionTable()) {
+    for (const std::string_view spelling : option.spellings) {
+      for (const std::string dashes : {"-", "--"}) {
+        Words words = {dashes + std::string(spelling)};
+        const bool needs_one = option.arity == 1;
+        if (needs_one) words.push_back(option.type == OptionValue::kChoice ? "pipe" : "1");
+        if (option.arity == 2) words.insert(words.end(), {"k", "v"});
+        EXPECT_EQ(ErrorOf(With(words)), "") << words[0];
+        if (needs_one) {
+          EXPECT_EQ(ErrorOf({words[0] + "=" + words[1], "a"}), "") << words[0];
+        }
+      }
+    }
+  }
+}
+
+TEST(Parse, Ranks) {
+  for (const char* spelling : {"-n", "--n", "-np", "--np", "-c", "--c"}) {
+    EXPECT_EQ(Parsed({spelling, "3", "a"}).apps[0].ranks, 3u) << spelling;
+  }
+  EXPECT_EQ(Parsed({"-n", "1048576", "a"}).apps[0].ranks, kMaxRanks);
+  EXPECT_EQ(Parsed({"-n", "2", "-n", "3", "a"}).apps[0].ranks, 3u);
+}
+
+TEST(Parse, BadRanks) {
+  EXPECT_EQ(ErrorOf({"-n", "four", "a"}),
+            "option '-n' (word 1): 'four' is not a number of ranks; write for example -n 4");
+  EXPECT_EQ(ErrorOf({"-np", "-2", "a"}),
+            "option '-np' (word 1): '-2' is not a number of ranks; write for example -np 4");
+  EXPECT_EQ(ErrorOf({"-n", "4x", "a"}),
+            "option '-n' (word 1): '4x' is not a number of ranks; write for example -n 4");
+  EXPECT_EQ(ErrorOf({"-n", "", "a"}),
+            "option '-n' (word 1): the number of ranks is empty; is a shell variable unset?");
+  EXPECT_EQ(ErrorOf({"-q", "-n", "0", "a"}),
+            "option '-n' (word 2): 0 ranks cannot be started; write at least 1");
+  EXPECT_EQ(ErrorOf({"-n", "1048577", "a"}),
+            "option '-n' (word 1): 1048577 ranks are too many; a job has at most 1048576");
+  EXPECT_EQ(ErrorOf({"-n", "99999999999999999999999", "a"}),
+            "option '-n' (word 1): 99999999999999999999999 ranks are too many; a job has at most "
+            "1048576");
+  EXPECT_EQ(ErrorOf({"-n", "1048576", "a", ":", "-n", "1", "b"}),
+            "the programs have 1048577 ranks together; a job has at most 1048576");
+}
+
+TEST(Parse, NoProgram) {
+  const std::string text =
+      "no program given; write for example 'rexlaunch -n 4 ./app' ('rexlaunch --help' lists the "
+      "options)";
+  EXPECT_EQ(ErrorOf({}), text);
+  EXPECT_EQ(ErrorOf({"-n", "4"}), text);
+  EXPECT_EQ(ErrorOf({"--"}), text);
+  EXPECT_EQ(ErrorOf({"-n", "4", ""}),
+            "the name of the program is empty (word 3); is a shell variable unset?");
+}
+
+TEST(Parse, EmptyApps) {
+  EXPECT_EQ(ErrorOf({"-n", "1", "a", ":", ":", "-n", "1", "b"}),
+            "there is no program before ':' (word 5); write 'rexlaunch -n 2 a : -n 1 b', or remove "
+            "the ':'");
+  EXPECT_EQ(ErrorOf({":", "a"}),
+            "there is no program before ':' (word 1); write 'rexlaunch -n 2 a : -n 1 b', or remove "
+            "the ':'");
+  EXPECT_EQ(ErrorOf({"-n", "1", "a", ":", "-n", "2"}),
+            "there is no program after the last ':'; write 'rexlaunch -n 2 a : -n 1 b', or remove "
+            "the ':'");
+}
+
+TEST(Parse, SeveralApps) {
+  const CommandLine line =
+      Parsed({"-n", "2", "-x", "A=1", "a", "x", ":", "-n", "1", "--wdir", "/tmp", "-q", "b", "-q"});
+  ASSERT_EQ(line.apps.size(), 2u);
+  EXPECT_EQ(line.apps[0].argv, (Words{"a", "x"}));
+  EXPECT_EQ(line.apps[0].ranks, 2u);
+  EXPECT_EQ(line.apps[0].settings, (std::vector<EnvSetting>{{"A", "1"}}));
+  EXPECT_EQ(line.apps[1].argv, (Words{"b", "-q"}));
+  EXPECT_EQ(line.apps[1].wdir, "/tmp");
+  EXPECT_TRUE(line.apps[1].settings.empty());
+  EXPECT_TRUE(line.quiet);
+}
+
+TEST(Parse, SeveralAppsNeedTheirNumbers) {
+  EXPECT_EQ(ErrorOf({"-n", "1", "a", ":", "b"}),
+            "program 2 ('b') has no -n; with several programs each needs its number of ranks, as "
+            "in 'rexlaunch -n 2 a : -n 1 b'");
+}
+
+TEST(Parse, TooManyApps) {
+  Words words;
+  for (uint32_t i = 0; i <= kMaxApps; ++i) words.insert(words.end(), {"-n", "1", "a", ":"});
+  words.pop_back();
+  EXPECT_EQ(ErrorOf(words), "more than 1024 programs, separated by ':'");
+}
+
+TEST(Parse, UnknownOptions) {
+  EXPECT_EQ(ErrorOf({"--oversubscibe", "a"}),
+            "unknown option '--oversubscibe' (word 1); did you mean '--oversubscribe'? 'rexlaunch "
+            "--help' lists all options");
+  EXPECT_EQ(ErrorOf({"-n", "1", "-timout=3", "a"}),
+            "unknown option '-timout=3' (word 3); did you mean '--timeout'? 'rexlaunch --help' "
+            "lists all options");
+  EXPECT_EQ(
+      ErrorOf({"-N", "2", "a"}),
+      "unknown option '-N' (word 1); did you mean '-n'? 'rexlaunch --help' lists all options");
+  EXPECT_EQ(ErrorOf({"--qqqqqq", "a"}),
+            "unknown option '--qqqqqq' (word 1); 'rexlaunch --help' lists all options");
+  EXPECT_EQ(ErrorOf({"---", "a"}),
+            "unknown option '---' (word 1); 'rexlaunch --help' lists all "
+            "options");
+}
+
+TEST(Parse, NoAbbreviations) {
+  EXPECT_EQ(ErrorOf({"--verb", "a"}),
+            "unknown option '--verb' (word 1); 'rexlaunch --help' lists all options");
+  EXPECT_NE(ErrorOf({"--time", "3", "a"}), "");
+}
+
+TEST(Parse, MissingValues) {
+  EXPECT_EQ(ErrorOf({"-n"}), "option '-n' (word 1) needs a value: write -n N");
+  EXPECT_EQ(ErrorOf({"-n", ":", "b"}), "option '-n' (word 1) needs a value: write -n N");
+  EXPECT_EQ(ErrorOf({"-q", "--mca", "btl"}),
+            "option '--mca' (word 2) needs two values: write --mca KEY VALUE");
+  EXPECT_EQ(ErrorOf({"--stdin"}),
+            "option '--stdin' (word 1) needs a value: write --stdin RANK|all|none");
+}
+
+TEST(Parse, ValuesThatAreNotWanted) {
+  EXPECT_EQ(ErrorOf({"--quiet=yes", "a"}),
+            "option '--quiet' (word 1) takes no value: write only --quiet");
+  EXPECT_EQ(ErrorOf({"--mca=btl", "self", "a"}),
+            "option '--mca' (word 1) has its values in words of their own: write --mca KEY VALUE");
+}
+
+TEST(Parse, Export) {
+  const CommandLine line =
+      Parsed({"-x", "HOME", "-x", "A=b=c", "-x", "E=", "-x", "EMPTY", "--x=Z=1", "a"});
+  EXPECT_EQ(line.apps[0].settings,
+            (std::vector<EnvSetting>{
+                {"HOME", "/root"}, {"A", "b=c"}, {"E", ""}, {"EMPTY", ""}, {"Z", "1"}}));
+  EXPECT_TRUE(line.warnings.empty());
+}
+
+TEST(Parse, ExportOfAnUnsetVariableIsAWarning) {
+  const CommandLine line = Parsed({"-x", "NOPE", "a"});
+  EXPECT_TRUE(line.apps[0].settings.empty());
+  EXPECT_EQ(line.warnings,
+            (Words{"option '-x' (word 1): the environment variable 'NOPE' is not set here, so the "
+                   "ranks do not get it"}));
+}
+
+TEST(Parse, BadExport) {
+  EXPECT_EQ(ErrorOf({"-x", "=1", "a"}),
+            "option '-x' (word 1): '=1' has no variable's name; write -x NAME or -x NAME=VALUE");
+  EXPECT_EQ(ErrorOf({"-x", "", "a"}),
+            "option '-x' (word 1): '' has no variable's name; write -x NAME or -x NAME=VALUE");
+  EXPECT_EQ(ErrorOf({"-x", "=", "a"}),
+            "option '-x' (word 1): '=' has no variable's name; write -x NAME or -x NAME=VALUE");
+}
+
+TEST(Parse, Mca) {
+  const CommandLine line = Parsed({"--mca", "btl", "self,vader", "-gmca", "pml", "ob1", "a"});
+  EXPECT_EQ(line.apps[0].settings, (std::vector<EnvSetting>{{"OMPI_MCA_btl", "self,vader"}}));
+  EXPECT_EQ(line.settings, (std::vector<EnvSetting>{{"OMPI_MCA_pml", "ob1"}}));
+  EXPECT_EQ(ErrorOf({"--mca", "btl=self", "x", "a"}),
+            "option '--mca' (word 1): 'btl=self' is not the name of a parameter; write --mca KEY "
+            "VALUE, for example --mca btl self,vader");
+}
+
+TEST(Parse, Wdir) {
+  for (const char* spelling : {"--wdir", "-wdir", "-wd", "--chdir"}) {
+    EXPECT_EQ(Parsed({spelling, "sub/dir", "a"}).apps[0].wdir, "sub/dir") << spelling;
+  }
+  EXPECT_EQ(
+      ErrorOf({"--wdir", "", "a"}),
+      "option '--wdir' (word 1): the name of a directory is empty; is a shell variable unset?");
+}
+
+TEST(Parse, Stdin) {
+  EXPECT_EQ(Parsed({"--stdin", "all", "a"}).stdin_rank, kStdinAll);
+  EXPECT_EQ(Parsed({"--stdin", "none", "a"}).stdin_rank, kStdinNone);
+  EXPECT_EQ(Parsed({"--stdin", "7", "a"}).stdin_rank, 7);
+  EXPECT_EQ(ErrorOf({"--stdin", "some", "a"}),
+            "option '--stdin' (word 1): 'some' is not a rank; write a rank's number, 'all' or "
+            "'none'");
+  EXPECT_NE(ErrorOf({"--stdin", "1048576", "a"}), "");
+  EXPECT_NE(ErrorOf({"--stdin", "-1", "a"}), "");
+}
+
+TEST(Parse, Stdout) {
+  EXPECT_TRUE(Parsed({"--stdout=pipe", "a"}).stdout_pipe);
+  EXPECT_TRUE(Parsed({"--stdout", "pipe", "a"}).stdout_pipe);
+  EXPECT_FALSE(Parsed({"--stdout", "pty", "a"}).stdout_pipe);
+  EXPECT_EQ(ErrorOf({"--stdout", "file", "a"}),
+            "option '--stdout' (word 1): 'file' is not known; write 'pty' or 'pipe'");
+}
+
+TEST(Parse, Times) {
+  EXPECT_EQ(Parsed({"--grace", "0.25", "a"}).grace, std::chrono::milliseconds(250));
+  EXPECT_EQ(Parsed({"--grace", "0", "a"}).grace, std::chrono::milliseconds(0));
+  EXPECT_EQ(Parsed({"--timeout", "90", "a"}).timeout, std::chrono::seconds(90));
+  EXPECT_EQ(Parsed({"--timeout", "0.0001", "a"}).timeout, std::chrono::milliseconds(1));
+  EXPECT_EQ(Parsed({"--timer-slack", "0", "a"}).timer_slack.count(), 0);
+  EXPECT_EQ(Parsed({"--timer-slack", "0.5", "a"}).timer_slack, std::chrono::microseconds(500));
+  EXPECT_EQ(ErrorOf({"--timeout", "soon", "a"}),
+            "option '--timeout' (word 1): 'soon' is not a time; write seconds from 0 to 2147483, "
+            "for example 2 or 0.5");
+  EXPECT_NE(ErrorOf({"--grace", "-1", "a"}), "");
+  EXPECT_NE(ErrorOf({"--timeout", "2147484", "a"}), "");
+  EXPECT_EQ(ErrorOf({"--timer-slack", "1001", "a"}),
+            "option '--timer-slack' (word 1): '1001' is not a time; write milliseconds from 0 to "
+            "1000, for example 5");
+}
+
+TEST(Parse, TimeoutFromTheEnvironment) {
+  EXPECT_EQ(Parsed({"a"}, {"MPIEXEC_TIMEOUT=3"}).timeout, std::chrono::seconds(3));
+  EXPECT_EQ(Parsed({"a"}, {"MPIEXEC_TIMEOUT="}).timeout.count(), 0);
+  EXPECT_EQ(Parsed({"--timeout", "5", "a"}, {"MPIEXEC_TIMEOUT=x"}).timeout,
+            std::chrono::seconds(5));
+  EXPECT_EQ(ErrorOf({"a"}, {"MPIEXEC_TIMEOUT=x"}),
+            "the environment variable MPIEXEC_TIMEOUT is 'x', which is not a time in seconds; "
+            "correct or unset it");
+}
+
+TEST(Parse, Switches) {
+  const CommandLine line = Parsed({"--oversubscribe", "--report-state-on-timeout", "--tag-output",
+                                   "-v", "--allow-run-as-root", "--timeline", "-", "a"});
+  EXPECT_TRUE(line.oversubscribe);
+  EXPECT_TRUE(line.report_state);
+  EXPECT_TRUE(line.tag_output);
+  EXPECT_TRUE(line.verbose);
+  EXPECT_EQ(line.timeline, "-");
+  EXPECT_EQ(
+      ErrorOf({"--timeline", "", "a"}),
+      "option '--timeline' (word 1): the name of a file is empty; is a shell variable unset?");
+}
+
+TEST(Parse, HelpAndVersionNeedNothingElse) {
+  for (const char* word : {"-h", "--help", "-help"}) EXPECT_TRUE(Parsed({word, "-n"}).help);
+  for (const char* word : {"-V", "--version"}) EXPECT_TRUE(Parsed({"-q", word}).version);
+  EXPECT_FALSE(Parsed({"a", "--help"}).help);
+}
+
+TEST(Parse, TwoDashesEndTheOptions) {
+  const CommandLine line = Parsed({"-n", "1", "--", "-odd", "-n", ":", "-n", "2", "b"});
+  EXPECT_EQ(line.apps[0].argv, (Words{"-odd", "-n"}));
+  EXPECT_EQ(line.apps[1].ranks, 2u);
+}
+
+}  // namespace
+}  // namespace rex

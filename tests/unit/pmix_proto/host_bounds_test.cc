@@ -1,0 +1,136 @@
+// Every bound of the agent <-> host messages, from both sides where there are two.
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "pmix-server/proto/job_checks.h"
+#include "tests/unit/pmix_proto/samples.h"
+
+namespace rex::pmix {
+namespace {
+
+bool Accepted(const HostMessage& message) {
+  const auto decoded = DecodeHostMessage(EncodeHostMessage(message));
+  if (!decoded) {
+    EXPECT_EQ(decoded.error().code, Errc::kProtocol);
+  }
+  return decoded.has_value();
+}
+
+bool AcceptedJob(const std::function<void(RegisterJob&)>& change) {
+  RegisterJob job = SampleJob();
+  change(job);
+  return Accepted(job);
+}
+
+const std::string kNul("a\0b", 3);
+
+TEST(HostBounds, NameSpace) {
+  const auto accepted = [](const std::string& name) { return Accepted(DeregisterJob{name}); };
+  EXPECT_FALSE(accepted(""));
+  EXPECT_TRUE(accepted("a"));
+  EXPECT_TRUE(accepted(std::string(255, 'a')));
+  EXPECT_FALSE(accepted(std::string(256, 'a')));
+  EXPECT_FALSE(accepted(kNul));
+}
+
+TEST(HostBounds, Rank) {
+  EXPECT_TRUE(Accepted(RankGone{{"a", 0}}));
+  EXPECT_TRUE(Accepted(RankGone{{"a", 0xfffffffe}}));
+  EXPECT_FALSE(Accepted(RankGone{{"a", 0xffffffff}}));
+}
+
+TEST(HostBounds, Timeouts) {
+  const ProcId proc{"a", 0};
+  EXPECT_TRUE(Accepted(DirectModex{1, proc, std::chrono::hours(7 * 24)}));
+  EXPECT_FALSE(
+      Accepted(DirectModex{1, proc, std::chrono::hours(7 * 24) + std::chrono::seconds(1)}));
+  EXPECT_FALSE(Accepted(Lookup{1, proc, {"k"}, true, 0, std::chrono::hours(1000), 4}));
+  EXPECT_FALSE(Accepted(Publish{1, proc, {}, 4, 3, std::chrono::hours(1000)}));
+}
+
+TEST(HostBounds, KeysAndRanges) {
+  const ProcId proc{"a", 0};
+  const auto lookup = [&](std::vector<std::string> keys, uint32_t wait_count, uint32_t range) {
+    return Accepted(
+        Lookup{1, proc, std::move(keys), true, wait_count, std::chrono::seconds(0), range});
+  };
+  EXPECT_TRUE(lookup({"k"}, 1, 255));
+  EXPECT_FALSE(lookup({}, 0, 4));
+  EXPECT_FALSE(lookup({""}, 0, 4));
+  EXPECT_TRUE(lookup({std::string(511, 'k')}, 0, 4));
+  EXPECT_FALSE(lookup({std::string(512, 'k')}, 0, 4));
+  EXPECT_FALSE(lookup({kNul}, 0, 4));
+  EXPECT_FALSE(lookup({"k"}, 2, 4));
+  EXPECT_FALSE(lookup({"k"}, 1, 256));
+  EXPECT_FALSE(Accepted(Unpublish{1, proc, {}, 256}));
+  EXPECT_FALSE(Accepted(Publish{1, proc, {}, 4, 256, std::chrono::seconds(0)}));
+  EXPECT_FALSE(lookup(std::vector<std::string>((1 << 16) + 1, "k"), 0, 4));
+}
+
+TEST(HostBounds, SignalsStatesAndEvents) {
+  const ProcId proc{"a", 0};
+  EXPECT_FALSE(Accepted(JobControl{1, proc, {}, 0}));
+  EXPECT_TRUE(Accepted(JobControl{1, proc, {}, 64}));
+  EXPECT_FALSE(Accepted(JobControl{1, proc, {}, 65}));
+  EXPECT_FALSE(Accepted(JobControl{1, proc, {}, -9}));
+  QueryDone query{1, 0, {}, {SampleState()}};
+  query.procs[0].state = 256;
+  EXPECT_FALSE(Accepted(query));
+  query.procs[0] = SampleState();
+  query.procs[0].pid = -1;
+  EXPECT_FALSE(Accepted(query));
+  EXPECT_FALSE(Accepted(QueryDone{1, 0, {""}, {}}));
+  EXPECT_FALSE(Accepted(EventRaised{1, 0, proc, 256, "", 0, {}}));
+  EXPECT_FALSE(Accepted(EventRaised{1, 0, proc, 3, "", 1, {}}));
+  EXPECT_FALSE(Accepted(EventRaised{1, 0, proc, 3, "x", (1 << 16) + 1, {}}));
+  EXPECT_FALSE(Accepted(Fence{1, {}, true, "", std::chrono::microseconds(0)}));
+  EXPECT_FALSE(Accepted(HostReady{"", std::chrono::microseconds(2), std::chrono::microseconds(1)}));
+}
+
+TEST(HostBounds, EnvironmentOfRanksIsAscendingAndWithoutNul) {
+  EXPECT_FALSE(Accepted(JobRegistered{"n", 0, "", {kNul}, {}}));
+  EXPECT_FALSE(Accepted(JobRegistered{"n", 0, "", {}, {{1, {}}, {1, {}}}}));
+  EXPECT_FALSE(Accepted(JobRegistered{"n", 0, "", {}, {{2, {}}, {1, {}}}}));
+  EXPECT_FALSE(Accepted(JobRegistered{"n", 0, "", {}, {{kMaxJobRanks, {}}}}));
+}
+
+TEST(HostBounds, AppsShareOutTheRanks) {
+  EXPECT_TRUE(AcceptedJob([](RegisterJob&) {}));
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.apps.clear(); }));
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.apps[1].first_rank = 4; }));
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.apps[1].ranks = 0; }));
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.apps[0].argv.clear(); }));
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.apps[0].argv[0] = ""; }));
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.apps[1].ranks = 0xfffffff0; }));
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.apps[0].argv[1] = kNul; }));
+}
+
+TEST(HostBounds, NodesShareOutTheRanks) {
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.nodes.clear(); }));
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.local_node = 2; }));
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.nodes[1].runs[0].first = 1; }));  // twice
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.nodes[1].runs[0].count = 1; }));  // a gap
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.nodes[0].runs[1].count = 5; }));  // beyond
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.nodes[0].runs[0].count = 0; }));
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.nodes[0].runs[1] = {4, 0xffffffff}; }));
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.nodes[0].name = ""; }));
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.nodes[0].name = kNul; }));
+}
+
+TEST(HostBounds, DirectoriesSlotsAndCpusets) {
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.job_dir = "relative"; }));
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.job_dir = ""; }));
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.slots = 0; }));
+  EXPECT_FALSE(AcceptedJob([](RegisterJob& j) { j.cpusets.pop_back(); }));
+  EXPECT_TRUE(AcceptedJob([](RegisterJob& j) { j.cpusets.clear(); }));
+}
+
+TEST(JobChecks, RanksOfANodeAscend) {
+  RegisterJob::Node node{"n", {{7, 2}, {0, 1}}};
+  EXPECT_EQ(RanksOfNode(node), (std::vector<uint32_t>{0, 7, 8}));
+  EXPECT_EQ(JobRanks(SampleJob()), 5u);
+}
+
+}  // namespace
+}  // namespace rex::pmix

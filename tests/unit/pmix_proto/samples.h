@@ -1,0 +1,69 @@
+// One message of each kind with every field set, for the tests of its encoding.
+#pragma once
+
+#include <vector>
+
+#include "pmix-server/proto/host_types.h"
+
+namespace rex::pmix {
+
+inline RegisterJob SampleJob() {
+  RegisterJob job;
+  job.name_space = "rex-job";
+  job.nodes = {{"node-a", {{0, 2}, {4, 1}}}, {"node-b", {{2, 2}}}};
+  job.local_node = 0;
+  job.apps = {{0, 3, {"prog", "x y"}, "/tmp"}, {3, 2, {"other"}, ""}};
+  job.job_dir = "/tmp/rex-1/job";
+  job.slots = 8;
+  job.cpusets = {"0-1", "", "7"};
+  return job;
+}
+
+inline ProcState SampleState() {
+  ProcState state;
+  state.proc = {"rex-job", 3};
+  state.node = "node-a";
+  state.program = "prog";
+  state.pid = 123;
+  state.exit_code = 1;
+  state.state = 4;
+  state.app = 1;
+  return state;
+}
+
+inline std::vector<HostMessage> SampleMessages() {
+  using std::chrono::microseconds;
+  using std::chrono::seconds;
+  const ProcId proc{"rex-job", 3};
+  const std::vector<ProcId> procs = {{"rex-job", 0}, {"other", kRankWildcard}};
+  const std::string bytes("\0\x01\xff raw", 7);
+  return {
+      SampleJob(),
+      JobRegistered{"rex-job", 0, "", {"A=1", "B=x=y"}, {{0, {"R=0"}}, {4, {"R=4"}}}},
+      JobRegistered{"rex-job", -27, "why", {}, {}},
+      DeregisterJob{"rex-job"},
+      JobDeregistered{"rex-job"},
+      HostReady{"4.2.2", microseconds(100), microseconds(5000)},
+      ClientEvent{proc, ClientEvent::What::kFinalized, microseconds(77)},
+      Abort{1, proc, -3, "text", procs},
+      Fence{2, procs, true, bytes, microseconds(9)},
+      FenceDone{2, kErrTimeout, bytes},
+      FenceReleased{procs, microseconds(10)},
+      DirectModex{3, proc, seconds(60)},
+      ModexRequest{4, proc},
+      ModexDone{4, kErrNotFound, bytes},
+      Publish{5, proc, {{"key", bytes, proc}}, 4, 3, seconds(5)},
+      Lookup{6, proc, {"key", "two"}, true, 2, seconds(600), 4},
+      LookupDone{6, kErrPartialSuccess, {{"key", bytes, proc}}},
+      Unpublish{7, proc, {"key"}, 4},
+      EventRaised{8, -3005, proc, 3, bytes, 2, procs},
+      JobControl{9, proc, procs, 15},
+      LogText{10, proc, true, "line\n"},
+      Query{11, proc, {"pmix.qry.ns"}, "rex-job"},
+      QueryDone{11, 0, {"rex-job"}, {SampleState()}},
+      OpDone{12, kErrNoPermissions},
+      RankGone{proc},
+  };
+}
+
+}  // namespace rex::pmix

@@ -1,0 +1,267 @@
+#include "launcher/base/frame_channel.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <tuple>
+#include <vector>
+
+namespace rex {
+namespace {
+
+using Message = std::tuple<uint8_t, FrameClass, std::string>;
+
+std::string Frame(const FrameHeader& header, std::string_view payload) {
+  const auto bytes = EncodeFrameHeader(header);
+  return std::string(bytes.data(), bytes.size()) + std::string(payload);
+}
+
+std::string Frame(uint8_t kind, FrameClass frame_class, std::string_view payload,
+                  bool more = false) {
+  return Frame({static_cast<uint32_t>(payload.size()), kind, frame_class, more}, payload);
+}
+
+struct FeedResult {
+  std::vector<Message> messages;
+  std::string error;  // "" when there was none
+};
+
+FeedResult FeedInPieces(std::string_view bytes, size_t piece, size_t max_bytes = 1 << 20) {
+  FrameReader reader(max_bytes);
+  FeedResult out;
+  const bool go = true;
+  const auto take = [&out](uint8_t kind, FrameClass c, std::string payload) {
+    out.messages.emplace_back(kind, c, std::move(payload));
+  };
+  while (!bytes.empty()) {
+    const size_t n = std::min(piece, bytes.size());
+    if (const Status fed = reader.Feed(bytes.substr(0, n), take, go); !fed) {
+      EXPECT_EQ(fed.error().code, Errc::kProtocol);
+      out.error = fed.error().text;
+      return out;
+    }
+    bytes.remove_prefix(n);
+  }
+  return out;
+}
+
+TEST(FrameHeader, GoldenBytes) {
+  const auto bytes = EncodeFrameHeader({0x0102, 0x10, FrameClass::kStdio, true});
+  EXPECT_EQ(std::string(bytes.data(), bytes.size()),
+            std::string("\x02\x01\x00\x00\x10\x01\x01\x00", 8));
+}
+
+TEST(FrameHeader, RoundTrip) {
+  for (const uint32_t size : {0u, 1u, static_cast<uint32_t>(kMaxFrameBytes)}) {
+    for (const FrameClass c : {FrameClass::kControl, FrameClass::kStdio, FrameClass::kImage}) {
+      const auto bytes = EncodeFrameHeader({size, 255, c, false});
+      const auto back = DecodeFrameHeader({bytes.data(), bytes.size()});
+      ASSERT_TRUE(back);
+      EXPECT_EQ(back->bytes, size);
+      EXPECT_EQ(back->kind, 255);
+      EXPECT_EQ(back->frame_class, c);
+      EXPECT_FALSE(back->more);
+    }
+  }
+}
+
+TEST(FrameHeader, EveryBadFieldIsRefused) {
+  const auto refused = [](size_t at, char value) {
+    auto bytes = EncodeFrameHeader({0, 1, FrameClass::kControl, false});
+    bytes[at] = value;
+    return !DecodeFrameHeader({bytes.data(), bytes.size()});
+  };
+  EXPECT_TRUE(refused(3, 1));   // 16 MiB
+  EXPECT_TRUE(refused(2, 2));   // 128 KiB
+  EXPECT_FALSE(refused(2, 1));  // 64 KiB
+  EXPECT_TRUE(refused(5, 3));
+  EXPECT_TRUE(refused(6, 2));
+  EXPECT_TRUE(refused(6, char(0x80)));
+  EXPECT_FALSE(refused(6, 1));
+  EXPECT_TRUE(refused(7, 1));
+}
+
+TEST(FrameReader, PiecesOfAnySizeGiveTheSameMessages) {
+  const std::string bytes =
+      Frame(1, FrameClass::kControl, "hello") + Frame(2, FrameClass::kStdio, "") +
+      Frame(3, FrameClass::kStdio, "part one, ", true) + Frame(4, FrameClass::kControl, "urgent") +
+      Frame(3, FrameClass::kStdio, "part two");
+  const std::vector<Message> expected = {{1, FrameClass::kControl, "hello"},
+                                         {2, FrameClass::kStdio, ""},
+                                         {4, FrameClass::kControl, "urgent"},
+                                         {3, FrameClass::kStdio, "part one, part two"}};
+  for (size_t piece = 1; piece <= bytes.size(); ++piece) {
+    const FeedResult fed = FeedInPieces(bytes, piece);
+    EXPECT_EQ(fed.error, "");
+    EXPECT_EQ(fed.messages, expected) << "pieces of " << piece;
+  }
+}
+
+TEST(FrameReader, ATruncatedStreamGivesOnlyWholeMessages) {
+  const std::string one = Frame(1, FrameClass::kControl, "hello");
+  const std::string bytes = one + Frame(2, FrameClass::kControl, "world");
+  for (size_t n = 0; n < bytes.size(); ++n) {
+    const FeedResult fed = FeedInPieces(std::string_view(bytes).substr(0, n), 3);
+    EXPECT_EQ(fed.error, "");
+    EXPECT_EQ(fed.messages.size(), n < one.size() ? 0u : 1u);
+  }
+}
+
+TEST(FrameReader, RefusesMessagesAboveTheBound) {
+  const std::string part(600, 'x');
+  const std::string bytes = Frame(1, FrameClass::kControl, part, true);
+  EXPECT_EQ(FeedInPieces(bytes + Frame(1, FrameClass::kControl, part), 64, 1000).error,
+            "message larger than 1000 bytes");
+  EXPECT_EQ(FeedInPieces(bytes + Frame(1, FrameClass::kControl, part), 64, 1200).error, "");
+  // Each class has its own unfinished message and its own bound.
+  EXPECT_EQ(FeedInPieces(bytes + Frame(1, FrameClass::kStdio, part), 64, 1000).error, "");
+}
+
+TEST(FrameReader, RefusesAMessageThatBreaksOff) {
+  EXPECT_EQ(FeedInPieces(
+                Frame(1, FrameClass::kControl, "a", true) + Frame(2, FrameClass::kControl, "b"), 64)
+                .error,
+            "a message was broken off");
+}
+
+TEST(FrameReader, RefusesBadHeaders) {
+  std::string bad = Frame(1, FrameClass::kControl, "a");
+  bad[5] = 9;
+  EXPECT_EQ(FeedInPieces(bad, 64).error, "unknown frame class");
+}
+
+TEST(FrameReader, StopsBetweenMessagesWhenTold) {
+  FrameReader reader(1000);
+  bool go = true;
+  int seen = 0;
+  const std::string two = Frame(1, FrameClass::kControl, "a") + Frame(2, FrameClass::kControl, "b");
+  const Status fed = reader.Feed(
+      two,
+      [&](uint8_t, FrameClass, const std::string&) {
+        ++seen;
+        go = false;
+      },
+      go);
+  EXPECT_TRUE(fed);
+  EXPECT_EQ(seen, 1);
+}
+
+// Two channels over a socket pair on one loop.
+class FrameChannelTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto pair = MakeStreamPair();
+    ASSERT_TRUE(pair);
+    ours_ = std::move(pair->first);
+    theirs_ = std::move(pair->second);
+  }
+  FrameChannel::Handlers Record() {
+    return {.on_message =
+                [this](uint8_t kind, FrameClass c, std::string payload) {
+                  received_.emplace_back(kind, c, std::move(payload));
+                },
+            .on_closed = [this](const Error& error) { closed_.push_back(error.code); }};
+  }
+  static FrameChannel::Handlers Ignore() {
+    return {.on_message = [](uint8_t, FrameClass, const std::string&) {},
+            .on_closed = [](const Error&) {}};
+  }
+  template <typename Condition>
+  void RunUntil(Condition condition) {
+    for (int i = 0; i < 10000 && !condition(); ++i) loop_.RunOnce();
+    ASSERT_TRUE(condition());
+  }
+
+  EventLoop loop_;
+  UniqueFd ours_;
+  UniqueFd theirs_;
+  std::vector<Message> received_;
+  std::vector<Errc> closed_;
+};
+
+TEST_F(FrameChannelTest, CarriesMessagesOfAnySize) {
+  FrameChannel sender(loop_, std::move(ours_), 1 << 10, Ignore());
+  FrameChannel receiver(loop_, std::move(theirs_), 8 << 20, Record());
+  std::vector<Message> sent;
+  for (const size_t size : {size_t{0}, size_t{1}, kMaxFrameBytes - 1, kMaxFrameBytes,
+                            kMaxFrameBytes + 1, size_t{5} << 20}) {
+    std::string payload(size, 'x');
+    if (size > 0) payload.back() = 'y';
+    sent.emplace_back(7, FrameClass::kStdio, payload);
+    sender.Send(7, FrameClass::kStdio, std::move(payload));
+  }
+  RunUntil([&] { return received_.size() == sent.size(); });
+  EXPECT_EQ(received_, sent);
+  EXPECT_EQ(sender.QueuedBytes(), 0u);
+}
+
+TEST_F(FrameChannelTest, UrgentMessagesOvertakeLargeOnes) {
+  FrameChannel sender(loop_, std::move(ours_), 1 << 10, Ignore());
+  FrameChannel receiver(loop_, std::move(theirs_), 64 << 20, Record());
+  sender.Send(1, FrameClass::kStdio, std::string(32 << 20, 'x'));
+  sender.Send(2, FrameClass::kControl, "now");
+  RunUntil([&] { return received_.size() == 2; });
+  EXPECT_EQ(std::get<0>(received_[0]), 2);
+}
+
+TEST_F(FrameChannelTest, ReportsTheEndOnceAfterWhatWasSent) {
+  FrameChannel receiver(loop_, std::move(theirs_), 1 << 10, Record());
+  {
+    FrameChannel sender(loop_, std::move(ours_), 1 << 10, Ignore());
+    sender.Send(1, FrameClass::kControl, "last words");
+  }
+  RunUntil([&] { return !closed_.empty(); });
+  EXPECT_EQ(received_, (std::vector<Message>{{1, FrameClass::kControl, "last words"}}));
+  EXPECT_EQ(closed_, std::vector<Errc>{Errc::kClosed});
+  EXPECT_TRUE(receiver.closed());
+}
+
+TEST_F(FrameChannelTest, NonsenseCostsTheConnection) {
+  FrameChannel receiver(loop_, std::move(theirs_), 1 << 10, Record());
+  ASSERT_TRUE(WriteAll(ours_.get(), "GET / HTTP/1.1\r\n\r\n"));
+  RunUntil([&] { return !closed_.empty(); });
+  EXPECT_EQ(closed_, std::vector<Errc>{Errc::kProtocol});
+  receiver.Send(1, FrameClass::kControl, "no effect");
+  EXPECT_EQ(receiver.QueuedBytes(), 0u);
+}
+
+TEST_F(FrameChannelTest, AHandlerMayDestroyTheChannel) {
+  std::unique_ptr<FrameChannel> receiver;
+  int seen = 0;
+  receiver = std::make_unique<FrameChannel>(
+      loop_, std::move(theirs_), 1 << 10,
+      FrameChannel::Handlers{.on_message =
+                                 [&](uint8_t, FrameClass, const std::string&) {
+                                   ++seen;
+                                   receiver.reset();
+                                 },
+                             .on_closed = [](const Error&) { FAIL(); }});
+  const std::string frame = Frame(1, FrameClass::kControl, "a");
+  ASSERT_TRUE(WriteAll(ours_.get(), frame + frame));
+  RunUntil([&] { return seen > 0; });
+  EXPECT_EQ(seen, 1);
+  EXPECT_FALSE(receiver);
+}
+
+TEST_F(FrameChannelTest, FlushIsBoundedWhenThePeerDoesNotRead) {
+  FrameChannel sender(loop_, std::move(ours_), 1 << 10, Ignore());
+  sender.Send(1, FrameClass::kStdio, std::string(4 << 20, 'x'));
+  sender.Flush(std::chrono::milliseconds(20));
+  EXPECT_GT(sender.QueuedBytes(), 0u);
+}
+
+TEST_F(FrameChannelTest, PausedReadingLeavesMessagesWithTheSender) {
+  FrameChannel receiver(loop_, std::move(theirs_), 1 << 10, Record());
+  receiver.EnableReading(false);
+  ASSERT_TRUE(WriteAll(ours_.get(), Frame(1, FrameClass::kControl, "a")));
+  bool posted = false;
+  loop_.Post([&] { posted = true; });
+  RunUntil([&] { return posted; });
+  EXPECT_TRUE(received_.empty());
+  receiver.EnableReading(true);
+  RunUntil([&] { return !received_.empty(); });
+}
+
+}  // namespace
+}  // namespace rex

@@ -1,0 +1,299 @@
+#include "launcher/wire/messages.h"
+
+#include <gtest/gtest.h>
+
+#include "launcher/wire/launch.pb.h"
+
+namespace rex {
+namespace {
+
+JobSpec FullJob() {
+  JobSpec job;
+  job.apps = {{{"./a", "x y", ""}, 3, "/tmp", {"A=1", "B="}}, {{"b"}, 2, "", {}}};
+  job.env = {"HOME=/root", "EMPTY="};
+  job.cwd = "/work dir";
+  job.stdin_rank = 4;
+  job.stdout_pipe = true;
+  job.grace = std::chrono::milliseconds(1500);
+  job.timeout = std::chrono::milliseconds(0x7fffffff);
+  job.report_state = true;
+  job.oversubscribe = true;
+  job.verbose = true;
+  job.umask = 0777;
+  job.open_files = UINT64_MAX;
+  job.open_files_hard = UINT64_MAX;
+  job.timer_slack = std::chrono::microseconds(5000);
+  return job;
+}
+
+pb::LaunchJob FullPb() {
+  pb::LaunchJob m;
+  EXPECT_TRUE(m.ParseFromString(ToWire(FullJob())));
+  return m;
+}
+
+// What FromWire says about a LaunchJob changed by `change`: the error's text, or "".
+template <typename Change>
+std::string Refusal(Change change) {
+  pb::LaunchJob m = FullPb();
+  change(m);
+  const auto job = FromWire<JobSpec>(m.SerializeAsString());
+  if (job) return "";
+  EXPECT_EQ(job.error().code, Errc::kProtocol);
+  return job.error().text;
+}
+
+TEST(LaunchJob, RoundTrip) {
+  const JobSpec job = FullJob();
+  const auto back = FromWire<JobSpec>(ToWire(job));
+  ASSERT_TRUE(back);
+  ASSERT_EQ(back->apps.size(), 2u);
+  EXPECT_EQ(back->apps[0].argv, job.apps[0].argv);
+  EXPECT_EQ(back->apps[0].ranks, 3u);
+  EXPECT_EQ(back->apps[0].wdir, "/tmp");
+  EXPECT_EQ(back->apps[0].env, job.apps[0].env);
+  EXPECT_EQ(back->apps[1].wdir, "");
+  EXPECT_EQ(back->env, job.env);
+  EXPECT_EQ(back->cwd, job.cwd);
+  EXPECT_EQ(back->stdin_rank, 4);
+  EXPECT_TRUE(back->stdout_pipe);
+  EXPECT_EQ(back->grace, job.grace);
+  EXPECT_EQ(back->timeout, job.timeout);
+  EXPECT_TRUE(back->report_state);
+  EXPECT_TRUE(back->oversubscribe);
+  EXPECT_TRUE(back->verbose);
+  EXPECT_EQ(back->umask, 0777u);
+  EXPECT_EQ(back->open_files, UINT64_MAX);
+  EXPECT_EQ(back->timer_slack, job.timer_slack);
+  EXPECT_EQ(back->TotalRanks(), 5u);
+}
+
+TEST(LaunchJob, StdinForAllAndForNone) {
+  for (const int32_t rank : {kStdinAll, kStdinNone, 0}) {
+    JobSpec job = FullJob();
+    job.stdin_rank = rank;
+    const auto back = FromWire<JobSpec>(ToWire(job));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(back->stdin_rank, rank);
+  }
+}
+
+TEST(LaunchJob, EveryBoundIsChecked) {
+  EXPECT_EQ(Refusal([](pb::LaunchJob&) {}), "");
+  EXPECT_EQ(Refusal([](auto& m) { m.clear_apps(); }), "bad field apps");
+  EXPECT_EQ(Refusal([](auto& m) { m.mutable_apps(0)->clear_argv(); }), "bad field App.argv");
+  EXPECT_EQ(Refusal([](auto& m) { m.mutable_apps(0)->set_argv(0, ""); }), "bad field App.argv");
+  EXPECT_EQ(Refusal([](auto& m) { m.mutable_apps(0)->set_argv(1, std::string("a\0b", 3)); }),
+            "bad field App.argv");
+  EXPECT_EQ(Refusal([](auto& m) { m.mutable_apps(0)->set_ranks(0); }), "bad field App.ranks");
+  EXPECT_EQ(Refusal([](auto& m) { m.mutable_apps(0)->set_ranks(kMaxRanks + 1); }),
+            "bad field App.ranks");
+  EXPECT_EQ(Refusal([](auto& m) { m.mutable_apps(0)->set_ranks(kMaxRanks); }),
+            "bad field apps.ranks");
+  EXPECT_EQ(Refusal([](auto& m) { m.mutable_apps(0)->set_ranks(kMaxRanks - 2); }), "");
+  EXPECT_EQ(Refusal([](auto& m) { m.mutable_apps(0)->set_wdir("tmp"); }), "bad field App.wdir");
+  EXPECT_EQ(Refusal([](auto& m) { m.mutable_apps(0)->set_env(0, std::string("A=\0", 3)); }),
+            "bad field App.env");
+  EXPECT_EQ(Refusal([](auto& m) { m.set_env(0, std::string("A=\0", 3)); }), "bad field env");
+  EXPECT_EQ(Refusal([](auto& m) { m.set_cwd(""); }), "bad field cwd");
+  EXPECT_EQ(Refusal([](auto& m) { m.set_cwd("here"); }), "bad field cwd");
+  EXPECT_EQ(Refusal([](auto& m) { m.set_stdin_rank(5); }), "bad field stdin_rank");
+  EXPECT_EQ(Refusal([](auto& m) { m.set_stdin_rank(-3); }), "bad field stdin_rank");
+  EXPECT_EQ(Refusal([](auto& m) { m.set_grace_ms(0x80000000u); }), "bad field grace_ms");
+  EXPECT_EQ(Refusal([](auto& m) { m.set_timeout_ms(0x80000000u); }), "bad field timeout_ms");
+  EXPECT_EQ(Refusal([](auto& m) { m.set_umask(01000); }), "bad field umask");
+  EXPECT_EQ(Refusal([](auto& m) { m.set_open_files(0); }), "bad field open_files");
+  EXPECT_EQ(Refusal([](auto& m) {
+              m.set_open_files(2);
+              m.set_open_files_hard(1);
+            }),
+            "bad field open_files_hard");
+}
+
+TEST(LaunchJob, TooManyAppsAreRefused) {
+  JobSpec job = FullJob();
+  job.stdin_rank = 0;
+  job.apps.assign(kMaxApps, AppSpec{{"a"}, 1, "", {}});
+  EXPECT_TRUE(FromWire<JobSpec>(ToWire(job)));
+  job.apps.push_back(AppSpec{{"a"}, 1, "", {}});
+  EXPECT_FALSE(FromWire<JobSpec>(ToWire(job)));
+}
+
+// Every truncation is refused or yields a message that passes every check: nothing else happens.
+template <typename T>
+void TryEveryTruncation(const std::string& whole) {
+  ASSERT_TRUE(FromWire<T>(whole).has_value());
+  for (size_t n = 0; n < whole.size(); ++n) {
+    const auto m = FromWire<T>(whole.substr(0, n));
+    if (!m) {
+      EXPECT_EQ(m.error().code, Errc::kProtocol) << n;
+    }
+  }
+  EXPECT_FALSE(FromWire<T>(whole + "\xff").has_value());
+}
+
+JobEnded FullEnd() {
+  JobEnded end;
+  end.exit_code = 139;
+  end.failure = {FailureKind::kRankSignal, 3, "n1", 1234, 11, true, 0, "./app", "what", "do", 2};
+  end.phases = {{"births", std::chrono::microseconds(-5), std::chrono::microseconds(7), "n1",
+                 "agent", "note"}};
+  end.state_report = {"rank 0: running", ""};
+  return end;
+}
+
+TEST(Messages, EveryTruncation) {
+  TryEveryTruncation<Hello>(ToWire(Hello{"1.2.3"}));
+  TryEveryTruncation<JobSpec>(ToWire(FullJob()));
+  TryEveryTruncation<SignalRanks>(ToWire(SignalRanks{10}));
+  TryEveryTruncation<EndJob>(ToWire(EndJob{15}));
+  TryEveryTruncation<Credit>(ToWire(Credit{1 << 20}));
+  TryEveryTruncation<Notice>(ToWire(Notice{Notice::Level::kDetail, "text"}));
+  TryEveryTruncation<JobStarted>(ToWire(JobStarted{"ns", {{1, "n1", 77, "exec"}}, 4}));
+  TryEveryTruncation<JobEnded>(ToWire(FullEnd()));
+}
+
+TEST(Hello, NeedsAShortVersion) {
+  EXPECT_EQ(FromWire<Hello>(ToWire(Hello{"0.1"}))->version, "0.1");
+  EXPECT_FALSE(FromWire<Hello>(ToWire(Hello{""})));
+  EXPECT_TRUE(FromWire<Hello>(ToWire(Hello{std::string(64, 'v')})));
+  EXPECT_FALSE(FromWire<Hello>(ToWire(Hello{std::string(65, 'v')})));
+}
+
+TEST(Signals, OnlyRealNumbers) {
+  for (const int signo : {1, 64}) {
+    EXPECT_EQ(FromWire<SignalRanks>(ToWire(SignalRanks{signo}))->signo, signo);
+    EXPECT_EQ(FromWire<EndJob>(ToWire(EndJob{signo}))->signo, signo);
+  }
+  for (const int signo : {0, 65, -1}) {
+    EXPECT_FALSE(FromWire<SignalRanks>(ToWire(SignalRanks{signo})));
+    EXPECT_FALSE(FromWire<EndJob>(ToWire(EndJob{signo})));
+  }
+}
+
+TEST(Credit, IsNeitherNothingNorEndless) {
+  const uint64_t most = uint64_t{1} << 32;
+  EXPECT_EQ(FromWire<Credit>(ToWire(Credit{most}))->bytes, most);
+  EXPECT_FALSE(FromWire<Credit>(ToWire(Credit{most + 1})));
+  EXPECT_FALSE(FromWire<Credit>(ToWire(Credit{0})));
+}
+
+TEST(Notice, RoundTripOfEachLevel) {
+  for (const auto level : {Notice::Level::kInfo, Notice::Level::kWarning, Notice::Level::kDetail}) {
+    const auto back = FromWire<Notice>(ToWire(Notice{level, "a b"}));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(back->level, level);
+    EXPECT_EQ(back->text, "a b");
+  }
+  pb::Notice m;
+  m.set_level(static_cast<pb::Notice::Level>(3));
+  EXPECT_FALSE(FromWire<Notice>(m.SerializeAsString()));
+}
+
+TEST(JobStarted, RoundTripAndBound) {
+  const auto back = FromWire<JobStarted>(ToWire(JobStarted{"ns", {{1, "n1", 77, "exec"}}, 4}));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->name_space, "ns");
+  EXPECT_EQ(back->total, 4u);
+  ASSERT_EQ(back->ranks.size(), 1u);
+  EXPECT_EQ(back->ranks[0].rank, 1u);
+  EXPECT_EQ(back->ranks[0].node, "n1");
+  EXPECT_EQ(back->ranks[0].pid, 77);
+  EXPECT_EQ(back->ranks[0].birth, "exec");
+  EXPECT_FALSE(FromWire<JobStarted>(ToWire(JobStarted{"ns", {}, kMaxRanks + 1})));
+}
+
+TEST(JobEnded, RoundTrip) {
+  const JobEnded end = FullEnd();
+  const auto back = FromWire<JobEnded>(ToWire(end));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->exit_code, 139);
+  EXPECT_EQ(back->failure.kind, FailureKind::kRankSignal);
+  EXPECT_EQ(back->failure.rank, 3u);
+  EXPECT_EQ(back->failure.node, "n1");
+  EXPECT_EQ(back->failure.pid, 1234);
+  EXPECT_EQ(back->failure.signo, 11);
+  EXPECT_TRUE(back->failure.core_dumped);
+  EXPECT_EQ(back->failure.program, "./app");
+  EXPECT_EQ(back->failure.detail, "what");
+  EXPECT_EQ(back->failure.remedy, "do");
+  EXPECT_EQ(back->failure.others, 2u);
+  ASSERT_EQ(back->phases.size(), 1u);
+  EXPECT_EQ(back->phases[0].name, "births");
+  EXPECT_EQ(back->phases[0].begin.count(), -5);
+  EXPECT_EQ(back->phases[0].end.count(), 7);
+  EXPECT_EQ(back->phases[0].process, "agent");
+  EXPECT_EQ(back->phases[0].note, "note");
+  EXPECT_EQ(back->state_report, end.state_report);
+}
+
+TEST(JobEnded, EveryFailureKindAndNoOther) {
+  for (int kind = 0; kind <= kLastFailureKind; ++kind) {
+    JobEnded end;
+    end.failure.kind = static_cast<FailureKind>(kind);
+    const auto back = FromWire<JobEnded>(ToWire(end));
+    ASSERT_TRUE(back) << kind;
+    EXPECT_EQ(back->failure.kind, end.failure.kind);
+  }
+  pb::JobEnded m;
+  m.mutable_failure()->set_kind(static_cast<pb::Failure::Kind>(kLastFailureKind + 1));
+  EXPECT_FALSE(FromWire<JobEnded>(m.SerializeAsString()));
+  EXPECT_EQ(pb::Failure::Kind_MAX, kLastFailureKind);
+}
+
+TEST(JobEnded, Bounds) {
+  JobEnded end = FullEnd();
+  end.exit_code = 256;
+  EXPECT_FALSE(FromWire<JobEnded>(ToWire(end)));
+  end = FullEnd();
+  end.failure.signo = 65;
+  EXPECT_FALSE(FromWire<JobEnded>(ToWire(end)));
+  end = FullEnd();
+  end.failure.code = -3;  // abort codes are any int
+  EXPECT_EQ(FromWire<JobEnded>(ToWire(end))->failure.code, -3);
+}
+
+TEST(Output, GoldenBytes) {
+  EXPECT_EQ(EncodeOutput({0x00030201, OutputStream::kStderr, true}, "ab"),
+            std::string("\x01\x02\x03\x00\x02\x01\x00\x00"
+                        "ab",
+                        10));
+  EXPECT_EQ(EncodeOutput({7, OutputStream::kStdout, false}, ""),
+            std::string("\x07\x00\x00\x00\x01\x00\x00\x00", 8));
+}
+
+TEST(Output, RoundTripAndTruncations) {
+  const std::string whole = EncodeOutput({kMaxRanks - 1, OutputStream::kStdout, false}, "line\n");
+  std::string_view bytes;
+  const auto header = DecodeOutput(whole, &bytes);
+  ASSERT_TRUE(header);
+  EXPECT_EQ(header->rank, kMaxRanks - 1);
+  EXPECT_EQ(header->stream, OutputStream::kStdout);
+  EXPECT_FALSE(header->end);
+  EXPECT_EQ(bytes, "line\n");
+  for (size_t n = 0; n < whole.size(); ++n) {
+    EXPECT_EQ(DecodeOutput(std::string_view(whole).substr(0, n), &bytes).has_value(),
+              n >= kOutputHeaderBytes);
+  }
+}
+
+TEST(Output, EveryBadHeaderByteIsRefused) {
+  const std::string good = EncodeOutput({1, OutputStream::kStdout, false}, "x");
+  std::string_view bytes;
+  const auto refused = [&](size_t at, char value) {
+    std::string bad = good;
+    bad[at] = value;
+    return !DecodeOutput(bad, &bytes);
+  };
+  EXPECT_TRUE(refused(3, 1));     // rank 2^24
+  EXPECT_TRUE(refused(2, 0x10));  // rank kMaxRanks + 1
+  EXPECT_FALSE(refused(2, 0x0f));
+  EXPECT_TRUE(refused(4, 0));
+  EXPECT_TRUE(refused(4, 3));
+  EXPECT_TRUE(refused(5, 2));
+  EXPECT_TRUE(refused(6, 1));
+  EXPECT_TRUE(refused(7, 1));
+}
+
+}  // namespace
+}  // namespace rex
