@@ -77,7 +77,8 @@ Status LaunchSession::Start(const JobSpec& job) {
   const int launch_fd = launch->second.get();
   const int lifeline_fd = lifeline->second.get();
   std::vector<std::string> argv = {*rexd, "--launch-fd=" + std::to_string(launch_fd),
-                                   "--lifeline-fd=" + std::to_string(lifeline_fd)};
+                                   "--lifeline-fd=" + std::to_string(lifeline_fd),
+                                   "--one-job-ranks=" + std::to_string(job.TotalRanks())};
   if (options_.console.verbose) argv.push_back("--verbose");
   const auto pid = SpawnProgram(argv, {launch_fd, lifeline_fd});
   if (!pid) return pid.error();

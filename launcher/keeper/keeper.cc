@@ -122,7 +122,7 @@ Status Keeper::StartHost(int host_socket) {
   if (!program) return program.error();
   const auto pid = SpawnProgram(
       {*program, FdOption("agent-fd", host_socket), "--session-dir=" + temp_dir_->path(),
-       "--keeper-pid=" + std::to_string(::getpid())},
+       "--keeper-pid=" + std::to_string(::getpid()), "--one-job-ranks=" + options_.one_job_ranks},
       {host_socket});
   if (!pid) return pid.error();
   host_ = *pid;

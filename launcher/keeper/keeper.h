@@ -23,6 +23,7 @@ struct KeeperOptions {
   UniqueFd launch;    // rexlaunch - agent; handed through
   UniqueFd lifeline;  // rexlaunch - keeper
   bool verbose = false;
+  std::string one_job_ranks;  // for the host, as it came; empty: more than one job will come
   std::chrono::microseconds begin{0};  // CLOCK_MONOTONIC at the start of main
 };
 

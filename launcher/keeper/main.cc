@@ -1,6 +1,6 @@
-// rexd, the keeper: `rexd --launch-fd=N --lifeline-fd=M [--verbose]`, started by rexlaunch.
-// Exit code: 0, or 1 when the agent ended badly (the lifeline says how), or 123 when the keeper
-// could not start what it keeps (one line on stderr).
+// rexd, the keeper: `rexd --launch-fd=N --lifeline-fd=M [--one-job-ranks=R] [--verbose]`, started
+// by rexlaunch. Exit code: 0, or 1 when the agent ended badly (the lifeline says how), or 123 when
+// the keeper could not start what it keeps (one line on stderr).
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -79,6 +79,7 @@ int main(int argc, char** argv) {
   rex::BecomeSubreaper();
   options.launch = rex::UniqueFd(launch);
   options.lifeline = rex::UniqueFd(lifeline);
+  options.one_job_ranks = rex::InternalOption(argc, argv, "one-job-ranks");
   options.verbose = HasWord(argc, argv, "--verbose");
   rex::Keeper keeper(std::move(options));
   const rex::Status started = keeper.Start();

@@ -52,7 +52,8 @@ bool IsWithinBounds(const HostMessage& message) {
 }  // namespace
 
 Error HostProcess::Run(Options options) {
-  auto server = PmixServer::Start(options.session_dir, options.node_name, *this, loop_.clock());
+  auto server = PmixServer::Start(options.session_dir, options.node_name, options.one_job_ranks,
+                                  *this, loop_.clock());
   if (!server) return server.error();
   server_ = std::make_unique<PmixServer>(std::move(*server));
   registration_ = std::make_unique<Registration>(

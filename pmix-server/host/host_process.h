@@ -21,6 +21,7 @@ class HostProcess final : public UpcallSink {
     UniqueFd agent;           // connected stream socket
     std::string session_dir;  // absolute, exists, private
     std::string node_name;
+    uint32_t one_job_ranks = 0;  // the only job to come has so many ranks; 0: any number may come
   };
 
   // Starts libpmix, sends HostReady and serves. Returns only with the error of a failed start;

@@ -56,6 +56,9 @@ int main(int argc, char** argv) {
   options.node_name = rex::InternalOption(argc, argv, "node-name");
   if (options.node_name.empty()) options.node_name = HostName();
 
+  options.one_job_ranks = static_cast<uint32_t>(
+      std::strtoul(rex::InternalOption(argc, argv, "one-job-ranks").c_str(), nullptr, 10));
+
   DieWithKeeper(keeper);
   ::signal(SIGPIPE, SIG_IGN);
   rex::RaiseOpenFileLimit();

@@ -27,9 +27,6 @@ struct Setting {
 // Components are named so that libpmix neither searches directories nor opens shared objects it
 // has no use for here (about 2 ms of a start).
 constexpr std::array kSettings = {
-    // ds21's shared segment is guarded by mutexes that a rank killed or stopped inside PMIx_Get
-    // leaves locked, and the server's thread takes them.
-    Setting{"PMIX_MCA_gds", "hash"},
     // 1, the default, completes a fence of one server inside libpmix: phases would go unseen.
     Setting{"PMIX_MCA_pmix_server_fence_localonly_opt", "0"},
     Setting{"PMIX_MCA_psec", "native"},
@@ -60,6 +57,17 @@ void CleanEnvironment() {
   for (const Setting& setting : kSettings) ::setenv(setting.name, setting.value, 1);
 }
 
+// Where ranks find each other's data. hash: every rank asks the server for each peer. ds21: a
+// shared segment, which spares them that and most hand-overs between their threads: with 128 ranks
+// on 2 cores MPI_Init takes a fifth less, with 8 there is nothing in it, and making the segment
+// costs 10 ms. But ds21's segment is guarded by mutexes that a rank killed or stopped inside
+// PMIx_Get leaves locked, and the server's thread takes them: so only for a host that serves one
+// job, which ends with such a rank anyway.
+const char* DataStore(uint32_t one_job_ranks) {
+  constexpr uint32_t kWorthASegment = 24;
+  return one_job_ranks >= kWorthASegment ? "ds21,hash" : "hash";
+}
+
 Result<std::string> MakeTempDir(const std::string& session_dir) {
   const std::string path = session_dir + "/pmix";
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
@@ -73,10 +81,11 @@ Result<std::string> MakeTempDir(const std::string& session_dir) {
 std::string PmixServer::Version() { return PMIx_Get_version(); }
 
 Result<PmixServer> PmixServer::Start(const std::string& session_dir, const std::string& node_name,
-                                     UpcallSink& sink, const Clock& clock) {
+                                     uint32_t one_job_ranks, UpcallSink& sink, const Clock& clock) {
   PmixServer server;
   server.init_begin_ = clock.Now();
   CleanEnvironment();
+  ::setenv("PMIX_MCA_gds", DataStore(one_job_ranks), 1);
   auto temp_dir = MakeTempDir(session_dir);
   if (!temp_dir) return temp_dir.error();
   auto topology = Topology::OfThisNode();

@@ -21,9 +21,10 @@ class PmixServer {
  public:
   // Starts libpmix; its progress thread calls `sink` from now on, for the rest of the process.
   // `session_dir`: private, ours; everything libpmix writes goes below it. `node_name`: what jobs
-  // call this node. Errors: kInternal, kResource.
+  // call this node. `one_job_ranks`: ranks of the only job to come, 0 when several may.
+  // Errors: kInternal, kResource.
   static Result<PmixServer> Start(const std::string& session_dir, const std::string& node_name,
-                                  UpcallSink& sink, const Clock& clock);
+                                  uint32_t one_job_ranks, UpcallSink& sink, const Clock& clock);
 
   const Topology& topology() const { return *topology_; }
   const std::optional<TopologyImage>& topology_image() const { return image_; }
