@@ -33,6 +33,12 @@ if(REX_SANITIZE)
 else()
   target_link_options(rex_flags INTERFACE -static-libstdc++ -static-libgcc -Wl,-z,relro,-z,now)
 endif()
+if(REX_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "REX_FUZZ needs clang and its compiler-rt: cmake --preset fuzz")
+  endif()
+  target_compile_options(rex_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 # clang needs to be told that options for the linker and the standard library may go unused.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(rex_flags INTERFACE -Wno-unused-command-line-argument

@@ -182,9 +182,8 @@ void Agent::OnHostMessage(pmix::HostMessage message) {
 void Agent::OnHostClosed(const Error& error) {
   host_lost_ = true;
   if (!job_) return;  // told when a job comes
-  job_->OnLost(Internal("the PMIx host (rexd-pmix) of this node ended: " + error.text,
-                        "its last words may stand above; run again with REX_LOG=debug"),
-               false);
+  job_->OnHostLost(Internal("the PMIx host (rexd-pmix) of this node ended: " + error.text,
+                            "its last words may stand above; run again with REX_LOG=debug"));
 }
 
 void Agent::OnClientGone(const Error& error) {

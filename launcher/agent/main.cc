@@ -42,6 +42,7 @@ int main(int argc, char** argv) {
   rex::BecomeSubreaper();
   options.open_files = rex::RaiseOpenFileLimit();
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // `ulimit -f` is an error like a full disk
   ::signal(SIGINT, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <ctime>
 #include <filesystem>
 #include <memory>
@@ -23,6 +24,11 @@ struct DirClose {
   void operator()(DIR* dir) const { ::closedir(dir); }
 };
 }  // namespace
+
+std::string TempParent() {
+  const char* wanted = std::getenv("TMPDIR");
+  return wanted != nullptr && wanted[0] == '/' ? wanted : "/tmp";
+}
 
 std::string RandomHex(size_t count) {
   std::string bytes((count + 1) / 2, '\0');

@@ -11,6 +11,10 @@
 
 namespace rex {
 
+inline constexpr char kShmParent[] = "/dev/shm";
+// Where temporary directories go: $TMPDIR when it is an absolute path, else /tmp.
+std::string TempParent();
+
 // `count` hexadecimal digits from getrandom(2).
 std::string RandomHex(size_t count);
 

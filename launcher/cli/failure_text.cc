@@ -30,6 +30,8 @@ std::string Headline(const Failure& f, int exit_code) {
       return RankText(f) + " aborted the job with code " + std::to_string(f.code);
     case FailureKind::kNoFinalize:
       return RankText(f) + " exited with code 0 after MPI_Init but without MPI_Finalize";
+    case FailureKind::kNoInit:
+      return RankText(f) + " exited with code 0 without MPI_Init, and other ranks called it";
     case FailureKind::kTimeout:
       return "the job was ended because its time limit was over";
     case FailureKind::kUserSignal:
@@ -59,6 +61,9 @@ std::string CommonRemedy(const Failure& f) {
              "' shows which";
     case FailureKind::kNoFinalize:
       return "call MPI_Finalize, or MPI_Abort, on every way out of the program";
+    case FailureKind::kNoInit:
+      return "a rank that calls MPI_Init waits for every rank of its job: start programs without "
+             "MPI by a rexlaunch of their own";
     case FailureKind::kTimeout:
       return "the limit comes from --timeout or the environment variable MPIEXEC_TIMEOUT";
     case FailureKind::kInternal:

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "launcher/base/descendants.h"
+#include "launcher/base/private_dir.h"
 #include "launcher/base/programs.h"
 #include "launcher/cli/detached_thread.h"
 #include "launcher/cli/failure_text.h"
@@ -66,6 +67,7 @@ LaunchSession::LaunchSession(EventLoop& loop, SessionOptions options)
 LaunchSession::~LaunchSession() = default;
 
 Status LaunchSession::Start(const JobSpec& job) {
+  for (const std::string& note : options_.notes) console_.Inform(note);
   for (const std::string& warning : options_.warnings) console_.Say("warning: " + warning);
   auto rexd = FindLibexecProgram("rexd");
   if (!rexd) return rexd.error();
@@ -333,7 +335,9 @@ void LaunchSession::ReportDaemons() {
   }
   if (!ended_) {
     exit_code_ = kExitRexFailed;
-    const bool could_not_start = keeper_status_ && keeper_status_->code == kExitRexFailed;
+    const int keeper_code = keeper_status_ ? keeper_status_->code : 0;
+    if (keeper_code == kExitNoResources) exit_code_ = kExitNoResources;
+    const bool could_not_start = keeper_code == kExitRexFailed || keeper_code == kExitNoResources;
     if (could_not_start && daemon_ends_.empty()) {
       console_.Say("rex could not start its own processes (see the line above); nothing was run");
       return;
@@ -341,7 +345,10 @@ void LaunchSession::ReportDaemons() {
     console_.SayAll(LostHeadLines(daemon_ends_, lost_reason_));
     return;
   }
-  if (keeper_killed) console_.Say("warning: " + DaemonEndText(daemon_ends_.front()));
+  // When the agent has told why the job ended, how its own peers did is still worth a line.
+  for (const DaemonEnd& end : daemon_ends_) {
+    if (!end.status.ok()) console_.Say("warning: " + DaemonEndText(end));
+  }
   if (!keeper_status_) {
     console_.Say("warning: rex's keeper (pid " + std::to_string(keeper_) +
                  ") still cleans up; not waiting for it any longer");
@@ -377,6 +384,11 @@ void LaunchSession::KillLeftOvers() {
   for (const ProcessInfo& left : KillDescendants(kKillBound)) {
     console_.Say("warning: process " + std::to_string(left.pid) + " (" + left.command +
                  ") does not end; end it with 'kill -9 " + std::to_string(left.pid) + "'");
+  }
+  // A keeper that was killed before its agent ran has left its directories to nobody.
+  if (keeper_status_->signal == 0) return;
+  for (const std::string& parent : {TempParent(), std::string("/tmp"), std::string(kShmParent)}) {
+    RemoveStaleDirs(parent);
   }
 }
 

@@ -28,7 +28,8 @@ struct SessionOptions {
   Console::Options console;
   std::string timeline;                // "-": a table; else as messages name the file
   UniqueFd timeline_file;              // open for writing; none: no file
-  std::vector<std::string> warnings;   // said first
+  std::vector<std::string> notes;      // information, said first
+  std::vector<std::string> warnings;   // said next
   std::vector<Phase> phases;           // measured before the session began
   std::chrono::microseconds begin{0};  // CLOCK_MONOTONIC at the start of rexlaunch
 };

@@ -20,7 +20,11 @@ using rex::SessionOptions;
 
 constexpr int kExitUsage = 2;
 constexpr int kExitNoDirectory = 121;
+constexpr int kExitNoResources = 122;
 constexpr int kExitRexFailed = 123;
+
+constexpr const char* kRunningAsRoot =
+    "running as root: ranks have all of root's rights (--allow-run-as-root hides this line)";
 
 int Fail(const std::string& text, int code) {
   // A stderr that cannot be written leaves the exit code to tell.
@@ -64,6 +68,7 @@ int Launch(const CommandLine& line, const Environment& env, rex::Clock::Time beg
   SessionOptions options{.console = {line.tag_output, line.quiet, line.verbose},
                          .warnings = line.warnings,
                          .begin = begin};
+  if (::geteuid() == 0 && !line.allow_root) options.notes.emplace_back(kRunningAsRoot);
   if (const auto opened = OpenTimeline(line.timeline, &options); !opened) {
     return Fail(opened.error().text, kExitUsage);
   }
@@ -76,7 +81,7 @@ int Launch(const CommandLine& line, const Environment& env, rex::Clock::Time beg
   if (const auto started = session.Start(*job); !started) {
     return Fail("cannot start rex's own processes: " + started.error().text +
                     "; is the installation complete, and are the limits (ulimit -a) high enough?",
-                kExitRexFailed);
+                started.error().code == rex::Errc::kResource ? kExitNoResources : kExitRexFailed);
   }
   loop.Run();
   ::_exit(session.exit_code());  // threads may still wait for a stalled reader or a terminal

@@ -20,8 +20,8 @@ const std::vector<Option>& Table() {
        1,
        {"n", "np", "c"},
        "N",
-       "Start N ranks of this program. Without it: one per core that rexlaunch may use, here "
-       "{cores}. Needed for each program when there are several."},
+       "Start N ranks of this program. Without it: one per core that rexlaunch may "
+       "use{cores}. Needed for each program when there are several."},
       {kExport,
        kApp,
        OptionValue::kText,
@@ -134,7 +134,14 @@ const std::vector<Option>& Table() {
        {"v", "verbose"},
        "",
        "Say what rex decides: components left out, where ranks are, how they were started."},
-      {kAllowRoot, kJob, OptionValue::kNone, 0, {"allow-run-as-root"}, "", "", true},
+      {kAllowRoot,
+       kJob,
+       OptionValue::kNone,
+       0,
+       {"allow-run-as-root"},
+       "",
+       "Run as root on purpose: do not say that the ranks have all of root's rights. "
+       "OMPI_ALLOW_RUN_AS_ROOT=1 in the environment does the same."},
       {kVersion, kJob, OptionValue::kNone, 0, {"V", "version"}, "", "Print the version, and end."},
       {kHelp, kJob, OptionValue::kNone, 0, {"h", "help"}, "", "Print this text, and end."},
   };
@@ -160,8 +167,6 @@ std::string OptionHelp(const Option& option, const std::string& cores) {
     head += (i == 0 ? "" : ", ") + WithDashes(option.spellings[i]);
   }
   if (option.arity > 0) head += " " + std::string(option.values);
-  std::string help(option.help);
-  if (const size_t at = help.find("{cores}"); at != std::string::npos) help.replace(at, 7, cores);
 
   std::string out = head;
   bool fresh = false;  // the explanation starts on a line of its own
@@ -169,7 +174,7 @@ std::string OptionHelp(const Option& option, const std::string& cores) {
     out += "\n";
     fresh = true;
   }
-  for (const std::string& line : Wrap(help, kHelpWidth - kHelpColumn)) {
+  for (const std::string& line : Wrap(OptionText(option, cores), kHelpWidth - kHelpColumn)) {
     const size_t used = fresh ? 0 : head.size();
     out += std::string(kHelpColumn - used, ' ') + line + "\n";
     fresh = true;
@@ -194,7 +199,16 @@ std::string WithDashes(std::string_view spelling) {
   return (spelling.size() <= 2 ? "-" : "--") + std::string(spelling);
 }
 
+std::string OptionText(const Option& option, std::string_view cores) {
+  constexpr std::string_view kPlaceholder = "{cores}";
+  std::string text(option.help);
+  const size_t at = text.find(kPlaceholder);
+  if (at != std::string::npos) text.replace(at, kPlaceholder.size(), cores);
+  return text;
+}
+
 std::string HelpText(uint32_t default_ranks) {
+  const std::string cores = ", here " + std::to_string(default_ranks);
   std::string out =
       "Usage: rexlaunch [OPTION]... PROGRAM [ARGUMENT]... [: [OPTION]... PROGRAM "
       "[ARGUMENT]...]...\n"
@@ -206,9 +220,7 @@ std::string HelpText(uint32_t default_ranks) {
   for (const OptionScope scope : {kApp, kJob}) {
     out += scope == kApp ? "\nFor a program:\n" : "\nFor the job:\n";
     for (const Option& option : Table()) {
-      if (option.scope == scope && !option.hidden) {
-        out += OptionHelp(option, std::to_string(default_ranks));
-      }
+      if (option.scope == scope) out += OptionHelp(option, cores);
     }
   }
   out +=

@@ -1,5 +1,5 @@
-// The one table of rexlaunch's options: parsing, --help, the man page and shell completion are all
-// made from it, so they cannot disagree. Pure data.
+// The one table of rexlaunch's options: parsing, --help, the man page and shell completion
+// (manual.h) are all made from it, so they cannot disagree. Pure data.
 #pragma once
 
 #include <cstdint>
@@ -42,8 +42,7 @@ struct Option {
   uint8_t arity;                            // words that follow the option: 0, 1 or 2
   std::vector<std::string_view> spellings;  // without dashes, the one to show first
   std::string_view values;                  // how help shows the values, e.g. "SECONDS"
-  std::string_view help;                    // sentences; "{cores}" becomes this machine's number
-  bool hidden = false;                      // accepted, not shown
+  std::string_view help;                    // sentences; "{cores}": see OptionText
 };
 
 // Every option, in the order of --help. Static storage.
@@ -54,6 +53,9 @@ const Option* FindOption(std::string_view name);
 
 // A spelling with the dashes people write: "-n", "--timeout".
 std::string WithDashes(std::string_view spelling);
+
+// The option's sentences; "{cores}" in them becomes `cores`, such as ", here 4" or nothing.
+std::string OptionText(const Option& option, std::string_view cores);
 
 // The whole text of --help; `default_ranks` is what a missing -n means on this machine.
 std::string HelpText(uint32_t default_ranks);

@@ -121,9 +121,7 @@ class Parser {
   Error UnknownOption(const std::string& word, const std::string& name) const {
     std::vector<std::string_view> known;
     for (const Option& option : OptionTable()) {
-      if (!option.hidden) {
-        known.insert(known.end(), option.spellings.begin(), option.spellings.end());
-      }
+      known.insert(known.end(), option.spellings.begin(), option.spellings.end());
     }
     const std::string nearest = NearestWord(name, known);
     return Bad("unknown option " + Quoted(word) + " (" + WordNumber(at_) + ")" +
@@ -196,8 +194,11 @@ class Parser {
       case OptionId::kHelp:
         line_.help = true;
         break;
+      case OptionId::kAllowRoot:
+        line_.allow_root = true;
+        break;
       default:
-        break;  // kAllowRoot: rex runs root's jobs anyway
+        REX_CHECK(!"an option without a value");
     }
     return Ok{};
   }
@@ -324,6 +325,8 @@ class Parser {
       return Bad("the programs have " + std::to_string(total) +
                  " ranks together; a job has at most " + std::to_string(kMaxRanks));
     }
+    // As with mpirun 4.1, of whose two variables this is the first.
+    if (FindVariable(env_, "OMPI_ALLOW_RUN_AS_ROOT") == "1") line_.allow_root = true;
     return timeout_given_ ? Status(Ok{}) : TakeTimeoutVariable();
   }
 

@@ -35,6 +35,7 @@ struct CommandLine {
   bool tag_output = false;
   bool quiet = false;
   bool verbose = false;
+  bool allow_root = false;  // by option or environment: root means it
   bool version = false;
   bool help = false;
   std::chrono::milliseconds grace{2000};

@@ -18,6 +18,7 @@ int ExitCodeOf(const Failure& failure) {
     case FailureKind::kAbort:
       return AbortExitCode(failure.code);
     case FailureKind::kNoFinalize:
+    case FailureKind::kNoInit:
       return 1;
     case FailureKind::kTimeout:
       return kExitTimeout;
@@ -44,7 +45,14 @@ void ExitRules::OnCause(Failure failure) {
   cause_first_ = !abort_ && !rank_;
 }
 
+void ExitRules::OnRootCause(Failure failure) {
+  if (cause_) return;
+  cause_ = std::move(failure);
+  cause_first_ = true;
+}
+
 void ExitRules::OnAbort(Failure abort) {
+  if (rank_ && rank_->kind == FailureKind::kRankSignal) return;  // a peer's answer to that
   if (!abort_ || abort.rank < abort_->rank) abort_ = std::move(abort);
 }
 

@@ -28,9 +28,12 @@ class ExitRules {
   // Something other than a rank ended the job (timeout, signal, resources, a lost process). The
   // first one counts; it comes before any rank's failure that was noted after it.
   void OnCause(Failure failure);
-  // A rank asked to abort with `code`.
+  // The same for one that ranks may have felt before we did: what they did is its consequence.
+  void OnRootCause(Failure failure);
+  // A rank asked to abort. After a rank that was ended by a signal it is a consequence: MPI aborts
+  // in the ranks that lose a peer.
   void OnAbort(Failure abort);
-  // A rank failed by itself: kRankExit, kRankSignal or kNoFinalize.
+  // A rank failed by itself: kRankExit, kRankSignal, kNoFinalize or kNoInit.
   void OnRankFailure(Failure failure);
 
   bool failed() const { return cause_ || abort_ || rank_; }

@@ -81,6 +81,14 @@ std::string_view Trim(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
 }
 
+// What Open MPI takes for a name; of anything else only it knows what it makes of it.
+bool IsParameterName(std::string_view name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.';
+  });
+}
+
 // ---- environment and lists ----
 
 std::optional<std::string_view> ValueOf(const std::vector<std::string>& env,
@@ -361,8 +369,7 @@ void ParseMcaFile(const std::string& text, const std::string& file, McaFiles& in
     if (line.empty() || line.starts_with('#') || line.starts_with("//")) continue;
     const size_t equals = line.find('=');
     const std::string_view name = Trim(line.substr(0, equals));
-    const bool plain = !name.empty() && name.find_first_of(" \t-/*\"'") == name.npos;
-    if (equals == line.npos || !plain) {
+    if (equals == line.npos || !IsParameterName(name)) {
       into.unclear = file + " line " + std::to_string(number) + " is not of the form name = value";
       return;
     }

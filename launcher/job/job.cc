@@ -47,7 +47,7 @@ Job::Job(JobServices services, NodeFacts node, JobSpec spec, JobClient client)
       deadline_(services_.loop, [this] { OnDeadline(); }),
       settle_(services_.loop, [this] { On(JobEvent::kStop); }),
       timeout_(services_.loop, [this] { OnTimeout(); }),
-      unfinalized_timer_(services_.loop, [this] { JudgeUnfinalized(); }) {}
+      unsure_timer_(services_.loop, [this] { JudgeUnsure(); }) {}
 
 void Job::Start() {
   deadline_.Set(kHostBound);
@@ -58,7 +58,8 @@ void Job::Start() {
   ranks_ = RankTable(plan_.total);
   for (const Notice& notice : plan_.notices) client_.notice(notice);
   for (const std::string& dir : {plan_.job_dir, plan_.shm_dir}) {
-    if (::mkdir(dir.c_str(), 0700) != 0) {
+    // There already: without a usable /dev/shm the two are one.
+    if (::mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) {
       const int err = errno;
       Failure failure = InternalFailure(Error::FromErrno(err, "make " + Quoted(dir)).text,
                                         "look at the free space and permissions there");
@@ -87,6 +88,8 @@ void Job::OnHostMessage(pmix::HostMessage message) {
     OnRegistered(std::move(*registered));
   } else if (const auto* event = std::get_if<pmix::ClientEvent>(&message)) {
     OnClientEvent(*event);
+  } else if (const auto* pong = std::get_if<pmix::Pong>(&message)) {
+    OnPong(*pong);
   } else if (const auto* abort = std::get_if<pmix::Abort>(&message)) {
     OnAbort(*abort);
   }
@@ -157,6 +160,7 @@ void Job::EnterRunning() {
 void Job::EnterStopping() {
   settle_.Cancel();
   timeout_.Cancel();
+  if (unsure_timer_.pending()) unsure_timer_.Set(kNewsBound);  // not a word more is waited for
   for (RankRecord& record : ranks_.all()) record.signalled |= record.alive();
   SignalRanks(SIGTERM);
   SignalRanks(SIGCONT);  // a stopped process acts on TERM only when it goes on
@@ -165,7 +169,7 @@ void Job::EnterStopping() {
 }
 
 void Job::EnterDraining() {
-  unfinalized_timer_.Cancel();
+  unsure_timer_.Cancel();
   timeout_.Cancel();
   if (output_.open_streams() == 0) return On(JobEvent::kDrained);
   deadline_.Set(std::max(grace_, std::chrono::milliseconds(100)));
@@ -253,6 +257,13 @@ void Job::OnLost(const Failure& failure, bool quick) {
   }
   if (state_ == JobState::kStopping && quick && !kill_sent_) deadline_.Set(grace_);
   BlameAndStop(failure);
+}
+
+void Job::OnHostLost(const Failure& failure) {
+  Failure here = failure;
+  here.node = node_.name;
+  if (state_ < JobState::kStopping) rules_.OnRootCause(here);
+  OnLost(here, false);
 }
 
 void Job::OnTimeout() {

@@ -66,6 +66,8 @@ class Job {
   // A process that the job needs is gone, or the user is: ends the job with this failure.
   // `quick`: nobody reads the output any more; at most kQuickGrace between TERM and KILL.
   void OnLost(const Failure& failure, bool quick);
+  // The PMIx host is gone. Ranks may have lost it, and ended by that, before we know.
+  void OnHostLost(const Failure& failure);
 
   JobState state() const { return state_; }
   StartUpTimes& times() { return times_; }
@@ -73,6 +75,9 @@ class Job {
   static constexpr std::chrono::milliseconds kSettle{100};  // between first failure and TERM
   static constexpr std::chrono::milliseconds kQuickGrace{1000};
   static constexpr std::chrono::seconds kHostBound{60};
+  // From the host's answer, or the end of the job, to its last word about ranks that ended: what
+  // libpmix's thread there has not yet passed on.
+  static constexpr std::chrono::milliseconds kNewsBound{250};
   static constexpr std::chrono::seconds kKillBound{10};  // from KILL to reaped
 
  private:
@@ -98,7 +103,9 @@ class Job {
   // Ends.
   void OnRankEnd(Rank rank, const ExitStatus& end);
   void JudgeEnd(const RankRecord& record);
-  void JudgeUnfinalized();
+  void AskHost();
+  void JudgeUnsure();
+  void JudgeAbsent();
   void CheckReaped();
   void BlameAndStop(Failure failure);
   void SignalRanks(int signo);
@@ -109,6 +116,7 @@ class Job {
   // PMIx.
   void OnRegistered(pmix::JobRegistered registered);
   void OnClientEvent(const pmix::ClientEvent& event);
+  void OnPong(const pmix::Pong& pong);
   void OnAbort(const pmix::Abort& abort);
 
   JobServices services_;
@@ -127,17 +135,20 @@ class Job {
   std::vector<int> held_signals_;  // came before the ranks ran
   std::vector<Rank> unfinalized_;  // exited with 0; waiting for the host's word on MPI_Finalize
   std::vector<std::string> state_report_;
-  Rank next_birth_ = 0;        // first rank not yet submitted
-  std::set<Rank> unanswered_;  // first ranks of the batches whose pids have not come
+  uint64_t pings_ = 0;          // sent to the host
+  bool any_connected_ = false;  // a rank has called MPI_Init
+  bool any_absent_ = false;     // a rank has exited with 0 and, as far as we know, without it
+  Rank next_birth_ = 0;         // first rank not yet submitted
+  std::set<Rank> unanswered_;   // first ranks of the batches whose pids have not come
   uint32_t batches_unborn_ = 0;
   bool host_ready_ = false;
   bool planned_ = false;
   bool kill_sent_ = false;
   std::chrono::milliseconds grace_;
-  Timer deadline_;  // of the present state
-  Timer settle_;    // after a first failure
-  Timer timeout_;   // --timeout
-  Timer unfinalized_timer_;
+  Timer deadline_;      // of the present state
+  Timer settle_;        // after a first failure
+  Timer timeout_;       // --timeout
+  Timer unsure_timer_;  // for the host's word on ranks' ends
 };
 
 }  // namespace rex

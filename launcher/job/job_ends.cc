@@ -1,13 +1,15 @@
 // How a job ends: ranks' ends judged, aborts, signals, and when everybody is gone.
 #include <signal.h>
 
+#include <algorithm>
+
 #include "launcher/job/job.h"
 
 namespace rex {
 
 namespace {
-// The host's word that a rank finalized may come after the kernel's that it ended.
-constexpr std::chrono::milliseconds kFinalizeNewsBound{250};
+// What Open MPI's MPI_Abort gives for want of a text.
+constexpr std::string_view kNoAbortText = "N/A";
 }  // namespace
 
 void Job::OnClientEvent(const pmix::ClientEvent& event) {
@@ -15,10 +17,13 @@ void Job::OnClientEvent(const pmix::ClientEvent& event) {
   RankRecord& record = ranks_[event.proc.rank];
   if (event.what == pmix::ClientEvent::What::kConnected) {
     record.connected = true;
+    any_connected_ = true;
     times_.OnConnect(event.at);
+    if (any_absent_) AskHost();
   } else {
     record.finalized = true;
     times_.OnFinalize(event.at);
+    if (!unfinalized_.empty()) CheckReaped();
   }
 }
 
@@ -36,7 +41,7 @@ void Job::OnAbort(const pmix::Abort& abort) {
   Failure failure;
   failure.kind = FailureKind::kAbort;
   failure.code = abort.code;
-  failure.detail = abort.text;
+  if (abort.text != kNoAbortText) failure.detail = abort.text;
   if (ranks_.contains(abort.proc.rank)) {
     failure = AboutRank(ranks_[abort.proc.rank], std::move(failure));
     ranks_[abort.proc.rank].signalled = true;  // its exit code follows from the abort
@@ -57,15 +62,16 @@ void Job::OnRankEnd(Rank rank, const ExitStatus& end) {
   ranks_.Ended(rank, end);
   times_.OnExit(services_.loop.clock().Now());
   pmix_.OnRankGone(rank);
-  services_.to_host(pmix::RankGone{{plan_.name_space, rank}});
   const RankRecord& record = ranks_[rank];
-  if (!record.signalled) {
-    if (end.ok() && record.connected && !record.finalized) {
-      unfinalized_.push_back(rank);
-      unfinalized_timer_.Set(kFinalizeNewsBound);
-    } else {
-      JudgeEnd(record);
-    }
+  const bool well = end.ok() && !record.signalled;
+  if (well && record.connected && !record.finalized) {
+    unfinalized_.push_back(rank);
+    AskHost();
+  } else {
+    services_.to_host(pmix::RankGone{{plan_.name_space, rank}});
+    if (!record.signalled) JudgeEnd(record);
+    any_absent_ |= well && !record.connected;
+    if (any_absent_ && any_connected_) AskHost();
   }
   CheckReaped();
 }
@@ -78,10 +84,42 @@ void Job::JudgeEnd(const RankRecord& record) {
   if (!settle_.pending() && state_ < JobState::kStopping) settle_.Set(kSettle);
 }
 
-void Job::JudgeUnfinalized() {
-  for (const Rank rank : unfinalized_) JudgeEnd(ranks_[rank]);
+// The host's word that a rank initialised or finalized may come after the kernel's that it ended,
+// much later when the host was stopped or starved.
+void Job::AskHost() {
+  services_.to_host(pmix::Ping{++pings_});
+  unsure_timer_.Set(state_ < JobState::kStopping ? std::chrono::milliseconds(kHostBound)
+                                                 : kNewsBound);
+}
+
+void Job::OnPong(const pmix::Pong& pong) {
+  if (pong.number == pings_ && unsure_timer_.pending()) unsure_timer_.Set(kNewsBound);
+}
+
+void Job::JudgeUnsure() {
+  for (const Rank rank : unfinalized_) {
+    services_.to_host(pmix::RankGone{{plan_.name_space, rank}});
+    JudgeEnd(ranks_[rank]);
+  }
   unfinalized_.clear();
+  JudgeAbsent();
   CheckReaped();
+}
+
+// MPI_Init waits for every rank of the job: one that has gone without it is waited for in vain.
+void Job::JudgeAbsent() {
+  const auto& all = ranks_.all();
+  const bool awaited = std::any_of(all.begin(), all.end(), [](const RankRecord& r) {
+    return r.alive() && r.connected && !r.finalized;
+  });
+  if (!awaited || state_ != JobState::kRunning || settle_.pending()) return;
+  for (const RankRecord& record : all) {
+    if (!record.end || !record.end->ok() || record.connected || record.signalled) continue;
+    Failure failure;
+    failure.kind = FailureKind::kNoInit;
+    rules_.OnRankFailure(AboutRank(record, std::move(failure)));
+    settle_.Set(kSettle);
+  }
 }
 
 void Job::CheckReaped() {

@@ -53,7 +53,13 @@ ProgramSearch Refuse(Problem problem) {
   return {Error{problem.code, std::move(problem.text)}, std::move(problem.remedy)};
 }
 
-std::string Quoted(const std::string& path) { return "'" + path + "'"; }
+// Loaders and interpreters are named by a file's content: nothing in them may break the line.
+std::string Quoted(std::string path) {
+  for (char& c : path) {
+    if (static_cast<uint8_t>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return "'" + path + "'";
+}
 
 std::string Absolute(const std::string& path, const std::string& wdir) {
   if (path.starts_with('/')) return path;

@@ -21,7 +21,6 @@ namespace rex {
 namespace {
 using std::chrono::milliseconds;
 
-constexpr char kShmParent[] = "/dev/shm";
 // After rexlaunch's death everything is gone in 5 s: this for the agent, the rest for killing.
 constexpr milliseconds kAgentAlone{3500};
 constexpr milliseconds kAgentEnding{5000};  // from the end of its liveness socket to its exit
@@ -94,8 +93,7 @@ Status Keeper::Start() {
 }
 
 Status Keeper::MakeDirs() {
-  const char* wanted = std::getenv("TMPDIR");
-  temp_parent_ = wanted != nullptr && wanted[0] == '/' ? wanted : "/tmp";
+  temp_parent_ = TempParent();
   auto temp = PrivateDir::Create(temp_parent_);
   if (!temp && temp_parent_ != "/tmp") {
     Complain(temp.error().text + " (TMPDIR); using /tmp");
@@ -211,7 +209,8 @@ void Keeper::Reap() {
     } else if (info.si_pid == host_) {
       host_ = 0;
       const bool bad = info.si_code != CLD_EXITED || info.si_status != 0;
-      if (bad && !agent_ended_) Tell(HowItEnded("host", info.si_pid, info.si_code, info.si_status));
+      if (bad && !agent_ended_ && !ending_)
+        Tell(HowItEnded("host", info.si_pid, info.si_code, info.si_status));
     } else if (info.si_pid == remover_) {
       remover_ = 0;
     }
@@ -257,6 +256,7 @@ void Keeper::Tell(const std::string& line) {
 // In the usual case only the host is left. It and the remover are ended first, by pid, which is
 // cheaper than looking through /proc.
 void Keeper::EndAll() {
+  ending_ = true;
   if (!agent_ended_ && agent_ != 0) Tell("agent overdue pid " + std::to_string(agent_));
   for (const pid_t pid : {agent_, host_, remover_}) {
     if (pid != 0) ::kill(pid, SIGKILL);

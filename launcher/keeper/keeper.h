@@ -67,6 +67,7 @@ class Keeper {
   pid_t remover_ = 0;
   bool agent_ended_ = false;
   bool agent_ok_ = false;
+  bool ending_ = false;           // we kill what is left: its end is no news
   int stop_requests_ = 0;         // TERM, INT, HUP received
   std::optional<Time> deadline_;  // kill everything then
   std::string temp_parent_;

@@ -1,6 +1,6 @@
 // rexd, the keeper: `rexd --launch-fd=N --lifeline-fd=M [--one-job-ranks=R] [--verbose]`, started
-// by rexlaunch. Exit code: 0, or 1 when the agent ended badly (the lifeline says how), or 123 when
-// the keeper could not start what it keeps (one line on stderr).
+// by rexlaunch. Exit code: 0, or 1 when the agent ended badly (the lifeline says how), or 122 (out
+// of resources) or 123 when the keeper could not start what it keeps (one line on stderr).
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -17,7 +17,8 @@
 
 namespace {
 
-constexpr int kCannotStart = 123;
+constexpr int kCannotStart = 123;  // docs/rules.md
+constexpr int kNoResources = 122;
 
 std::chrono::microseconds MonotonicNow() {
   timespec t{};
@@ -85,7 +86,7 @@ int main(int argc, char** argv) {
   const rex::Status started = keeper.Start();
   if (!started) {
     ::dprintf(STDERR_FILENO, "rexd: can't start: %s\n", started.error().text.c_str());
-    return kCannotStart;
+    return started.error().code == rex::Errc::kResource ? kNoResources : kCannotStart;
   }
   return keeper.Run() ? 0 : 1;
 }

@@ -8,6 +8,7 @@ namespace {
 
 constexpr int kMaxSignal = 64;  // signal(7): the highest real-time signal
 constexpr uint32_t kMaxMilliseconds = 0x7fffffff;
+constexpr int64_t kMaxMicroseconds = int64_t{1} << 53;  // 285 years; differences can't overflow
 
 Error Bad(const char* field) { return Error{Errc::kProtocol, std::string("bad field ") + field}; }
 
@@ -50,7 +51,10 @@ void PhaseToPb(const Phase& in, pb::Phase* out) {
   out->set_note(in.note);
 }
 
-Phase PhaseFromPb(const pb::Phase& in) {
+Result<Phase> PhaseFromPb(const pb::Phase& in) {
+  for (const int64_t us : {in.begin_us(), in.end_us()}) {
+    if (us < -kMaxMicroseconds || us > kMaxMicroseconds) return Bad("Phase.begin_us, end_us");
+  }
   return Phase{in.name(),
                std::chrono::microseconds(in.begin_us()),
                std::chrono::microseconds(in.end_us()),
@@ -283,7 +287,11 @@ Result<JobEnded> FromWire(const std::string& payload) {
   auto failure = FailureFromPb(m->failure());
   if (!failure) return failure.error();
   out.failure = std::move(*failure);
-  for (const auto& phase : m->phases()) out.phases.push_back(PhaseFromPb(phase));
+  for (const auto& in : m->phases()) {
+    auto phase = PhaseFromPb(in);
+    if (!phase) return phase.error();
+    out.phases.push_back(std::move(*phase));
+  }
   for (const auto& line : m->state_report()) out.state_report.push_back(line);
   return out;
 }

@@ -113,8 +113,9 @@ enum class FailureKind : uint8_t {
   kNoResources,
   kInternal,
   kRefused,
+  kNoInit,
 };
-inline constexpr uint8_t kLastFailureKind = static_cast<uint8_t>(FailureKind::kRefused);
+inline constexpr uint8_t kLastFailureKind = static_cast<uint8_t>(FailureKind::kNoInit);
 
 struct Failure {
   FailureKind kind = FailureKind::kNone;

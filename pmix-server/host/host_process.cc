@@ -121,6 +121,7 @@ void HostProcess::OnMessage(HostMessage message) {
   }
   if (const auto* gone = std::get_if<RankGone>(&message))
     return registration_->RankGone(gone->proc);
+  if (const auto* ping = std::get_if<Ping>(&message)) return Send(Pong{ping->number});
   if (const auto* event = std::get_if<EventRaised>(&message)) return RaiseEvent(*event);
   if (const auto* request = std::get_if<ModexRequest>(&message)) return AskModex(*request);
   if (const auto* m = std::get_if<OpDone>(&message)) return Answer(m->request, message);

@@ -61,6 +61,7 @@ int main(int argc, char** argv) {
 
   DieWithKeeper(keeper);
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // `ulimit -f` is an error like a full disk
   rex::RaiseOpenFileLimit();
   rex::pmix::HostProcess host;
   const rex::Error error = host.Run(std::move(options));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <array>
 #include <cerrno>
@@ -62,10 +63,18 @@ void CleanEnvironment() {
 // on 2 cores MPI_Init takes a fifth less, with 8 there is nothing in it, and making the segment
 // costs 10 ms. But ds21's segment is guarded by mutexes that a rank killed or stopped inside
 // PMIx_Get leaves locked, and the server's thread takes them: so only for a host that serves one
-// job, which ends with such a rank anyway.
-const char* DataStore(uint32_t one_job_ranks) {
+// job, which ends with such a rank anyway. And only with plenty of room (it takes 8 MiB with up to
+// 128 ranks, more in steps of 4 MiB): when a segment can't grow, libpmix 4.2.2 leaves the ranks
+// waiting in their fence for ever.
+const char* DataStore(uint32_t one_job_ranks, const std::string& dir) {
   constexpr uint32_t kWorthASegment = 24;
-  return one_job_ranks >= kWorthASegment ? "ds21,hash" : "hash";
+  constexpr uint64_t kRoomBytes = 64 << 20;
+  constexpr uint64_t kRoomBytesPerRank = 64 << 10;
+  if (one_job_ranks < kWorthASegment) return "hash";
+  struct statvfs disk {};
+  const bool known = ::statvfs(dir.c_str(), &disk) == 0;
+  const uint64_t room = known ? uint64_t{disk.f_bavail} * disk.f_frsize : 0;
+  return room >= kRoomBytes + one_job_ranks * kRoomBytesPerRank ? "ds21,hash" : "hash";
 }
 
 Result<std::string> MakeTempDir(const std::string& session_dir) {
@@ -85,7 +94,7 @@ Result<PmixServer> PmixServer::Start(const std::string& session_dir, const std::
   PmixServer server;
   server.init_begin_ = clock.Now();
   CleanEnvironment();
-  ::setenv("PMIX_MCA_gds", DataStore(one_job_ranks), 1);
+  ::setenv("PMIX_MCA_gds", DataStore(one_job_ranks, session_dir), 1);
   auto temp_dir = MakeTempDir(session_dir);
   if (!temp_dir) return temp_dir.error();
   auto topology = Topology::OfThisNode();

@@ -35,6 +35,13 @@ std::optional<TopologyImage> WriteTopologyImage(hwloc_topology_t topology,
   if (hwloc_shmem_topology_get_length(topology, &bytes, 0) != 0) return NotShared("measure");
   UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return NotShared("create the file");
+  // Through a mapping of a file without blocks a full disk is SIGBUS.
+  if (const int err = ::posix_fallocate(fd.get(), 0, static_cast<off_t>(bytes)); err != 0) {
+    errno = err;
+    auto result = NotShared("make room");
+    ::unlink(file.c_str());
+    return result;
+  }
   // hwloc maps the file here too, to write pointers that are right in every process.
   if (hwloc_shmem_topology_write(topology, fd.get(), 0, reinterpret_cast<void*>(kAddress), bytes,
                                  0) != 0) {

@@ -16,6 +16,7 @@ constexpr int kMaxItems = 1 << 16;          // keys, published items, processes 
 constexpr uint32_t kMaxTimeoutSeconds = 7 * 24 * 3600;
 constexpr uint32_t kMaxRange = 255;  // pmix_data_range_t and pmix_persistence_t are one byte
 constexpr int kMaxSignal = 64;
+constexpr int64_t kMaxMicroseconds = int64_t{1} << 53;  // 285 years; differences can't overflow
 constexpr uint32_t kMaxProcState = 255;  // pmix_proc_state_t is one byte
 
 template <typename T>
@@ -38,6 +39,7 @@ class Check {
   void Key(const std::string& s, const char* field) {
     That(!s.empty() && s.size() <= kMaxKeyBytes && !HasNul(s), field);
   }
+  void Time(int64_t us, const char* field) { That(us >= 0 && us <= kMaxMicroseconds, field); }
   void Timeout(uint32_t seconds, const char* field) { That(seconds <= kMaxTimeoutSeconds, field); }
   template <typename List>
   void Count(const List& list, int most, const char* field) {
@@ -222,7 +224,9 @@ void ToPb(const HostReady& in, pb::HostEnvelope* envelope) {
 }
 Result<HostMessage> FromPb(const pb::HostReady& in) {
   Check check;
-  check.That(in.init_begin_us() >= 0 && in.init_end_us() >= in.init_begin_us(), "HostReady.init");
+  check.Time(in.init_begin_us(), "HostReady.init_begin_us");
+  check.Time(in.init_end_us(), "HostReady.init_end_us");
+  check.That(in.init_end_us() >= in.init_begin_us(), "HostReady.init_end_us");
   if (!check.ok()) return check.error();
   return HostMessage(
       HostReady{in.pmix_version(), Micros(in.init_begin_us()), Micros(in.init_end_us())});
@@ -238,6 +242,7 @@ void ToPb(const ClientEvent& in, pb::HostEnvelope* envelope) {
 Result<HostMessage> FromPb(const pb::ClientEvent& in) {
   Check check;
   check.That(in.what() >= 0 && in.what() <= pb::ClientEvent::FINALIZED, "ClientEvent.what");
+  check.Time(in.at_us(), "ClientEvent.at_us");
   ClientEvent out{FromPb(check, in.proc()),
                   in.what() == pb::ClientEvent::CONNECTED ? ClientEvent::What::kConnected
                                                           : ClientEvent::What::kFinalized,
@@ -275,6 +280,7 @@ void ToPb(const Fence& in, pb::HostEnvelope* envelope) {
 Result<HostMessage> FromPb(const pb::Fence& in) {
   Check check;
   check.That(in.participants_size() >= 1, "Fence.participants");
+  check.Time(in.at_us(), "Fence.at_us");
   Fence out{in.request(), FromPb(check, in.participants(), "Fence.participants"), in.collect(),
             in.data(), Micros(in.at_us())};
   if (!check.ok()) return check.error();
@@ -298,6 +304,7 @@ void ToPb(const FenceReleased& in, pb::HostEnvelope* envelope) {
 }
 Result<HostMessage> FromPb(const pb::FenceReleased& in) {
   Check check;
+  check.Time(in.at_us(), "FenceReleased.at_us");
   FenceReleased out{FromPb(check, in.participants(), "FenceReleased.participants"),
                     Micros(in.at_us())};
   if (!check.ok()) return check.error();
@@ -554,6 +561,16 @@ Result<HostMessage> FromPb(const pb::OpDone& in) {
   return HostMessage(OpDone{in.request(), in.status()});
 }
 
+void ToPb(const Ping& in, pb::HostEnvelope* envelope) {
+  envelope->mutable_ping()->set_number(in.number);
+}
+Result<HostMessage> FromPb(const pb::Ping& in) { return HostMessage(Ping{in.number()}); }
+
+void ToPb(const Pong& in, pb::HostEnvelope* envelope) {
+  envelope->mutable_pong()->set_number(in.number);
+}
+Result<HostMessage> FromPb(const pb::Pong& in) { return HostMessage(Pong{in.number()}); }
+
 }  // namespace
 
 std::string EncodeHostMessage(const HostMessage& message) {
@@ -617,6 +634,10 @@ Result<HostMessage> DecodeHostMessage(const std::string& payload) {
       return FromPb(envelope.op_done());
     case E::kRankGone:
       return FromPb(envelope.rank_gone());
+    case E::kPing:
+      return FromPb(envelope.ping());
+    case E::kPong:
+      return FromPb(envelope.pong());
     case E::BODY_NOT_SET:
       break;
   }

@@ -209,12 +209,19 @@ struct OpDone {
 struct RankGone {
   ProcId proc;
 };
+// A host that answers has sent all that it knew before.
+struct Ping {
+  uint64_t number = 0;
+};
+struct Pong {
+  uint64_t number = 0;
+};
 
 using HostMessage =
     std::variant<RegisterJob, JobRegistered, DeregisterJob, JobDeregistered, HostReady, ClientEvent,
                  Abort, Fence, FenceDone, FenceReleased, DirectModex, ModexRequest, ModexDone,
                  Publish, Lookup, LookupDone, Unpublish, EventRaised, JobControl, LogText, Query,
-                 QueryDone, OpDone, RankGone>;
+                 QueryDone, OpDone, RankGone, Ping, Pong>;
 
 std::string EncodeHostMessage(const HostMessage& message);
 // kProtocol names what is out of range.

@@ -9,8 +9,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -21,21 +23,39 @@ namespace rex {
 
 namespace {
 constexpr std::string_view kPrefix = "topology-";
-constexpr std::string_view kFormat = "rex topology 1\n";
+constexpr std::string_view kFormat = "rex topology 2\n";
 constexpr size_t kMaxCacheBytes = 64 << 20;
 
 struct DirClose {
   void operator()(DIR* dir) const { ::closedir(dir); }
 };
 
-// FNV-1a, 64 bit, in hexadecimal: names files; equality is decided by the key inside the file.
+std::string Hex(uint64_t value) {
+  static constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string hex(16, '0');
+  for (size_t i = 0; i < hex.size(); ++i) hex[i] = kDigits[(value >> (60 - 4 * i)) & 15];
+  return hex;
+}
+
+// FNV-1a, 64 bit: names files; equality is decided by the key inside the file.
 std::string DigestHex(std::string_view bytes) {
   uint64_t hash = 0xcbf29ce484222325;
   for (const char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
-  static constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string hex(16, '0');
-  for (size_t i = 0; i < hex.size(); ++i) hex[i] = kDigits[(hash >> (60 - 4 * i)) & 15];
-  return hex;
+  return Hex(hash);
+}
+
+// Tells damage, not malice, at 8 bytes a step: every step is reversible, so whatever differs in one
+// word gives another sum.
+uint64_t Checksum(std::string_view bytes) {
+  uint64_t sum = bytes.size();
+  while (!bytes.empty()) {
+    uint64_t word = 0;
+    const size_t n = std::min(bytes.size(), sizeof word);
+    std::memcpy(&word, bytes.data(), n);
+    sum = std::rotl((sum ^ word) * 0x9e3779b97f4a7c15, 29);
+    bytes.remove_prefix(n);
+  }
+  return sum;
 }
 
 std::string ReadOrEmpty(const std::string& path) {
@@ -69,8 +89,9 @@ std::string CpusetCgroup(const std::string& text) {
   return lines;
 }
 
-std::string Header(const std::string& key, size_t xml_bytes) {
-  return std::string(kFormat) + key + "bytes " + std::to_string(xml_bytes) + "\n\n";
+std::string Header(const std::string& key, std::string_view xml) {
+  return std::string(kFormat) + key + "bytes " + std::to_string(xml.size()) + " sum " +
+         Hex(Checksum(xml)) + "\n\n";
 }
 
 void MakeDirs(const std::string& dir) {
@@ -126,7 +147,7 @@ std::optional<std::string> TopologyCache::Load() const {
   const size_t blank = text->find("\n\n");
   if (blank == std::string::npos) return std::nullopt;
   const size_t begin = blank + 2;
-  const std::string expected = Header(key_, text->size() - begin);
+  const std::string expected = Header(key_, std::string_view(*text).substr(begin));
   if (text->compare(0, begin, expected) != 0) return std::nullopt;
   return text->substr(begin);
 }
@@ -137,7 +158,7 @@ bool TopologyCache::Store(const std::string& xml) const {
     MakeDirs(dir_);
     if (!DirIsOurs()) return false;
   }
-  if (!WriteFileAtomically(path_, Header(key_, xml.size()) + xml)) return false;
+  if (!WriteFileAtomically(path_, Header(key_, xml) + xml)) return false;
   RemoveOldest();
   return true;
 }

@@ -320,6 +320,12 @@ CommandResult RunCommand(const std::vector<std::string>& argv, CommandOptions op
   return command.Wait();
 }
 
+std::string ShellWord(const std::string& text) {
+  std::string word = "'";
+  for (const char c : text) word += c == '\'' ? "'\\''" : std::string(1, c);
+  return word + "'";
+}
+
 std::string Fnv(const std::string& bytes) {
   uint64_t hash = 0xcbf29ce484222325u;
   for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;

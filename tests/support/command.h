@@ -110,6 +110,9 @@ class RunningCommand {
 
 CommandResult RunCommand(const std::vector<std::string>& argv, CommandOptions options = {});
 
+// `text` as one word of a shell's command line, whatever is in it.
+std::string ShellWord(const std::string& text);
+
 // FNV-1a, 64 bits, as 16 hex digits: what the test programs print of the bytes they saw.
 std::string Fnv(const std::string& bytes);
 

@@ -55,6 +55,12 @@ bool HasOwner(const std::string& path) {
   return lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0;
 }
 
+// The sanitizer's options as they are and, behind them, where to report: of equals the last counts.
+std::string WithLogPath(const char* variable, const std::string& path) {
+  const char* options = std::getenv(variable);
+  return (options != nullptr ? std::string(options) + ":" : "") + "log_path=" + path;
+}
+
 bool Exists(const std::string& path) {
   struct stat info {};
   return ::lstat(path.c_str(), &info) == 0;
@@ -78,10 +84,25 @@ NothingLeft::~NothingLeft() {
 }
 
 std::map<std::string, std::string> NothingLeft::Environment() const {
-  return {{kMarkerName, marker_.substr(sizeof kMarkerName)},
-          {"TMPDIR", tmp_dir_},
-          // Shared by all tests: a topology is discovered once.
-          {"XDG_CACHE_HOME", BuildDir() + "/tests/cache"}};
+  std::map<std::string, std::string> env = {{kMarkerName, marker_.substr(sizeof kMarkerName)},
+                                            {"TMPDIR", tmp_dir_},
+                                            // Shared by all tests: a topology is discovered once.
+                                            {"XDG_CACHE_HOME", BuildDir() + "/tests/cache"}};
+  if (!IsSanitized()) return env;
+  for (const char* variable : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
+    env[variable] = WithLogPath(variable, root_ + "/sanitizer");
+  }
+  return env;
+}
+
+std::vector<std::string> NothingLeft::SanitizerReports() const {
+  std::vector<std::string> reports;
+  for (const auto& path : List(root_)) {
+    if (!path.starts_with(root_ + "/sanitizer.")) continue;
+    const Result<std::string> text = ReadFile(path);
+    reports.push_back("sanitizer report " + path + ":\n" + (text ? *text : text.error().text));
+  }
+  return reports;
 }
 
 void NothingLeft::Track(const std::vector<pid_t>& pids) {
@@ -126,7 +147,7 @@ std::vector<std::string> NothingLeft::Check(milliseconds bound) {
     ::poll(nullptr, 0, 20);
     files = FilesLeft(candidates);
   }
-  std::vector<std::string> left;
+  std::vector<std::string> left = SanitizerReports();
   for (const pid_t pid : live) left.push_back("process: " + ProcessLine(pid));
   for (const auto& path : files) left.push_back("file: " + path);
   return left;

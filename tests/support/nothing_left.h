@@ -4,6 +4,9 @@
 // children inherit, and a TMPDIR of the test's own. So tests run side by side, and beside a user's
 // own jobs, and each sees only its own remains. /dev/shm has no such name space: there a new
 // `rex-*` directory counts as left when its lock is free and stays free.
+//
+// In builds with sanitizers, what these report of any process of the test counts as left as well:
+// a daemon's stderr and exit code are not always looked at.
 #pragma once
 
 #include <chrono>
@@ -36,6 +39,7 @@ class NothingLeft {
  private:
   std::vector<pid_t> LiveProcesses() const;
   std::vector<std::string> FilesLeft(const std::set<std::string>& candidates) const;
+  std::vector<std::string> SanitizerReports() const;
 
   std::string root_;
   std::string tmp_dir_;

@@ -25,6 +25,8 @@ CommandOptions RexTest::Prepare(CommandOptions options) const {
     options.unset_env.push_back(pattern);
   }
   for (const auto& [name, value] : left_.Environment()) options.set_env.try_emplace(name, value);
+  // What rexlaunch says on stderr is the same for root and others.
+  options.set_env.try_emplace("OMPI_ALLOW_RUN_AS_ROOT", "1");
   if (options.cwd.empty()) options.cwd = left_.work_dir();
   return options;
 }

@@ -127,9 +127,9 @@ TEST_F(BadProgram, AnUnsetVariableIsAWarning) {
 TEST_F(BadProgram, TheDirectoryWeAreInIsGone) {
   const std::string dir = left().work_dir() + "/gone";
   ASSERT_EQ(::mkdir(dir.c_str(), 0700), 0);
-  const CommandResult result =
-      Run({"/bin/sh", "-c",
-           "cd " + dir + " && rmdir " + dir + " && exec " + RexlaunchPath() + " -n 1 true"});
+  const CommandResult result = Run(
+      {"/bin/sh", "-c",
+       "cd " + dir + " && rmdir " + dir + " && exec " + ShellWord(RexlaunchPath()) + " -n 1 true"});
   EXPECT_FALSE(result.timed_out) << result;
   EXPECT_NE(result.exit_code, 0) << result;
   EXPECT_TRUE(StderrNames(result, {"directory"}));

@@ -22,6 +22,18 @@ TEST_F(EnvironmentTest, OursReachesTheRanks) {
   EXPECT_EQ(result.out, "env rank=0 ANY_OLD_THING=kept \xc3\xa4 as is\n");
 }
 
+// Latin-1, as old scripts and file names have it.
+TEST_F(EnvironmentTest, BytesThatAreNotUtf8ReachTheRanks) {
+  CommandOptions options;
+  options.set_env["LATIN"] = "\xe9t\xe9";
+  const CommandResult result =
+      Rex({"-n", "1", "-x", "MORE=\xff", "sh", "-c", "echo \"$LATIN $MORE $1\"", "sh", "\xe0"},
+          options);
+  ASSERT_TRUE(ExitedWith(result, 0));
+  EXPECT_EQ(result.out, "\xe9t\xe9 \xff \xe0\n");
+  EXPECT_EQ(result.err, "");
+}
+
 TEST_F(EnvironmentTest, ASurroundingJobsIdentityDoesNot) {
   CommandOptions options;
   options.set_env["PMIX_ID"] = "of-another-job.5";

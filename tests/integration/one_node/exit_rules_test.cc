@@ -1,6 +1,8 @@
 // The exit code of rexlaunch and what it says when a job fails. docs/rules.md has the table.
+#include <signal.h>
 #include <unistd.h>
 
+#include "launcher/base/descendants.h"
 #include "tests/support/rex_test.h"
 
 namespace rex::testing {
@@ -85,6 +87,53 @@ TEST_F(ExitRulesTest, LeavingWithoutFinalizeEndsTheJobWithACode) {
 
 TEST_F(ExitRulesTest, LeavingWithoutFinalizeKeepsItsCode) {
   EXPECT_TRUE(ExitedWith(Rex({"-n", "2", ProgramPath("mpi_quit"), "1", "5"}), 5));
+}
+
+// MPI_Init waits for every rank; for one that has gone it would wait for ever.
+TEST_F(ExitRulesTest, ARankThatLeavesBeforeTheOthersInitialiseEndsTheJob) {
+  const CommandResult result = Rex({"--oversubscribe", "-n", "1", Program(), "exit", "0", ":", "-n",
+                                    "2", ProgramPath("mpi_hello")});
+  EXPECT_TRUE(ExitedWith(result, 1));
+  EXPECT_TRUE(StderrNames(result, {"rank 0", "without MPI_Init"}));
+}
+
+TEST_F(ExitRulesTest, ARankThatLeavesWhileOthersWaitInInitEndsTheJob) {
+  const CommandResult result = Rex({"--oversubscribe", "-n", "2", ProgramPath("mpi_hello"), ":",
+                                    "-n", "1", Program(), "sleep", "1500"});
+  EXPECT_TRUE(ExitedWith(result, 1));
+  EXPECT_TRUE(StderrNames(result, {"rank 2", "without MPI_Init"}));
+}
+
+// MPI's own answer to a lost peer, an abort, must not hide what happened.
+TEST_F(ExitRulesTest, AKilledRankIsToBlameAlsoWhenItsPeersAbort) {
+  auto job = StartRex({"-n", "2", ProgramPath("mpi_phases"), "0", "60000"});
+  const auto both = [&] { return CountOf(job->out(), "phase=initialized") == 2; };
+  ASSERT_TRUE(job->WaitUntil(both, seconds(30))) << job->Snapshot();
+  const pid_t rank = FindDaemon(*job, "mpi_phases");
+  ASSERT_GT(rank, 0);
+  ::kill(rank, SIGKILL);
+  const CommandResult result = job->Wait(seconds(20));
+  EXPECT_TRUE(ExitedWith(result, kExitSignalBase + SIGKILL));
+  EXPECT_TRUE(StderrNames(result, {"signal 9", std::to_string(rank)}));
+}
+
+// A host that is stopped, or starved, tells late that a rank finalized.
+TEST_F(ExitRulesTest, AHostThatIsStoppedDoesNotSpoilAGoodEnd) {
+  CommandOptions options;
+  options.stdin_kind = StdinKind::kPipe;
+  auto job = StartRex({"-n", "1", ProgramPath("pmix_finalize")}, options);
+  ASSERT_TRUE(job->WaitForText("ready pid=")) << job->Snapshot();
+  const auto rank = static_cast<pid_t>(NumberAfter(job->out(), "pid"));
+  const pid_t host = FindDaemon(*job, "rexd-pmix");
+  ASSERT_GT(host, 0);
+  ::kill(host, SIGSTOP);
+  job->CloseStdin();
+  // libpmix gives up on the server after 2 s.
+  EXPECT_TRUE(job->WaitUntil([&] { return ReadProcess(rank).pid == 0; })) << job->Snapshot();
+  job->WaitUntil([&] { return job->ended(); }, milliseconds(800));  // it must not
+  EXPECT_FALSE(job->ended()) << job->Snapshot();
+  ::kill(host, SIGCONT);
+  EXPECT_TRUE(ExitedWith(job->Wait(seconds(20)), 0));
 }
 
 TEST_F(ExitRulesTest, TheTimeLimitHasItsOwnCode) {

@@ -2,6 +2,8 @@
 // fixture proves that at the end of each case.
 #include <signal.h>
 
+#include <filesystem>
+
 #include "launcher/base/descendants.h"
 #include "tests/support/rex_test.h"
 
@@ -155,6 +157,21 @@ TEST_F(GoneTogether, TheNextStartRemovesWhatAllTogetherLeft) {
   job->Wait(seconds(20));
   const CommandResult next = Rex({"-n", "1", ProgramPath("testprog"), "exit", "0"});
   EXPECT_TRUE(ExitedWith(next, 0));
+}
+
+// No agent was there to clean up: rexlaunch does.
+TEST_F(GoneTogether, AKeeperThatEndsBeforeItsAgentRanLeavesNothing) {
+  const std::string prefix = left().work_dir() + "/prefix";
+  const std::string dir = left().tmp_dir() + "/rex-0123456789abcdef";
+  std::filesystem::create_directories(prefix + "/bin");
+  std::filesystem::create_directories(prefix + "/libexec/rex");
+  std::filesystem::copy(RexlaunchPath(), prefix + "/bin/rexlaunch");
+  WriteFile("prefix/libexec/rex/rexd",
+            "#!/bin/sh\nmkdir " + dir + " && : > " + dir + "/lock\nkill -9 $$\n", 0755);
+  const CommandResult result = Run({prefix + "/bin/rexlaunch", "-n", "1", "true"});
+  EXPECT_TRUE(ExitedWith(result, kExitInternal));
+  EXPECT_TRUE(StderrNames(result, {"keeper", "signal 9"}));
+  EXPECT_FALSE(std::filesystem::exists(dir));
 }
 
 TEST_F(GoneTogether, AStoppedAgentDoesNotSaveItsRanks) {

@@ -73,13 +73,13 @@ TEST_F(LimitsTest, OutOfProcesses) {
     options.set_env["XDG_CACHE_HOME"] = left().work_dir();
     options.set_env["HOME"] = left().work_dir();
     argv = {"/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"};
+    // By a shell: setpriv itself still has root's capabilities when it executes a program.
     auto probe = argv;
-    probe.push_back(RexlaunchPath());
-    probe.push_back("--version");
+    probe.insert(probe.end(), {"/bin/bash", "-c", ShellWord(RexlaunchPath()) + " --version"});
     if (RunCommand(probe, options).exit_code != 0) GTEST_SKIP() << "nobody can't run rexlaunch";
   }
-  const std::string line = "ulimit -u 40; exec " + RexlaunchPath() + " -n 120 --oversubscribe " +
-                           Program() + " sleep 60000";
+  const std::string line = "ulimit -u 40; exec " + ShellWord(RexlaunchPath()) +
+                           " -n 120 --oversubscribe " + ShellWord(Program()) + " sleep 60000";
   argv.insert(argv.end(), {"/bin/bash", "-c", line});
   const CommandResult result = RunCommand(argv, options);
   EXPECT_TRUE(ExitedWith(result, kExitNoResources));
@@ -111,11 +111,56 @@ TEST_F(LimitsTest, AFullDisk) {
   if (Run({"unshare", "-m", "/bin/sh", "-c", mount}).exit_code != 0) {
     GTEST_SKIP() << "can't mount a file system here";
   }
-  const CommandResult result = Run({"unshare", "-m", "/bin/sh", "-c",
-                                    mount + " && : > " + dir + "/a; TMPDIR=" + dir + " exec " +
-                                        RexlaunchPath() + " -n 1 " + Program() + " exit 0"});
+  const CommandResult result =
+      Run({"unshare", "-m", "/bin/sh", "-c",
+           mount + " && : > " + dir + "/a; TMPDIR=" + dir + " exec " + ShellWord(RexlaunchPath()) +
+               " -n 1 " + ShellWord(Program()) + " exit 0"});
   EXPECT_TRUE(ExitedWith(result, 0));
   EXPECT_TRUE(StderrNames(result, {dir, "space"}));
+}
+
+TEST_F(LimitsTest, WithoutSharedMemoryFilesServe) {
+  const std::string mount = "mount -t tmpfs -o size=4k,nr_inodes=1 none /dev/shm";
+  if (Run({"unshare", "-m", "/bin/sh", "-c", mount}).exit_code != 0) {
+    GTEST_SKIP() << "can't mount a file system here";
+  }
+  const CommandResult result =
+      Run({"unshare", "-m", "/bin/sh", "-c",
+           mount + " && exec " + RexlaunchPath() + " -n 2 " + ProgramPath("mpi_hello")});
+  EXPECT_TRUE(ExitedWith(result, 0));
+  EXPECT_EQ(CountOf(result.out, "hello rank="), 2u);
+}
+
+// The host's own files there are for speed only: too little room for them costs no run.
+TEST_F(LimitsTest, ATempDirectoryWithLittleRoomIsNoHang) {
+  const std::string dir = left().work_dir() + "/small";
+  ASSERT_EQ(::mkdir(dir.c_str(), 0700), 0);
+  for (const auto& [size, ranks] : {std::pair("4k", "2"), std::pair("6m", "24")}) {
+    const std::string mount = std::string("mount -t tmpfs -o size=") + size + " none " + dir;
+    if (Run({"unshare", "-m", "/bin/sh", "-c", mount}).exit_code != 0) {
+      GTEST_SKIP() << "can't mount a file system here";
+    }
+    const CommandResult result =
+        Run({"unshare", "-m", "/bin/sh", "-c",
+             mount + " && TMPDIR=" + dir + " exec " + RexlaunchPath() + " --oversubscribe -n " +
+                 ranks + " " + ProgramPath("mpi_hello")});
+    EXPECT_TRUE(ExitedWith(result, 0)) << size;
+  }
+}
+
+TEST_F(LimitsTest, TooFewProcessesForRexItself) {
+  std::vector<std::string> argv;
+  if (::geteuid() == 0) {
+    argv = {"/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"};
+  }
+  const std::string line = "ulimit -u 1; exec " + RexlaunchPath() + " -n 1 /bin/true";
+  argv.insert(argv.end(), {"/bin/bash", "-c", line});
+  CommandOptions options;
+  options.cwd = "/";
+  const CommandResult result = Run(argv, options);
+  if (result.exit_code == kExitNotRunnable) GTEST_SKIP() << "nobody can't run rexlaunch";
+  EXPECT_TRUE(ExitedWith(result, kExitNoResources));
+  EXPECT_TRUE(StderrNames(result, {"limits"}));
 }
 
 // Neither TMPDIR nor /tmp nor /dev/shm has room: rexlaunch lies where no mount hides it.
@@ -129,8 +174,8 @@ TEST_F(LimitsTest, NoRoomAnywhere) {
   }
   const CommandResult result =
       Run({"unshare", "-m", "/bin/sh", "-c",
-           mounts + " && cd / && mount --bind /mnt /tmp && TMPDIR=/mnt exec " + RexlaunchPath() +
-               " -n 1 true"});
+           mounts + " && cd / && mount --bind /mnt /tmp && TMPDIR=/mnt exec " +
+               ShellWord(RexlaunchPath()) + " -n 1 true"});
   EXPECT_TRUE(ExitedWith(result, kExitNoResources));
   EXPECT_TRUE(StderrNames(result, {"/mnt", "space"}));
 }

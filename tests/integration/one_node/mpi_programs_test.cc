@@ -79,8 +79,8 @@ TEST_F(MpiProgramsTest, Mpi4pyAsAScript) {
 }
 
 TEST_F(MpiProgramsTest, OutOfAShellScript) {
-  const std::string script =
-      WriteFile("run.sh", "#!/bin/sh\nexec " + ProgramPath("mpi_hello") + " \"$@\"\n", 0755);
+  const std::string script = WriteFile(
+      "run.sh", "#!/bin/sh\nexec " + ShellWord(ProgramPath("mpi_hello")) + " \"$@\"\n", 0755);
   ExpectLine("2", {script}, "hello rank=1 size=2");
 }
 

@@ -1,4 +1,6 @@
 // What each option of rexlaunch does.
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "tests/support/rex_test.h"
@@ -162,6 +164,22 @@ TEST_F(OptionsTest, NoGraceAtAll) {
       Rex({"-n", "2", "--grace", "0", Program(), "at", "1", "then", "sleep", "300", ",", "exit",
            "3", "else", "ignore-term", "60000"});
   EXPECT_TRUE(ExitedWith(result, 3));
+}
+
+TEST_F(OptionsTest, RootIsToldOnceWhatItsRanksMayDo) {
+  const std::string wanted = ::geteuid() != 0
+                                 ? ""
+                                 : "rexlaunch: running as root: ranks have all of root's rights "
+                                   "(--allow-run-as-root hides this line)\n";
+  CommandOptions told;
+  told.set_env["OMPI_ALLOW_RUN_AS_ROOT"] = "0";  // the fixture sets 1
+  const CommandResult result = Rex({"-n", "2", Program(), "exit", "0"}, told);
+  EXPECT_TRUE(ExitedWith(result, 0));
+  EXPECT_EQ(result.err, wanted);
+  for (const char* option : {"--quiet", "--allow-run-as-root"}) {
+    EXPECT_EQ(Rex({"-n", "1", option, Program(), "exit", "0"}, told).err, "") << option;
+  }
+  EXPECT_EQ(Rex({"-n", "1", Program(), "exit", "0"}).err, "");
 }
 
 TEST_F(OptionsTest, VersionAndHelpGoToStdout) {

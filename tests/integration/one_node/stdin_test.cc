@@ -153,8 +153,8 @@ TEST_F(StdinTest, TypedOnATerminal) {
 TEST_F(StdinTest, ABackgroundJobOfATerminalIsNotStopped) {
   CommandOptions options = Prepare();
   options.on_pty = true;
-  const std::string line = "set -m; " + RexlaunchPath() + " -n 2 " + Program() +
-                           " print 'ran\\n' & wait $!; echo code=$?";
+  const std::string line = "set -m; " + ShellWord(RexlaunchPath()) + " -n 2 " +
+                           ShellWord(Program()) + " print 'ran\\n' & wait $!; echo code=$?";
   RunningCommand shell({"/bin/bash", "-c", line}, options);
   const CommandResult result = shell.Wait(seconds(30));
   EXPECT_TRUE(Contains(result.out, "ran")) << result;

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "tests/integration/pmix_host/host_fixture.h"
+#include "tests/support/command.h"
 
 namespace rex::pmix {
 namespace {
@@ -90,9 +91,9 @@ TEST_F(HostLifecycle, EndsWithItsKeeper) {
   ASSERT_TRUE(pair);
   const int fd = pair->second.get();
   const std::string pid_file = session_dir_ + "/host.pid";
-  const std::string command = std::string(REX_TEST_HOST) + " --agent-fd=" + std::to_string(fd) +
-                              " --session-dir=" + session_dir_ + " --keeper-pid=$$ & echo $! > " +
-                              pid_file + "; wait";
+  const std::string command =
+      testing::ShellWord(REX_TEST_HOST) + " --agent-fd=" + std::to_string(fd) +
+      " --session-dir=" + session_dir_ + " --keeper-pid=$$ & echo $! > " + pid_file + "; wait";
   const pid_t keeper = ::fork();
   if (keeper == 0) {
     if (!ClearCloseOnExec(fd)) ::_exit(1);

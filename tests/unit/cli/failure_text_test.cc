@@ -79,6 +79,14 @@ TEST(FailureText, NoFinalize) {
                    "  call MPI_Finalize, or MPI_Abort, on every way out of the program"}));
 }
 
+TEST(FailureText, NoInit) {
+  EXPECT_EQ(Text(OfRank(FailureKind::kNoInit)),
+            (Lines{"rank 3 on node n1 (pid 1234, ./app) exited with code 0 without MPI_Init, and "
+                   "other ranks called it",
+                   "  a rank that calls MPI_Init waits for every rank of its job: start programs "
+                   "without MPI by a rexlaunch of their own"}));
+}
+
 TEST(FailureText, Timeout) {
   Failure f;
   f.kind = FailureKind::kTimeout;

@@ -278,10 +278,20 @@ TEST(Parse, Switches) {
   EXPECT_TRUE(line.report_state);
   EXPECT_TRUE(line.tag_output);
   EXPECT_TRUE(line.verbose);
+  EXPECT_TRUE(line.allow_root);
   EXPECT_EQ(line.timeline, "-");
   EXPECT_EQ(
       ErrorOf({"--timeline", "", "a"}),
       "option '--timeline' (word 1): the name of a file is empty; is a shell variable unset?");
+}
+
+TEST(Parse, RootMayBeAllowedByTheEnvironmentToo) {
+  EXPECT_FALSE(Parsed({"a"}).allow_root);
+  EXPECT_TRUE(Parsed({"a"}, {"OMPI_ALLOW_RUN_AS_ROOT=1"}).allow_root);
+  for (const char* no : {"OMPI_ALLOW_RUN_AS_ROOT=0",
+                         "OMPI_ALLOW_RUN_AS_ROOT=", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1"}) {
+    EXPECT_FALSE(Parsed({"a"}, {no}).allow_root) << no;
+  }
 }
 
 TEST(Parse, HelpAndVersionNeedNothingElse) {

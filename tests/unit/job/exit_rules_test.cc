@@ -48,6 +48,31 @@ TEST(ExitRules, AbortComesBeforeRanksThatFail) {
   EXPECT_EQ(ExitCodeOf(rules.Verdict()), 42);
 }
 
+// MPI aborts in the ranks that lose a peer: the peer's end is what happened.
+TEST(ExitRules, AbortAfterASignalIsItsConsequence) {
+  ExitRules rules;
+  Failure killed = Of(FailureKind::kRankSignal, 0, SIGKILL);
+  killed.rank = 3;
+  rules.OnRankFailure(killed);
+  rules.OnAbort(Of(FailureKind::kAbort, 1));
+  EXPECT_EQ(rules.Verdict().kind, FailureKind::kRankSignal);
+  EXPECT_EQ(rules.Verdict().rank, 3U);
+}
+
+TEST(ExitRules, ASignalAfterAnAbortChangesNothing) {
+  ExitRules rules;
+  rules.OnAbort(Of(FailureKind::kAbort, 42));
+  rules.OnRankFailure(Of(FailureKind::kRankSignal, 0, SIGKILL));
+  EXPECT_EQ(ExitCodeOf(rules.Verdict()), 42);
+}
+
+TEST(ExitRules, RootCauseComesBeforeRanksThatFeltItFirst) {
+  ExitRules rules;
+  rules.OnRankFailure(RankExit(0, 1));
+  rules.OnRootCause(Of(FailureKind::kInternal));
+  EXPECT_EQ(ExitCodeOf(rules.Verdict()), 123);
+}
+
 TEST(ExitRules, LowestAbortingRankDecides) {
   ExitRules rules;
   Failure abort = Of(FailureKind::kAbort, 42);
@@ -89,7 +114,8 @@ INSTANTIATE_TEST_SUITE_P(
         CodeCase{Of(FailureKind::kRankSignal, 0, SIGSEGV), 139},
         CodeCase{Of(FailureKind::kAbort, 42), 42}, CodeCase{Of(FailureKind::kAbort, 0), 1},
         CodeCase{Of(FailureKind::kAbort, 256), 1}, CodeCase{Of(FailureKind::kAbort, -1), 255},
-        CodeCase{Of(FailureKind::kNoFinalize), 1}, CodeCase{Of(FailureKind::kTimeout), 110},
+        CodeCase{Of(FailureKind::kNoFinalize), 1}, CodeCase{Of(FailureKind::kNoInit), 1},
+        CodeCase{Of(FailureKind::kTimeout), 110},
         CodeCase{Of(FailureKind::kUserSignal, 0, SIGTERM), 143},
         CodeCase{Of(FailureKind::kProgramNotFound), 127},
         CodeCase{Of(FailureKind::kProgramNotRunnable), 126},

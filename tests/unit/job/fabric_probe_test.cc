@@ -270,7 +270,8 @@ TEST(ParseMcaFile, LastDefinitionWinsAndCommentsAreSkipped) {
 }
 
 TEST(ParseMcaFile, NamesTheLineItCannotRead) {
-  for (const char* line : {"mtl ^psm", "-mca mtl ^psm", "\"mtl\" = x", "/* pml = x */", "= x"}) {
+  for (const char* line : {"mtl ^psm", "-mca mtl ^psm", "\"mtl\" = x", "/* pml = x */", "= x",
+                           "p#ml = x", "p\fml = x", "p\xe9l = x"}) {
     const McaFiles files = Files(std::string("a = b\n") + line + "\nc = d");
     EXPECT_NE(files.unclear.find("line 2"), std::string::npos) << line;
   }

@@ -222,6 +222,14 @@ TEST_F(ProgramFormatTest, NeedsTheLoader) {
   EXPECT_TRUE(Find("./static").path);
 }
 
+// What a file names is shown to a person, on one line of a terminal.
+TEST_F(ProgramFormatTest, NothingInTheFileSteersTheTerminal) {
+  Write("app", Elf(kHere, ET_DYN, "/lib/\x1b[2J\n.so"));
+  ExpectError(Find("./app"), Errc::kNotRunnable, "loader '/lib/?[2J?.so'", "install");
+  Write("script", "#!/no/\x1b]0;\a\n");
+  ExpectError(Find("./script"), Errc::kNotRunnable, "interpreter '/no/?]0;?'", "install");
+}
+
 TEST_F(ProgramFormatTest, RefusesEveryCutOfAnElfFile) {
   const std::string whole = Elf(kHere, ET_EXEC, "/lib/ld-nowhere.so.1");
   for (size_t bytes = 0; bytes < whole.size(); ++bytes) {

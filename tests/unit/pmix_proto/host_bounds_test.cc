@@ -49,6 +49,36 @@ TEST(HostBounds, Timeouts) {
   EXPECT_FALSE(Accepted(Publish{1, proc, {}, 4, 3, std::chrono::hours(1000)}));
 }
 
+// What programs name, publish, log and abort with is bytes; nobody promises an encoding.
+TEST(HostBounds, TextNeedNotBeUtf8) {
+  const ProcId proc{"a", 0};
+  const std::string latin = "\xe9t\xe9";
+  EXPECT_TRUE(AcceptedJob([&](RegisterJob& job) { job.apps[0].argv = {latin}; }));
+  EXPECT_TRUE(Accepted(JobRegistered{"a", 0, latin, {"A=" + latin}, {}}));
+  EXPECT_TRUE(Accepted(Abort{1, proc, 1, latin, {}}));
+  EXPECT_TRUE(Accepted(LogText{1, proc, true, latin}));
+  EXPECT_TRUE(Accepted(Publish{1, proc, {{latin, "v", proc}}, 4, 3, std::chrono::seconds(0)}));
+}
+
+TEST(HostBounds, TimesAreBounded) {
+  using std::chrono::microseconds;
+  constexpr microseconds kMost(int64_t{1} << 53);
+  const auto accepted = [](microseconds at) {
+    const ProcId proc{"a", 0};
+    const bool client = Accepted(ClientEvent{proc, ClientEvent::What::kConnected, at});
+    EXPECT_EQ(client, Accepted(Fence{1, {proc}, false, "", at})) << at.count();
+    EXPECT_EQ(client, Accepted(FenceReleased{{proc}, at})) << at.count();
+    return client;
+  };
+  EXPECT_TRUE(accepted(microseconds(0)));
+  EXPECT_TRUE(accepted(kMost));
+  EXPECT_FALSE(accepted(microseconds(-1)));
+  EXPECT_FALSE(accepted(kMost + microseconds(1)));
+  EXPECT_TRUE(Accepted(HostReady{"", microseconds(0), kMost}));
+  EXPECT_FALSE(Accepted(HostReady{"", microseconds(0), microseconds::max()}));
+  EXPECT_FALSE(Accepted(HostReady{"", microseconds(2), microseconds(1)}));
+}
+
 TEST(HostBounds, KeysAndRanges) {
   const ProcId proc{"a", 0};
   const auto lookup = [&](std::vector<std::string> keys, uint32_t wait_count, uint32_t range) {

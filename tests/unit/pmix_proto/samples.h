@@ -63,6 +63,8 @@ inline std::vector<HostMessage> SampleMessages() {
       QueryDone{11, 0, {"rex-job"}, {SampleState()}},
       OpDone{12, kErrNoPermissions},
       RankGone{proc},
+      Ping{13},
+      Pong{13},
   };
 }
 

@@ -60,6 +60,20 @@ TEST_F(TopologyCacheTest, ACutOrForeignFileIsNotLoaded) {
   EXPECT_FALSE(cache.Load());
 }
 
+TEST_F(TopologyCacheTest, ADamagedFileIsNotLoaded) {
+  const TopologyCache cache(dir_, "boot 1\n");
+  ASSERT_TRUE(cache.Store("<topology version=\"2.0\"/>"));
+  const std::string whole = *ReadFile(cache.path());
+  for (size_t at = 0; at < whole.size(); ++at) {
+    for (const char bit : {'\x01', '\x20'}) {
+      std::string damaged = whole;
+      damaged[at] = static_cast<char>(damaged[at] ^ bit);
+      ASSERT_TRUE(WriteFileAtomically(cache.path(), damaged).has_value());
+      EXPECT_FALSE(cache.Load()) << "bit " << int{bit} << " of byte " << at;
+    }
+  }
+}
+
 TEST_F(TopologyCacheTest, ADirectoryThatOthersMayWriteIsNotUsed) {
   const TopologyCache cache(dir_, "boot 1\n");
   ASSERT_TRUE(cache.Store("text"));

@@ -68,6 +68,21 @@ TEST(LaunchJob, RoundTrip) {
   EXPECT_EQ(back->TotalRanks(), 5u);
 }
 
+// File names and environments are bytes; nobody promises an encoding.
+TEST(LaunchJob, TextNeedNotBeUtf8) {
+  JobSpec job = FullJob();
+  job.apps[0] = {{"./\xe9t\xe9", "\xff\xfe"}, 3, "/tmp/\x80", {"A=\xc3"}};
+  job.env = {"L=\xed\xa0\x80"};
+  job.cwd = "/\xe9";
+  const auto back = FromWire<JobSpec>(ToWire(job));
+  ASSERT_TRUE(back) << back.error().text;
+  EXPECT_EQ(back->apps[0].argv, job.apps[0].argv);
+  EXPECT_EQ(back->apps[0].env, job.apps[0].env);
+  EXPECT_EQ(back->apps[0].wdir, job.apps[0].wdir);
+  EXPECT_EQ(back->env, job.env);
+  EXPECT_EQ(back->cwd, job.cwd);
+}
+
 TEST(LaunchJob, StdinForAllAndForNone) {
   for (const int32_t rank : {kStdinAll, kStdinNone, 0}) {
     JobSpec job = FullJob();
@@ -140,6 +155,33 @@ JobEnded FullEnd() {
                  "agent", "note"}};
   end.state_report = {"rank 0: running", ""};
   return end;
+}
+
+TEST(JobEnded, TextNeedNotBeUtf8) {
+  JobEnded end = FullEnd();
+  end.failure.program = "./\xe9t\xe9";
+  end.failure.detail = "cannot open '\xff'";
+  end.state_report = {"\x80"};
+  const auto back = FromWire<JobEnded>(ToWire(end));
+  ASSERT_TRUE(back) << back.error().text;
+  EXPECT_EQ(back->failure.program, end.failure.program);
+  EXPECT_EQ(back->failure.detail, end.failure.detail);
+  EXPECT_EQ(back->state_report, end.state_report);
+}
+
+// So that the difference of any two is a number.
+TEST(JobEnded, TimesAreBounded) {
+  constexpr std::chrono::microseconds kMost(int64_t{1} << 53);
+  const auto accepted = [](std::chrono::microseconds begin, std::chrono::microseconds end_time) {
+    JobEnded end = FullEnd();
+    end.phases[0].begin = begin;
+    end.phases[0].end = end_time;
+    return FromWire<JobEnded>(ToWire(end)).has_value();
+  };
+  EXPECT_TRUE(accepted(-kMost, kMost));
+  EXPECT_FALSE(accepted(-kMost - std::chrono::microseconds(1), kMost));
+  EXPECT_FALSE(accepted(-kMost, kMost + std::chrono::microseconds(1)));
+  EXPECT_FALSE(accepted(std::chrono::microseconds::min(), std::chrono::microseconds::max()));
 }
 
 TEST(Messages, EveryTruncation) {

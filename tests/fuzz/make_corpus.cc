@@ -1,0 +1,236 @@
+// Writes the first inputs of the fuzz targets: small, valid, one for each kind of message or file,
+// so that a fuzzer starts inside the decoders. Usage: fuzz_make_corpus CORPUS_DIR
+#include <elf.h>
+
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "launcher/template/batch_blob.h"
+#include "launcher/wire/messages.h"
+#include "sched/topology/topology_cache.h"
+#include "tests/unit/pmix_proto/samples.h"
+
+namespace rex {
+namespace {
+
+using namespace std::string_literals;
+
+class Corpus {
+ public:
+  Corpus(const std::filesystem::path& base, const char* target) : dir_(base / target) {
+    std::filesystem::create_directories(dir_);
+  }
+  void Add(const std::string& name, const std::string& bytes) const {
+    std::ofstream out(dir_ / name, std::ios::binary | std::ios::trunc);
+    out << bytes;
+    out.close();
+    if (!out) std::fprintf(stderr, "cannot write %s\n", (dir_ / name).c_str());
+  }
+
+ private:
+  std::filesystem::path dir_;
+};
+
+template <typename T>
+std::string Raw(const T& value) {
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+std::string Frame(uint8_t kind, FrameClass frame_class, std::string_view payload, bool more) {
+  const auto header =
+      EncodeFrameHeader({static_cast<uint32_t>(payload.size()), kind, frame_class, more});
+  return std::string(header.data(), header.size()) + std::string(payload);
+}
+
+void FrameReaderInputs(const Corpus& corpus) {
+  const std::string settings = "\x04\x10";  // pieces of 5 bytes, messages of 64 KiB
+  const std::string first = Frame(1, FrameClass::kControl, "hello", false);
+  const std::string interleaved = Frame(16, FrameClass::kStdio, "part one, ", true) +
+                                  Frame(8, FrameClass::kControl, "", false) +
+                                  Frame(16, FrameClass::kStdio, "part two", false);
+  corpus.Add("one", settings + first);
+  corpus.Add("interleaved", settings + first + interleaved);
+  corpus.Add("too_large", "\x04\x02" + first);
+  corpus.Add("broken_off", settings + Frame(1, FrameClass::kControl, "a", true) +
+                               Frame(2, FrameClass::kControl, "b", false));
+  corpus.Add("unfinished", settings + interleaved.substr(0, 30));
+}
+
+JobSpec SampleSpec() {
+  JobSpec job;
+  job.apps = {{{"./a", "x y"}, 2, "", {"A=1"}}, {{"b"}, 1, "/tmp", {}}};
+  job.env = {"PATH=/bin", "LATIN=\xe9"};
+  job.cwd = "/home/u";
+  job.stdin_rank = 1;
+  job.timeout = std::chrono::milliseconds(1500);
+  job.verbose = true;
+  job.timer_slack = std::chrono::microseconds(5000);
+  return job;
+}
+
+JobEnded SampleEnd() {
+  JobEnded ended;
+  ended.exit_code = 139;
+  ended.failure.kind = FailureKind::kRankSignal;
+  ended.failure.rank = 1;
+  ended.failure.node = "n1";
+  ended.failure.pid = 4711;
+  ended.failure.signo = 11;
+  ended.failure.core_dumped = true;
+  ended.failure.program = "./a";
+  ended.failure.detail = "first\nsecond";
+  ended.failure.others = 2;
+  ended.phases = {{"births", std::chrono::microseconds(1), std::chrono::microseconds(9), "n1",
+                   "agent", "\xff\""}};
+  ended.state_report = {"rank 0: running"};
+  return ended;
+}
+
+void LaunchMessageInputs(const Corpus& corpus) {
+  corpus.Add("hello", "\0"s + ToWire(Hello{std::string(kProtocolVersion)}));
+  corpus.Add("launch_job", "\1"s + ToWire(SampleSpec()));
+  corpus.Add("signal", "\2"s + ToWire(SignalRanks{10}));
+  corpus.Add("end_job", "\3"s + ToWire(EndJob{2}));
+  corpus.Add("credit", "\4"s + ToWire(Credit{65536}));
+  corpus.Add("notice", "\5"s + ToWire(Notice{Notice::Level::kWarning, "text"}));
+  JobStarted started{"rex-1", {{0, "n1", 100, "exec"}, {1, "n1", 101, "exec"}}, 2};
+  corpus.Add("job_started", "\6"s + ToWire(started));
+  corpus.Add("job_ended", "\7"s + ToWire(SampleEnd()));
+  corpus.Add("output", "\x08"s + EncodeOutput({3, OutputStream::kStderr, true}, "line\n"));
+}
+
+void HostMessageInputs(const Corpus& corpus) {
+  size_t number = 0;
+  for (const pmix::HostMessage& message : pmix::SampleMessages()) {
+    char name[32];
+    std::snprintf(name, sizeof name, "%02zu_kind_%02zu", number++, message.index());
+    corpus.Add(name, EncodeHostMessage(message));
+  }
+}
+
+void BatchBlobInputs(const Corpus& corpus) {
+  BirthBatch batch;
+  batch.path = "/bin/echo";
+  batch.argv = {"echo", "two words"};
+  batch.wdir = "/tmp";
+  batch.common_env = {"A=1"};
+  batch.ranks.resize(2);
+  batch.ranks[0].env = {"R=0"};
+  batch.ranks[1].cpuset = {3};
+  const std::string blob = EncodeBatch(batch, 4711);
+  const rex_batch_request request{REX_BATCH_MAGIC, REX_BATCH_VERSION, 2, REX_BATCH_FIXED_FDS,
+                                  blob.size()};
+  corpus.Add("two_ranks", "\1"s + Raw(request) + blob);
+  corpus.Add("cut", "\0"s + Raw(request) + blob.substr(0, blob.size() - 8));
+}
+
+// An ELF header, one program header and, behind them, the loader's path.
+template <typename Header, typename Segment>
+std::string ElfFile(uint8_t elf_class, uint16_t machine, uint16_t type, const std::string& loader) {
+  Header header{};
+  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_CLASS] = elf_class;
+  header.e_ident[EI_DATA] = ELFDATA2LSB;
+  header.e_ident[EI_VERSION] = EV_CURRENT;
+  header.e_type = type;
+  header.e_machine = machine;
+  header.e_phoff = sizeof header;
+  header.e_phentsize = sizeof(Segment);
+  header.e_phnum = 1;
+  Segment segment{};
+  segment.p_type = loader.empty() ? PT_LOAD : PT_INTERP;
+  segment.p_offset = sizeof header + sizeof segment;
+  segment.p_filesz = static_cast<decltype(segment.p_filesz)>(loader.size() + 1);
+  return Raw(header) + Raw(segment) + loader + "\0"s;
+}
+
+void ProgramFileInputs(const Corpus& corpus) {
+  const auto elf64 = ElfFile<Elf64_Ehdr, Elf64_Phdr>;
+  corpus.Add("elf_no_loader", elf64(ELFCLASS64, EM_X86_64, ET_DYN, ""));
+  corpus.Add("elf_loader", elf64(ELFCLASS64, EM_X86_64, ET_EXEC, "/lib64/ld-linux-x86-64.so.2"));
+  corpus.Add("elf_lacks_loader", elf64(ELFCLASS64, EM_X86_64, ET_EXEC, "/no/ld\n.so"));
+  corpus.Add("elf_aarch64", elf64(ELFCLASS64, EM_AARCH64, ET_EXEC, "/lib/ld-linux-aarch64.so.1"));
+  corpus.Add("elf_object", elf64(ELFCLASS64, EM_X86_64, ET_REL, ""));
+  corpus.Add("elf_32",
+             ElfFile<Elf32_Ehdr, Elf32_Phdr>(ELFCLASS32, EM_386, ET_EXEC, "/lib/ld-linux.so.2"));
+  corpus.Add("script", "#!/bin/sh\nexit 0\n");
+  corpus.Add("script_argument", "#! /usr/bin/env -S python3 -u\n");
+  corpus.Add("script_lacks_interpreter", "#!/no/such/interpreter\x1b[2J\n");
+  corpus.Add("script_of_windows", "#!/bin/sh\r\n");
+  corpus.Add("script_names_none", "#!\n");
+  corpus.Add("text", "echo hello\n");
+  corpus.Add("data", "\x00\x01\x02\xff"s);
+}
+
+void McaFileInputs(const Corpus& corpus) {
+  corpus.Add("site", "# comment\n\nbtl = ^openib,usnic\nmtl=psm2\n btl_tcp_if_include = eth0 \n");
+  corpus.Add("unclear", "pml = \"ob1\nname without value\n");
+  corpus.Add("with_environment", "osc = ^ucx\n\0OMPI_MCA_pml=ucx\0UCX_TLS=tcp\0PATH=/bin\0"s);
+  corpus.Add("other_files", "mca_base_param_files = /etc/x\npml_ucx_verbose = 1\n");
+}
+
+void TopologyCacheInputs(const Corpus& corpus) {
+  const auto dir = std::filesystem::temp_directory_path() / "rex-make-corpus";
+  const auto file = [&dir](const char* key, const char* xml) {
+    const TopologyCache cache(dir, key);
+    cache.Store(xml);
+    const Result<std::string> text = ReadFile(cache.path());
+    return text ? *text : "";
+  };
+  const std::string good = file("boot 1\nnode n\n", "<topology/>");
+  corpus.Add("good", good);
+  corpus.Add("cut", good.substr(0, good.size() - 4));
+  corpus.Add("empty_xml", file("boot 1\nnode n\n", ""));
+  corpus.Add("blank_in_xml", file("boot 1\nnode n\n", "<\n\n>"));
+  corpus.Add("another_boot", file("boot 2\nnode n\n", "<topology/>"));
+  std::filesystem::remove_all(dir);
+}
+
+void CommandLineInputs(const Corpus& corpus) {
+  corpus.Add("plain", "\0-n\0"s + "4\0./app\0arg\0"s);
+  corpus.Add("two_apps", "\0-np\0"s + "2\0--wdir\0/tmp\0a\0:\0-c\0001\0-x\0A=b=c\0b\0-n\0"s);
+  corpus.Add("job_options",
+             "\0--timeout=1.5\0-grace\0.25\0--stdin\0all\0--stdout=pipe\0--oversubscribe\0"
+             "--timer-slack\0000\0-v\0-q\0--tag-output\0--timeline\0-\0--\0-a\0"s);
+  corpus.Add("mca", "\0--mca\0btl\0self,vader\0--gmca\0pml\0^ucx\0a\0"s);
+  corpus.Add("exports", "\2A=1\0MPIEXEC_TIMEOUT=3\0-x\0A\0-x\0B\0-n\0002\0\xe9t\xe9\0\xff\0"s);
+  corpus.Add("environment", "\3PATH=/bin\0L=\xff\0PMIX_RANK=1\0a\0"s);
+  corpus.Add("misspelt", "\0--tmieout\0003\0a\0"s);
+  corpus.Add("help", "\0-h\0"s);
+  corpus.Add("too_many", "\0-n\0001048577\0a\0"s);
+}
+
+void DaemonNewsInputs(const Corpus& corpus) {
+  corpus.Add("signal", "agent signal 9 pid 123");
+  corpus.Add("exit", "host exit 134 pid 77");
+  corpus.Add("nonsense", "host exit 300 pid 77");
+}
+
+void MakeCorpora(const std::filesystem::path& base) {
+  BatchBlobInputs({base, "batch_blob"});
+  CommandLineInputs({base, "command_line"});
+  DaemonNewsInputs({base, "daemon_news"});
+  FrameReaderInputs({base, "frame_reader"});
+  HostMessageInputs({base, "host_messages"});
+  LaunchMessageInputs({base, "launch_messages"});
+  McaFileInputs({base, "mca_file"});
+  ProgramFileInputs({base, "program_file"});
+  TopologyCacheInputs({base, "topology_cache"});
+}
+
+}  // namespace
+}  // namespace rex
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: %s CORPUS_DIR\n", argv[0]);
+    return 2;
+  }
+  rex::MakeCorpora(argv[1]);
+  return 0;
+}
