@@ -17,9 +17,10 @@ NodeFacts ReadNodeFacts(const AgentOptions& options) {
   node.shm_dir = options.shm_dir;
   node.open_files = options.open_files;
   node.fabrics = ReadFabricFacts();
-  const auto topology = Topology::OfThisNode();
+  auto topology = Topology::OfThisNode();
   if (topology) {
     node.slots = topology->usable_cores();
+    node.topology = std::make_shared<const Topology>(*std::move(topology));
   } else {
     Log(LogLevel::kWarn, "topology unknown, one slot assumed why=" + topology.error().text);
   }

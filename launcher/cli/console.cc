@@ -28,8 +28,11 @@ std::string ConsoleLine(const std::string& line) {
 Console::Console(EventLoop& loop, Options options, std::function<void(uint64_t bytes)> on_credit,
                  std::function<void()> on_idle)
     : options_(options),
+      tagger_(options_.output.tag, options_.output.timestamp),
+      files_(options_.output.file, options_.output.dir, options_.ranks),
+      on_credit_(std::move(on_credit)),
       sink_(loop, STDOUT_FILENO, STDERR_FILENO,
-            {.on_written = std::move(on_credit),
+            {.on_written = on_credit_,
              .on_lost = [this](OutputStream stream, int err) { OnLost(stream, err); },
              .on_idle = std::move(on_idle)}) {}
 
@@ -53,10 +56,19 @@ void Console::Show(std::string text) { sink_.Write(OutputStream::kStderr, std::m
 
 void Console::Write(const OutputHeader& header, std::string_view bytes) {
   if (bytes.empty()) return;
-  sink_.Write(
-      header.stream,
-      options_.tag_output ? tagger_.Tag(header.rank, header.stream, bytes) : std::string(bytes),
-      bytes.size());
+  const OutputStream stream = options_.output.merge ? OutputStream::kStdout : header.stream;
+  if (files_.active()) {
+    if (const Status written = files_.Write(header.rank, stream, bytes); !written) {
+      output_failed_ = true;
+      Say("cannot keep the ranks' output: " + written.error().text +
+          "; from here on it is not written to files");
+    }
+    if (!options_.output.copy) return on_credit_(bytes.size());
+  }
+  sink_.Write(stream,
+              tagger_.active() ? tagger_.Tag(header.rank, stream, bytes, std::time(nullptr))
+                               : std::string(bytes),
+              bytes.size());
 }
 
 void Console::OnLost(OutputStream stream, int err) {

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "launcher/cli/option_values.h"
+#include "launcher/cli/output_files.h"
 #include "launcher/cli/output_format.h"
 #include "launcher/cli/output_sink.h"
 
@@ -14,7 +16,8 @@ namespace rex {
 class Console {
  public:
   struct Options {
-    bool tag_output = false;
+    OutputChoice output;  // its paths absolute
+    uint32_t ranks = 1;   // of the job
     bool quiet = false;
     bool verbose = false;
   };
@@ -41,6 +44,8 @@ class Console {
 
   const Options options_;
   LineTagger tagger_;
+  OutputFiles files_;
+  std::function<void(uint64_t bytes)> on_credit_;
   OutputSink sink_;
   bool output_failed_ = false;
 };

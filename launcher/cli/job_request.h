@@ -1,6 +1,8 @@
 // Makes the message that asks the head for a job. Pure.
 #pragma once
 
+#include <functional>
+
 #include "launcher/cli/parse.h"
 #include "launcher/wire/messages.h"
 
@@ -13,6 +15,10 @@ struct Surroundings {
   uint64_t open_files = 1024;       // soft RLIMIT_NOFILE
   uint64_t open_files_hard = 4096;  // and the hard one
   uint32_t cores = 1;               // ranks when -n is missing
+  // Whether a host's name or address is one of this machine's; may ask the name service.
+  std::function<bool(const std::string& host)> is_this_machine = [](const std::string&) {
+    return false;
+  };
 };
 
 // Errors: kInvalid, a line for the user (no such stdin rank; too large for one message).

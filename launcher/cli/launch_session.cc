@@ -182,6 +182,9 @@ Status LaunchSession::TakeNotice(const std::string& payload) {
     case Notice::Level::kDetail:
       console_.Detail(notice->text);
       break;
+    case Notice::Level::kPlain:
+      console_.Show(notice->text);
+      break;
   }
   return Ok{};
 }

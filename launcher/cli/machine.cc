@@ -1,12 +1,17 @@
 #include "launcher/cli/machine.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <memory>
 #include <set>
@@ -90,7 +95,56 @@ Result<Surroundings> ReadSurroundings(const Environment& env, bool want_cores) {
     here.open_files_hard = limit.rlim_max;
   }
   if (want_cores) here.cores = CountUsableCores();
+  here.is_this_machine = IsThisMachine;
   return here;
+}
+
+namespace {
+
+// The addresses of an address list, as getnameinfo(3) writes them without a scope.
+std::string AddressText(const sockaddr* address) {
+  if (address == nullptr) return "";
+  const bool v4 = address->sa_family == AF_INET;
+  if (!v4 && address->sa_family != AF_INET6) return "";
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  const void* bytes =
+      v4 ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in*>(address)->sin_addr)
+         : &reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr;
+  return ::inet_ntop(address->sa_family, bytes, text.data(), text.size()) == nullptr ? ""
+                                                                                     : text.data();
+}
+
+std::set<std::string> InterfaceAddresses() {
+  std::set<std::string> found;
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return found;
+  for (const ifaddrs* i = list; i != nullptr; i = i->ifa_next) {
+    found.insert(AddressText(i->ifa_addr));
+  }
+  ::freeifaddrs(list);
+  found.erase("");
+  return found;
+}
+
+}  // namespace
+
+bool IsThisMachine(const std::string& host) {
+  std::array<char, 256> name{};
+  ::gethostname(name.data(), name.size() - 1);
+  const std::string full = name.data();
+  if (host == "localhost" || host == full || host == full.substr(0, full.find('.'))) return true;
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* list = nullptr;
+  if (::getaddrinfo(host.c_str(), nullptr, &hints, &list) != 0) return false;
+  const std::set<std::string> ours = InterfaceAddresses();
+  bool found = false;
+  for (const addrinfo* i = list; i != nullptr && !found; i = i->ai_next) {
+    const std::string address = AddressText(i->ai_addr);
+    found = address.starts_with("127.") || address == "::1" || ours.contains(address);
+  }
+  ::freeaddrinfo(list);
+  return found;
 }
 
 Environment OwnEnvironment() {

@@ -17,6 +17,10 @@ Result<std::string> CurrentDir(const Environment& env);
 // `want_cores` false: `cores` is left at 1, which saves reading two files per CPU.
 Result<Surroundings> ReadSurroundings(const Environment& env, bool want_cores);
 
+// True for localhost, this machine's name (short or full), and every name or address that leads to
+// one of its interfaces. May ask the name service (getaddrinfo(3)).
+bool IsThisMachine(const std::string& host);
+
 // environ(7) as it is now.
 Environment OwnEnvironment();
 

@@ -56,8 +56,36 @@ rex::Status OpenTimeline(const std::string& path, SessionOptions* options) {
   return rex::Error::FromErrno(errno, "option '--timeline': cannot write to '" + path + "'");
 }
 
+std::string Absolute(const std::string& path, const std::string& cwd) {
+  return path.empty() || path[0] == '/' ? path : cwd + "/" + path;
+}
+
+// --report-pid: as mpirun, '-' is stdout and '+' stderr.
+rex::Status ReportPid(const std::string& where) {
+  if (where.empty()) return rex::Ok{};
+  const std::string text = std::to_string(::getpid()) + "\n";
+  if (where == "-") return rex::WriteAll(STDOUT_FILENO, text);
+  if (where == "+") return rex::WriteAll(STDERR_FILENO, text);
+  rex::UniqueFd file(::open(where.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (file) return rex::WriteAll(file.get(), text);
+  return rex::Error::FromErrno(errno, "option '--report-pid': cannot write to '" + where + "'");
+}
+
+int PrintHelp(const std::string& topic) {
+  const uint32_t cores = rex::CountUsableCores();
+  if (topic.empty() || topic == "full" || topic == "all") return Print(rex::HelpText(cores));
+  const auto text = rex::TopicHelp(topic, cores);
+  if (text) return Print(*text);
+  std::string known;
+  for (const std::string_view name : rex::kTopicNames) known += " " + std::string(name);
+  return Fail("there is no help on '" + topic + "'; topics are:" + known, kExitUsage);
+}
+
 int Launch(const CommandLine& line, const Environment& env, rex::Clock::Time begin) {
-  const bool want_cores = line.apps.size() == 1 && !line.apps[0].ranks;
+  bool want_cores = false;
+  for (const rex::AppLine& app : line.apps) {
+    want_cores = want_cores || !app.ranks || !app.hosts.empty();
+  }
   const auto here = rex::ReadSurroundings(env, want_cores);
   if (!here) {
     return Fail(here.error().text + "; it may have been removed: change to another directory",
@@ -65,12 +93,19 @@ int Launch(const CommandLine& line, const Environment& env, rex::Clock::Time beg
   }
   const auto job = rex::MakeJobSpec(line, *here, env);
   if (!job) return Fail(job.error().text, kExitUsage);
-  SessionOptions options{.console = {line.tag_output, line.quiet, line.verbose},
+  rex::OutputChoice output = line.output;
+  output.file = Absolute(output.file, here->cwd);
+  output.dir = Absolute(output.dir, here->cwd);
+  if (!output.file.empty() || !output.dir.empty()) rex::RaiseOpenFileLimit(1);
+  SessionOptions options{.console = {output, job->TotalRanks(), line.quiet, line.verbose},
                          .warnings = line.warnings,
                          .begin = begin};
   if (::geteuid() == 0 && !line.allow_root) options.notes.emplace_back(kRunningAsRoot);
   if (const auto opened = OpenTimeline(line.timeline, &options); !opened) {
     return Fail(opened.error().text, kExitUsage);
+  }
+  if (const auto told = ReportPid(line.report_pid); !told) {
+    return Fail(told.error().text, kExitUsage);
   }
   LeaveSurroundingJob(env);
 
@@ -94,9 +129,10 @@ int main(int argc, char** argv) {
   rex::OpenMissingStdio();
   const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   const Environment env = rex::OwnEnvironment();
-  const auto line = rex::ParseCommandLine(words, env);
+  const auto read_file = [](const std::string& path) { return rex::ReadFile(path, 1 << 20); };
+  const auto line = rex::ParseCommandLine(words, env, read_file);
   if (!line) return Fail(line.error().text, kExitUsage);
-  if (line->help) return Print(rex::HelpText(rex::CountUsableCores()));
+  if (line->help) return PrintHelp(line->help_topic);
   if (line->version) return Print("rexlaunch (rex) " REX_VERSION "\n");
   return Launch(*line, env, begin);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,17 +13,42 @@ namespace rex {
 
 enum class OptionId : uint8_t {
   kRanks,
+  kPerNode,
+  kOnePerNode,
   kExport,
+  kPath,
   kWdir,
+  kSessionDir,
+  kAppFile,
+  kHost,
+  kHostfile,
   kOversubscribe,
+  kNoOversubscribe,
+  kMapBy,
+  kBySlot,
+  kBindTo,
+  kBindToCore,
   kStdin,
   kStdout,
   kGrace,
   kTimeout,
   kReportState,
+  kStackTraces,
+  kDisplay,
+  kDisplayMap,
+  kDisplayAllocation,
+  kDisplayTopo,
+  kReportBindings,
+  kDoNotLaunch,
+  kReportPid,
   kMca,
   kGlobalMca,
+  kTune,
+  kOutput,
   kTagOutput,
+  kTimestampOutput,
+  kOutputFilename,
+  kMergeStderr,
   kQuiet,
   kVerbose,
   kTimeline,
@@ -32,12 +58,18 @@ enum class OptionId : uint8_t {
   kHelp,
 };
 
+// What --help TOPIC shows together.
+enum class OptionTopic : uint8_t { kGeneral, kPlacement, kInput, kOutput, kEnd, kDisplay };
+inline constexpr std::string_view kTopicNames[] = {"general", "placement", "input",
+                                                   "output",  "end",       "display"};
+
 enum class OptionScope : uint8_t { kApp, kJob };  // kApp: counts for the app it stands in
 enum class OptionValue : uint8_t { kNone, kRankCount, kText, kSeconds, kMilliseconds, kChoice };
 
 struct Option {
   OptionId id;
   OptionScope scope;
+  OptionTopic topic;
   OptionValue type;
   uint8_t arity;                            // words that follow the option: 0, 1 or 2
   std::vector<std::string_view> spellings;  // without dashes, the one to show first
@@ -59,5 +91,7 @@ std::string OptionText(const Option& option, std::string_view cores);
 
 // The whole text of --help; `default_ranks` is what a missing -n means on this machine.
 std::string HelpText(uint32_t default_ranks);
+// The options of one topic; nullopt when there is no such topic.
+std::optional<std::string> TopicHelp(std::string_view topic, uint32_t default_ranks);
 
 }  // namespace rex

@@ -1,13 +1,27 @@
 #include "launcher/cli/output_format.h"
 
 #include <algorithm>
+#include <array>
 
 namespace rex {
 
-std::string LineTagger::Tag(Rank rank, OutputStream stream, std::string_view bytes) {
+std::string LineTagger::TagText(Rank rank, OutputStream stream, std::time_t now) const {
+  std::string text;
+  if (timestamp_) {
+    std::tm local{};
+    std::array<char, 64> time{};
+    ::localtime_r(&now, &local);
+    text.append(time.data(),
+                std::strftime(time.data(), time.size(), "%a %b %e %H:%M:%S %Y", &local));
+  }
+  if (rank_) text += "[1," + std::to_string(rank) + "]";
+  return text + (stream == OutputStream::kStdout ? "<stdout>:" : "<stderr>:");
+}
+
+std::string LineTagger::Tag(Rank rank, OutputStream stream, std::string_view bytes,
+                            std::time_t now) {
   if (bytes.empty()) return "";
-  const std::string tag = "[1," + std::to_string(rank) + "]" +
-                          (stream == OutputStream::kStdout ? "<stdout>:" : "<stderr>:");
+  const std::string tag = TagText(rank, stream, now);
   bool inside = inside_line_.contains({rank, stream});
   std::string out;
   while (!bytes.empty()) {

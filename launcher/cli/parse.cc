@@ -1,5 +1,8 @@
 #include "launcher/cli/parse.h"
 
+#include <algorithm>
+
+#include "launcher/cli/mpirun_options.h"
 #include "launcher/cli/number.h"
 #include "launcher/cli/option_table.h"
 #include "launcher/cli/suggest.h"
@@ -29,11 +32,12 @@ SplitWord SplitOption(std::string_view word) {
 
 class Parser {
  public:
-  Parser(std::span<const std::string> words, const Environment& env) : words_(words), env_(env) {}
+  Parser(std::span<const std::string> words, const Environment& env, const FileReader& read_file)
+      : words_(words.begin(), words.end()), env_(env), read_file_(read_file) {}
 
   Result<CommandLine> Run() {
     while (at_ < words_.size()) {
-      const std::string& word = words_[at_];
+      const std::string word = words_[at_];
       const bool first_word_of_app = app_.argv.empty();
       Status done = Ok{};
       if (word == ":") {
@@ -101,7 +105,7 @@ class Parser {
     }
     const SplitWord split = SplitOption(word);
     const Option* option = FindOption(split.name);
-    if (option == nullptr) return UnknownOption(word, split.name);
+    if (option == nullptr) return TakeMpirunOption(word, split);
     Use use{*option, word.substr(0, word.size() - ValueBytes(split)), at_, {}};
     if (split.value) {
       if (option->arity != 1) return ValueNotWanted(use);
@@ -116,6 +120,21 @@ class Parser {
 
   static size_t ValueBytes(const SplitWord& split) {
     return split.value ? split.value->size() + 1 : 0;
+  }
+
+  // What mpirun has and rexlaunch has not: ignored where that changes nothing, else refused.
+  Status TakeMpirunOption(const std::string& word, const SplitWord& split) {
+    const MpirunOption* option = FindMpirunOption(split.name);
+    if (option == nullptr) return UnknownOption(word, split.name);
+    if (option->support == MpirunSupport::kIgnored) {
+      if (option->arity == 1 && !split.value) ++at_;
+      return Ok{};
+    }
+    std::string text =
+        "option " + Quoted(word) + " (" + WordNumber(at_) + "): mpirun has it, rexlaunch ";
+    text += option->support == MpirunSupport::kNotYet ? "does not have it yet" : "does not";
+    if (!option->instead.empty()) text += "; " + std::string(option->instead);
+    return Bad(text);
   }
 
   Error UnknownOption(const std::string& word, const std::string& name) const {
@@ -144,9 +163,33 @@ class Parser {
   Status Apply(const Use& use) {
     switch (use.option.id) {
       case OptionId::kRanks:
-        return TakeRanks(use);
+        return TakeCount(use, &app_.ranks);
+      case OptionId::kPerNode:
+        return TakeCount(use, &app_.per_node);
       case OptionId::kExport:
         return TakeExport(use);
+      case OptionId::kPath:
+        return TakeText(use, "a directory", &app_.search_path);
+      case OptionId::kHost:
+        return TakeHosts(use, ParseHosts(use.values[0]));
+      case OptionId::kHostfile:
+        return TakeHostfile(use);
+      case OptionId::kTune:
+        return TakeTune(use);
+      case OptionId::kAppFile:
+        return TakeAppFile(use);
+      case OptionId::kMapBy:
+        return TakeMap(use);
+      case OptionId::kBindTo:
+        return Explain(use, TakeBindTo(use.values[0], &line_.bind));
+      case OptionId::kOutput:
+        return Explain(use, TakeOutput(use.values[0], &line_.output));
+      case OptionId::kOutputFilename:
+        return Explain(use, TakeOutputFilename(use.values[0], &line_.output));
+      case OptionId::kDisplay:
+        return Explain(use, TakeDisplay(use.values[0], &line_.display));
+      case OptionId::kReportPid:
+        return TakeText(use, "a file", &line_.report_pid);
       case OptionId::kWdir:
         return TakeText(use, "a directory", &app_.wdir);
       case OptionId::kMca:
@@ -173,37 +216,124 @@ class Parser {
 
   Status TakeSwitch(OptionId id) {
     switch (id) {
-      case OptionId::kOversubscribe:
-        line_.oversubscribe = true;
+      case OptionId::kOnePerNode:
+        app_.per_node = 1;
         break;
-      case OptionId::kReportState:
-        line_.report_state = true;
-        break;
-      case OptionId::kTagOutput:
-        line_.tag_output = true;
-        break;
-      case OptionId::kQuiet:
-        line_.quiet = true;
-        break;
-      case OptionId::kVerbose:
-        line_.verbose = true;
-        break;
-      case OptionId::kVersion:
-        line_.version = true;
+      case OptionId::kBindToCore:
+        line_.bind.policy = BindPolicy::kCore;
         break;
       case OptionId::kHelp:
         line_.help = true;
+        if (at_ + 1 < words_.size()) line_.help_topic = words_[at_ + 1];
         break;
       case OptionId::kAllowRoot:
         line_.allow_root = true;
         break;
       default:
-        REX_CHECK(!"an option without a value");
+        if (bool* flag = FlagOf(id)) *flag = true;
+        // kBySlot: the one order there is on one machine.
     }
     return Ok{};
   }
 
-  Status TakeRanks(const Use& use) {
+  // Where a switch without a value is kept; nullptr: nowhere.
+  bool* FlagOf(OptionId id) {
+    switch (id) {
+      case OptionId::kOversubscribe:
+        return &line_.oversubscribe;
+      case OptionId::kNoOversubscribe:
+        return &line_.nooversubscribe;
+      case OptionId::kReportState:
+        return &line_.report_state;
+      case OptionId::kStackTraces:
+        return &line_.stack_traces;
+      case OptionId::kTagOutput:
+        return &line_.output.tag;
+      case OptionId::kTimestampOutput:
+        return &line_.output.timestamp;
+      case OptionId::kMergeStderr:
+        return &line_.output.merge;
+      case OptionId::kDisplayMap:
+        return &line_.display.map;
+      case OptionId::kDisplayAllocation:
+        return &line_.display.allocation;
+      case OptionId::kDisplayTopo:
+        return &line_.display.topology;
+      case OptionId::kReportBindings:
+        return &line_.display.bindings;
+      case OptionId::kDoNotLaunch:
+        return &line_.do_not_launch;
+      case OptionId::kSessionDir:
+        return &line_.session_dir;
+      case OptionId::kQuiet:
+        return &line_.quiet;
+      case OptionId::kVerbose:
+        return &line_.verbose;
+      case OptionId::kVersion:
+        return &line_.version;
+      default:
+        return nullptr;
+    }
+  }
+
+  // A phrase of option_values.h as a line for the user.
+  static Status Explain(const Use& use, Status taken) {
+    if (taken) return taken;
+    return Bad(use.Where() + ": " + taken.error().text);
+  }
+
+  Status TakeHosts(const Use& use, Result<std::vector<HostEntry>> hosts) {
+    if (!hosts) return Bad(use.Where() + ": " + hosts.error().text);
+    app_.hosts.insert(app_.hosts.end(), hosts->begin(), hosts->end());
+    return Ok{};
+  }
+
+  Status TakeHostfile(const Use& use) {
+    const auto text = read_file_(use.values[0]);
+    if (!text) return Bad(use.Where() + ": " + text.error().text);
+    return TakeHosts(use, ParseHostfile(*text, use.values[0]));
+  }
+
+  // Before what the command line says: that comes after and wins.
+  Status TakeTune(const Use& use) {
+    for (size_t from = 0; from <= use.values[0].size();) {
+      const size_t comma = std::min(use.values[0].find(',', from), use.values[0].size());
+      const std::string file = use.values[0].substr(from, comma - from);
+      from = comma + 1;
+      const auto text = read_file_(file);
+      if (!text) return Bad(use.Where() + ": " + text.error().text);
+      const auto settings = ParseParameterFile(*text, file, env_);
+      if (!settings) return Bad(use.Where() + ": " + settings.error().text);
+      app_.settings.insert(app_.settings.begin(), settings->begin(), settings->end());
+    }
+    return Ok{};
+  }
+
+  // The file's words take the place of the rest of the line.
+  Status TakeAppFile(const Use& use) {
+    if (app_file_used_) return Bad(use.Where() + ": an application file cannot name another one");
+    const auto text = read_file_(use.values[0]);
+    if (!text) return Bad(use.Where() + ": " + text.error().text);
+    auto words = ParseAppFile(*text, use.values[0]);
+    if (!words) return Bad(use.Where() + ": " + words.error().text);
+    if (at_ + 1 < words_.size()) {
+      line_.warnings.push_back(use.Where() + ": what stands after it is not used");
+    }
+    words_.resize(at_ + 1);
+    words_.insert(words_.end(), words->begin(), words->end());
+    app_file_used_ = true;
+    return Ok{};
+  }
+
+  Status TakeMap(const Use& use) {
+    MapChoice choice;
+    const Status taken = TakeMapBy(use.values[0], &choice);
+    line_.oversubscribe = line_.oversubscribe || choice.oversubscribe;
+    line_.nooversubscribe = line_.nooversubscribe || choice.nooversubscribe;
+    return Explain(use, taken);
+  }
+
+  static Status TakeCount(const Use& use, std::optional<uint32_t>* count) {
     const auto ranks = ParseWhole(use.values[0]);
     if (!ranks && use.values[0].find_first_not_of("0123456789") != std::string::npos) {
       return Bad(use.Where() + ": " + Quoted(use.values[0]) +
@@ -219,7 +349,7 @@ class Parser {
       return Bad(use.Where() + ": " + use.values[0] + " ranks are too many; a job has at most " +
                  std::to_string(kMaxRanks));
     }
-    app_.ranks = static_cast<uint32_t>(*ranks);
+    *count = static_cast<uint32_t>(*ranks);
     return Ok{};
   }
 
@@ -235,11 +365,30 @@ class Parser {
       app_.settings.push_back({name, word.substr(equals + 1)});
       return Ok{};
     }
+    if (name.ends_with('*')) return TakeExportPattern(use, name);
     if (const auto value = FindVariable(env_, name)) {
       app_.settings.push_back({name, std::string(*value)});
     } else {
       line_.warnings.push_back(use.Where() + ": the environment variable " + Quoted(name) +
                                " is not set here, so the ranks do not get it");
+    }
+    return Ok{};
+  }
+
+  // -x 'NAME*': every variable that begins so.
+  Status TakeExportPattern(const Use& use, const std::string& pattern) {
+    const std::string_view prefix = std::string_view(pattern).substr(0, pattern.size() - 1);
+    bool any = false;
+    for (const std::string& entry : env_) {
+      const size_t equals = entry.find('=');
+      if (equals == std::string::npos || !entry.starts_with(prefix) || equals < prefix.size())
+        continue;
+      app_.settings.push_back({entry.substr(0, equals), entry.substr(equals + 1)});
+      any = true;
+    }
+    if (!any) {
+      line_.warnings.push_back(use.Where() + ": no environment variable matches " +
+                               Quoted(pattern));
     }
     return Ok{};
   }
@@ -314,7 +463,8 @@ class Parser {
     uint64_t total = 0;
     for (size_t i = 0; i < line_.apps.size(); ++i) {
       const AppLine& app = line_.apps[i];
-      if (!app.ranks && line_.apps.size() > 1) {
+      const bool counted = app.ranks || app.per_node || !app.hosts.empty();
+      if (!counted && line_.apps.size() > 1) {
         return Bad("program " + std::to_string(i + 1) + " (" + Quoted(app.argv[0]) +
                    ") has no -n; with several programs each needs its number of ranks, as in "
                    "'rexlaunch -n 2 a : -n 1 b'");
@@ -327,6 +477,9 @@ class Parser {
     }
     // As with mpirun 4.1, of whose two variables this is the first.
     if (FindVariable(env_, "OMPI_ALLOW_RUN_AS_ROOT") == "1") line_.allow_root = true;
+    if (line_.oversubscribe && line_.nooversubscribe) {
+      return Bad("--oversubscribe and --nooversubscribe exclude each other; leave one out");
+    }
     return timeout_given_ ? Status(Ok{}) : TakeTimeoutVariable();
   }
 
@@ -342,19 +495,22 @@ class Parser {
     return Ok{};
   }
 
-  const std::span<const std::string> words_;
+  std::vector<std::string> words_;
   const Environment& env_;
+  const FileReader& read_file_;
   size_t at_ = 0;
   bool options_over_ = false;
   bool timeout_given_ = false;
+  bool app_file_used_ = false;
   AppLine app_;
   CommandLine line_;
 };
 
 }  // namespace
 
-Result<CommandLine> ParseCommandLine(std::span<const std::string> words, const Environment& env) {
-  return Parser(words, env).Run();
+Result<CommandLine> ParseCommandLine(std::span<const std::string> words, const Environment& env,
+                                     const FileReader& read_file) {
+  return Parser(words, env, read_file).Run();
 }
 
 }  // namespace rex

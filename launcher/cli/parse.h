@@ -1,5 +1,5 @@
-// From the words of a command line to what they ask for. Pure: no I/O, no globals; the environment
-// is passed in.
+// From the words of a command line to what they ask for. Pure: no I/O, no globals; the environment,
+// and how to read a file that an option names, are passed in.
 //
 // Grammar, as mpirun's: APP [: APP]..., APP = [OPTION [VALUE]...]... PROGRAM [ARGUMENT]...
 // Options have one dash or two and are never abbreviated; `--` ends an app's options; the first
@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,12 +16,17 @@
 
 #include "launcher/base/result.h"
 #include "launcher/cli/environment.h"
+#include "launcher/cli/host_list.h"
+#include "launcher/cli/option_values.h"
 
 namespace rex {
 
 struct AppLine {
-  std::optional<uint32_t> ranks;  // 1..kMaxRanks
-  std::string wdir;               // as typed; empty: none given
+  std::optional<uint32_t> ranks;     // 1..kMaxRanks
+  std::optional<uint32_t> per_node;  // -N
+  std::string wdir;                  // as typed; empty: none given
+  std::string search_path;           // --path
+  std::vector<HostEntry> hosts;      // --host and --hostfile, in order
   std::vector<EnvSetting> settings;
   std::vector<std::string> argv;  // at least one word, the first not empty
 };
@@ -32,12 +38,20 @@ struct CommandLine {
   bool stdout_pipe = false;
   bool oversubscribe = false;
   bool report_state = false;
-  bool tag_output = false;
+  OutputChoice output;
+  DisplayChoice display;
+  BindChoice bind;
+  bool nooversubscribe = false;
+  bool stack_traces = false;
+  bool do_not_launch = false;
+  bool session_dir = false;  // ranks start in the job's own directory
+  std::string report_pid;    // a file, "-" or "+"; empty: none
   bool quiet = false;
   bool verbose = false;
   bool allow_root = false;  // by option or environment: root means it
   bool version = false;
   bool help = false;
+  std::string help_topic;  // empty: all
   std::chrono::milliseconds grace{2000};
   std::chrono::milliseconds timeout{0};  // 0: none
   std::chrono::microseconds timer_slack{5000};
@@ -47,6 +61,9 @@ struct CommandLine {
 
 // `words` is argv without argv[0]. Errors: kInvalid; the text is one line for the user that says
 // what is wrong, in which word, and how to mend it.
-Result<CommandLine> ParseCommandLine(std::span<const std::string> words, const Environment& env);
+// `read_file` gives the text of a file that an option names; its error's text names the file.
+using FileReader = std::function<Result<std::string>(const std::string& path)>;
+Result<CommandLine> ParseCommandLine(std::span<const std::string> words, const Environment& env,
+                                     const FileReader& read_file);
 
 }  // namespace rex

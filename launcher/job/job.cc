@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "launcher/base/log.h"
+#include "launcher/job/job_display.h"
 
 namespace rex {
 
@@ -57,6 +58,8 @@ void Job::Start() {
   plan_ = std::get<JobPlan>(std::move(planned));
   ranks_ = RankTable(plan_.total);
   for (const Notice& notice : plan_.notices) client_.notice(notice);
+  ShowPlan();
+  if (spec_.do_not_launch) return On(JobEvent::kStop);
   for (const std::string& dir : {plan_.job_dir, plan_.shm_dir}) {
     // There already: without a usable /dev/shm the two are one.
     if (::mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) {
@@ -75,6 +78,15 @@ void Job::Start() {
   output_.SetUnbuffered(plan_.total == 1);
   planned_ = true;
   if (host_ready_) On(JobEvent::kHostReady);
+}
+
+void Job::ShowPlan() {
+  const auto show = [this](bool wanted, const std::string& text) {
+    if (wanted) client_.notice({Notice::Level::kPlain, text});
+  };
+  show(spec_.show_topology, spec_.show_topology ? TopologyText(node_) : "");
+  show(spec_.show_allocation, AllocationText(node_, plan_.slots));
+  show(spec_.show_map, MapText(plan_, node_));
 }
 
 void Job::OnHostReady() {
@@ -150,6 +162,10 @@ void Job::EnterRunning() {
   for (const RankRecord& r : ranks_.all()) {
     if (!spec_.verbose) break;
     started.ranks.push_back({r.rank, node_.name, r.pid, "exec"});
+  }
+  for (const RankRecord& r : ranks_.all()) {
+    if (!spec_.show_bindings) break;
+    client_.notice({Notice::Level::kPlain, BindingLine(plan_, node_, r.rank, r.pid)});
   }
   client_.started(started);
   for (const int signo : held_signals_) SignalRanks(signo);
@@ -273,7 +289,22 @@ void Job::OnTimeout() {
   failure.detail = "the job was " + std::string(StateName(state_)) + ", " +
                    std::to_string(ranks_.alive()) + " of " + std::to_string(plan_.total) +
                    " ranks alive";
-  BlameAndStop(std::move(failure));
+  if (!spec_.stack_traces || state_ != JobState::kRunning) return BlameAndStop(std::move(failure));
+  failure.node = node_.name;
+  rules_.OnCause(std::move(failure));  // whatever happens while the traces are taken
+  TraceThenStop();
+}
+
+void Job::TraceThenStop() {
+  std::vector<StackTracer::Subject> subjects;
+  for (const RankRecord& r : ranks_.all()) {
+    if (r.alive()) subjects.push_back({r.rank, r.pid});
+  }
+  tracer_ = std::make_unique<StackTracer>(services_.loop, services_.children);
+  tracer_->Start(std::move(subjects), kTraceBound, [this](std::vector<std::string> lines) {
+    state_report_.insert(state_report_.end(), lines.begin(), lines.end());
+    On(JobEvent::kStop);
+  });
 }
 
 void Job::BlameAndStop(Failure failure) {

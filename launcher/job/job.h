@@ -20,6 +20,7 @@
 #include "launcher/job/output_collector.h"
 #include "launcher/job/pmix_services.h"
 #include "launcher/job/rank_table.h"
+#include "launcher/job/stack_traces.h"
 #include "launcher/job/start_up_times.h"
 #include "launcher/job/stdin_feeder.h"
 #include "launcher/template/rank_maker.h"
@@ -78,10 +79,12 @@ class Job {
   // From the host's answer, or the end of the job, to its last word about ranks that ended: what
   // libpmix's thread there has not yet passed on.
   static constexpr std::chrono::milliseconds kNewsBound{250};
-  static constexpr std::chrono::seconds kKillBound{10};  // from KILL to reaped
+  static constexpr std::chrono::seconds kTraceBound{30};  // for all ranks' stack traces
+  static constexpr std::chrono::seconds kKillBound{10};   // from KILL to reaped
 
  private:
   // State machine.
+  void ShowPlan();
   void On(JobEvent event);
   void Enter(JobState state);
   void EnterRegistering();
@@ -112,6 +115,7 @@ class Job {
   Failure AboutRank(const RankRecord& record, Failure failure) const;
   void OnTimeout();
   std::vector<std::string> ReportState() const;
+  void TraceThenStop();
 
   // PMIx.
   void OnRegistered(pmix::JobRegistered registered);
@@ -138,8 +142,9 @@ class Job {
   uint64_t pings_ = 0;          // sent to the host
   bool any_connected_ = false;  // a rank has called MPI_Init
   bool any_absent_ = false;     // a rank has exited with 0 and, as far as we know, without it
-  Rank next_birth_ = 0;         // first rank not yet submitted
-  std::set<Rank> unanswered_;   // first ranks of the batches whose pids have not come
+  std::unique_ptr<StackTracer> tracer_;  // after a timeout, with --get-stack-traces
+  Rank next_birth_ = 0;                  // first rank not yet submitted
+  std::set<Rank> unanswered_;            // first ranks of the batches whose pids have not come
   uint32_t batches_unborn_ = 0;
   bool host_ready_ = false;
   bool planned_ = false;

@@ -80,6 +80,7 @@ Result<BirthBatch> Job::MakeBatch(Rank first, uint32_t count) {
     if (gets_stdin) stdin_.AddTarget(std::move(io->stdin_write));
     BirthBatch::Rank birth;
     if (rank < registered_.ranks.size()) birth.env = registered_.ranks[rank].env;
+    if (!plan_.bindings.empty()) birth.cpuset = plan_.bindings[rank];
     birth.stdin_fd = std::move(io->stdin_fd);
     birth.stdout_fd = std::move(io->stdout_fd);
     birth.stderr_fd = std::move(io->stderr_fd);

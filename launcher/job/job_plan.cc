@@ -8,6 +8,7 @@
 #include "launcher/base/private_dir.h"
 #include "launcher/job/program_search.h"
 #include "pmix-server/proto/openmpi_jobid.h"
+#include "sched/placement/binding.h"
 #include "sched/placement/placement.h"
 
 namespace rex {
@@ -73,22 +74,35 @@ Failure ProgramFailure(const AppSpec& app, Rank rank, const Error& error, std::s
   return failure;
 }
 
+// Where a relative name of a program counts from: the directory the user thinks of.
+const std::string& SearchDir(const JobSpec& spec, const AppSpec& app) {
+  return app.wdir.empty() ? spec.cwd : app.wdir;
+}
+
+// `env` with --path's directories before PATH's; for the search only.
+std::vector<std::string> SearchEnv(const AppSpec& app, const std::vector<std::string>& env) {
+  if (app.search_path.empty()) return env;
+  const std::vector<std::string> path = {"PATH=" + app.search_path + ":" + ValueOf(env, "PATH")};
+  return MergeEnvironments({&env, &path});
+}
+
 std::variant<AppPlan, Failure> PlanApp(const JobSpec& spec, const AppSpec& app, Rank first_rank,
                                        const JobPlan& job) {
   AppPlan plan;
   plan.argv = app.argv;
   plan.first_rank = first_rank;
   plan.ranks = app.ranks;
-  plan.wdir = app.wdir.empty() ? spec.cwd : app.wdir;
+  plan.wdir = spec.cwd_in_session ? job.job_dir : app.wdir.empty() ? spec.cwd : app.wdir;
   const std::vector<std::string> defaults = Defaults(job);
   const std::vector<std::string> pwd = {"PWD=" + plan.wdir};
   plan.env = MergeEnvironments({&defaults, &spec.env, &app.env, &pwd});
-  if (WdirCheck wdir = CheckWdir(plan.wdir); !wdir.status) {
+  // The job's own directory is made after planning.
+  if (WdirCheck wdir = CheckWdir(plan.wdir); !spec.cwd_in_session && !wdir.status) {
     Failure failure = ProgramFailure(app, first_rank, wdir.status.error(), wdir.remedy);
     failure.kind = FailureKind::kWdirMissing;
     return failure;
   }
-  ProgramSearch found = FindProgram({app.argv[0], plan.wdir, plan.env});
+  ProgramSearch found = FindProgram({app.argv[0], SearchDir(spec, app), SearchEnv(app, plan.env)});
   if (!found.path) return ProgramFailure(app, first_rank, found.path.error(), found.remedy);
   plan.path = *std::move(found.path);
   return plan;
@@ -106,6 +120,37 @@ std::optional<Failure> LackOfDescriptors(const JobSpec& spec, const NodeFacts& n
                    " open files for their output, and the hard limit is " +
                    std::to_string(node.open_files);
   failure.remedy = "raise the hard limit (`ulimit -Hn`, limits.conf(5)) or start fewer ranks";
+  return failure;
+}
+
+// Refuses more ranks than slots where somebody has named the slots, or asked for it.
+std::optional<Failure> PlaceRanks(const JobSpec& spec, const JobPlan& plan) {
+  PlacementRequest request;
+  for (const AppSpec& app : spec.apps) request.app_ranks.push_back(app.ranks);
+  request.nodes.push_back({plan.slots, spec.slots == 0 && !spec.refuse_oversubscribe});
+  request.oversubscribe = spec.oversubscribe;
+  const auto placement = Place(request);
+  if (placement) return std::nullopt;
+  Failure failure;
+  failure.kind = FailureKind::kNoResources;
+  failure.detail = placement.error().text;
+  return failure;
+}
+
+std::optional<Failure> BindPlan(const JobSpec& spec, const NodeFacts& node, JobPlan& plan) {
+  if (spec.bind == BindPolicy::kNone) return std::nullopt;
+  Failure failure;
+  failure.kind = FailureKind::kNoResources;
+  failure.detail = "cannot bind ranks: the topology of this node is unknown";
+  if (!node.topology) return failure;
+  const BindObject object =
+      spec.bind == BindPolicy::kCore ? BindObject::kCore : BindObject::kHwthread;
+  auto bindings = BindRanks(*node.topology, plan.total, object, spec.bind_overload);
+  if (bindings) {
+    plan.bindings = *std::move(bindings);
+    return std::nullopt;
+  }
+  failure.detail = bindings.error().text;
   return failure;
 }
 
@@ -127,22 +172,14 @@ const AppPlan& JobPlan::AppOf(Rank rank) const {
 }
 
 std::variant<JobPlan, Failure> PlanJob(const JobSpec& spec, const NodeFacts& node) {
+  if (auto failure = LackOfDescriptors(spec, node)) return *failure;
   JobPlan plan;
   plan.total = spec.TotalRanks();
-  plan.slots = node.slots;
-  PlacementRequest request;
-  for (const AppSpec& app : spec.apps) request.app_ranks.push_back(app.ranks);
-  request.nodes.push_back({node.slots, /*slots_from_cores=*/true});
-  request.oversubscribe = spec.oversubscribe;
-  const auto placement = Place(request);
-  if (!placement) {
-    Failure failure;
-    failure.kind = FailureKind::kNoResources;
-    failure.detail = placement.error().text;
-    return failure;
-  }
-  if (auto failure = LackOfDescriptors(spec, node)) return *failure;
-  plan.oversubscribed = placement->oversubscribed;
+  plan.slots = spec.slots > 0 ? spec.slots : node.slots;
+  if (auto failure = PlaceRanks(spec, plan)) return *failure;
+  // Whatever the slots say: ranks that share cores must yield while they wait.
+  plan.oversubscribed = plan.total > node.slots;
+  if (auto failure = BindPlan(spec, node, plan)) return *failure;
   plan.name_space = NewNameSpace();
   plan.job_dir = node.session_dir + "/" + plan.name_space;
   plan.shm_dir = node.shm_dir + "/" + plan.name_space;
@@ -168,8 +205,9 @@ pmix::RegisterJob RegistrationOf(const JobPlan& plan, const NodeFacts& node) {
   for (const AppPlan& app : plan.apps) {
     job.apps.push_back({app.first_rank, app.ranks, app.argv, app.wdir});
   }
-  job.job_dir = plan.job_dir;
+  job.job_dir = plan.shm_dir;  // libpmix makes a directory per rank: 10 times faster in memory
   job.slots = std::max(plan.slots, plan.total);
+  for (const auto& cpus : plan.bindings) job.cpusets.push_back(CpuList(cpus));
   return job;
 }
 

@@ -2,6 +2,7 @@
 // environments composed. Pure but for looking at files named by the job (programs, directories).
 #pragma once
 
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -9,17 +10,19 @@
 #include "launcher/job/fabric_probe.h"
 #include "launcher/wire/messages.h"
 #include "pmix-server/proto/host_types.h"
+#include "sched/topology/topology.h"
 
 namespace rex {
 
 // What the agent knows of its node before any job.
 struct NodeFacts {
-  std::string name;            // as gethostname(2) says it
-  uint32_t slots = 1;          // usable cores
-  uint64_t open_files = 1024;  // how many descriptors the agent may have
-  std::string session_dir;     // private, on disk or tmpfs
-  std::string shm_dir;         // private, memory-backed
-  FabricFacts fabrics;         // which network devices are there
+  std::string name;                          // as gethostname(2) says it
+  uint32_t slots = 1;                        // usable cores
+  std::shared_ptr<const Topology> topology;  // none: it could not be read
+  uint64_t open_files = 1024;                // how many descriptors the agent may have
+  std::string session_dir;                   // private, on disk or tmpfs
+  std::string shm_dir;                       // private, memory-backed
+  FabricFacts fabrics;                       // which network devices are there
 };
 
 struct AppPlan {
@@ -33,12 +36,13 @@ struct AppPlan {
 
 struct JobPlan {
   std::string name_space;
-  std::string job_dir;  // below the session directory; made by the job
-  std::string shm_dir;  // likewise below the memory-backed one
+  std::string job_dir;  // below the session directory; made by the job; ranks may start in it
+  std::string shm_dir;  // below the memory-backed one, likewise: libpmix's and Open MPI's files
   std::vector<AppPlan> apps;
   uint32_t total = 0;
   uint32_t slots = 0;
   bool oversubscribed = false;
+  std::vector<std::vector<uint64_t>> bindings;  // by rank, as BirthBatch::Rank::cpuset; or empty
   std::vector<Notice> notices;
 
   const AppPlan& AppOf(Rank rank) const;

@@ -115,11 +115,15 @@ Status Keeper::MakeDirs() {
   return Ok{};
 }
 
+const std::string& Keeper::MemoryDir() const {
+  return shm_dir_ ? shm_dir_->path() : temp_dir_->path();
+}
+
 Status Keeper::StartHost(int host_socket) {
   const auto program = FindLibexecProgram("rexd-pmix");
   if (!program) return program.error();
   const auto pid = SpawnProgram(
-      {*program, FdOption("agent-fd", host_socket), "--session-dir=" + temp_dir_->path(),
+      {*program, FdOption("agent-fd", host_socket), "--session-dir=" + MemoryDir(),
        "--keeper-pid=" + std::to_string(::getpid()), "--one-job-ranks=" + options_.one_job_ranks},
       {host_socket});
   if (!pid) return pid.error();
@@ -133,13 +137,12 @@ Status Keeper::StartAgent(int agent_host_socket) {
   auto pair = MakeStreamPair();  // keeper - agent
   if (!pair) return pair.error();
   const int keeper_fd = pair->second.get();
-  const std::string& shm = shm_dir_ ? shm_dir_->path() : temp_dir_->path();
   std::vector<std::string> argv = {*program,
                                    FdOption("launch-fd", options_.launch.get()),
                                    FdOption("keeper-fd", keeper_fd),
                                    FdOption("host-fd", agent_host_socket),
                                    "--session-dir=" + temp_dir_->path(),
-                                   "--shm-dir=" + shm,
+                                   "--shm-dir=" + MemoryDir(),
                                    "--keeper-begin-us=" + std::to_string(options_.begin.count())};
   if (options_.verbose) argv.emplace_back("--verbose");
   const auto pid = SpawnProgram(argv, {options_.launch.get(), keeper_fd, agent_host_socket});

@@ -42,6 +42,8 @@ class Keeper {
   using Time = std::chrono::microseconds;
 
   Status MakeDirs();
+  // Memory-backed where there is such a thing: libpmix writes many small files.
+  const std::string& MemoryDir() const;
   Status StartHost(int host_socket);
   Status StartAgent(int agent_host_socket);
   void StartRemover();

@@ -35,10 +35,12 @@ Result<AppSpec> AppFromPb(const pb::App& m) {
   if (m.argv_size() == 0 || m.argv(0).empty()) return Bad("App.argv");
   if (m.ranks() < 1 || m.ranks() > kMaxRanks) return Bad("App.ranks");
   if (!m.wdir().empty() && (m.wdir()[0] != '/' || HasNul(m.wdir()))) return Bad("App.wdir");
+  if (HasNul(m.search_path())) return Bad("App.search_path");
   if (auto s = TakeStrings(m.argv(), "App.argv", &app.argv); !s) return s.error();
   if (auto s = TakeStrings(m.env(), "App.env", &app.env); !s) return s.error();
   app.ranks = m.ranks();
   app.wdir = m.wdir();
+  app.search_path = m.search_path();
   return app;
 }
 
@@ -125,6 +127,7 @@ std::string ToWire(const JobSpec& m) {
     for (const auto& e : app.env) a->add_env(e);
     a->set_ranks(app.ranks);
     a->set_wdir(app.wdir);
+    a->set_search_path(app.search_path);
   }
   for (const auto& e : m.env) out.add_env(e);
   out.set_cwd(m.cwd);
@@ -139,6 +142,17 @@ std::string ToWire(const JobSpec& m) {
   out.set_open_files(m.open_files);
   out.set_open_files_hard(m.open_files_hard);
   out.set_timer_slack_us(static_cast<uint32_t>(m.timer_slack.count()));
+  out.set_slots(m.slots);
+  out.set_refuse_oversubscribe(m.refuse_oversubscribe);
+  out.set_bind(static_cast<pb::LaunchJob::Bind>(m.bind));
+  out.set_bind_overload(m.bind_overload);
+  out.set_show_map(m.show_map);
+  out.set_show_allocation(m.show_allocation);
+  out.set_show_bindings(m.show_bindings);
+  out.set_show_topology(m.show_topology);
+  out.set_do_not_launch(m.do_not_launch);
+  out.set_stack_traces(m.stack_traces);
+  out.set_cwd_in_session(m.cwd_in_session);
   return out.SerializeAsString();
 }
 
@@ -178,6 +192,19 @@ Result<JobSpec> FromWire(const std::string& payload) {
   job.open_files = m->open_files();
   job.open_files_hard = m->open_files_hard();
   job.timer_slack = std::chrono::microseconds(m->timer_slack_us());
+  if (m->slots() > kMaxRanks) return Bad("slots");
+  if (m->bind() < 0 || m->bind() > pb::LaunchJob::BIND_HWTHREAD) return Bad("bind");
+  job.slots = m->slots();
+  job.refuse_oversubscribe = m->refuse_oversubscribe();
+  job.bind = static_cast<BindPolicy>(m->bind());
+  job.bind_overload = m->bind_overload();
+  job.show_map = m->show_map();
+  job.show_allocation = m->show_allocation();
+  job.show_bindings = m->show_bindings();
+  job.show_topology = m->show_topology();
+  job.do_not_launch = m->do_not_launch();
+  job.stack_traces = m->stack_traces();
+  job.cwd_in_session = m->cwd_in_session();
   return job;
 }
 
@@ -234,7 +261,7 @@ template <>
 Result<Notice> FromWire(const std::string& payload) {
   const auto m = Parse<pb::Notice>(payload, "Notice");
   if (!m) return m.error();
-  if (m->level() < 0 || m->level() > pb::Notice::DETAIL) return Bad("Notice.level");
+  if (m->level() < 0 || m->level() > pb::Notice::PLAIN) return Bad("Notice.level");
   return Notice{static_cast<Notice::Level>(m->level()), m->text()};
 }
 

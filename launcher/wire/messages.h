@@ -47,7 +47,10 @@ struct AppSpec {
   uint32_t ranks = 1;
   std::string wdir;              // absolute, or empty: JobSpec::cwd
   std::vector<std::string> env;  // NAME=VALUE
+  std::string search_path;       // directories searched before PATH, as PATH is written
 };
+
+enum class BindPolicy : uint8_t { kNone, kCore, kHwthread };
 
 inline constexpr int32_t kStdinAll = -1;
 inline constexpr int32_t kStdinNone = -2;
@@ -67,6 +70,17 @@ struct JobSpec {
   uint64_t open_files = 1024;       // RLIMIT_NOFILE of the ranks: soft
   uint64_t open_files_hard = 4096;  // and hard
   std::chrono::microseconds timer_slack{0};
+  uint32_t slots = 0;                 // of this node, named by the user; 0: its cores
+  bool refuse_oversubscribe = false;  // more ranks than slots are refused, whoever named the slots
+  BindPolicy bind = BindPolicy::kNone;
+  bool bind_overload = false;
+  bool show_map = false;
+  bool show_allocation = false;
+  bool show_bindings = false;
+  bool show_topology = false;
+  bool do_not_launch = false;
+  bool stack_traces = false;    // on timeout
+  bool cwd_in_session = false;  // ranks start in the job's own directory
 
   uint32_t TotalRanks() const;
 };
@@ -82,7 +96,7 @@ struct Credit {
 };
 
 struct Notice {
-  enum class Level : uint8_t { kInfo, kWarning, kDetail };
+  enum class Level : uint8_t { kInfo, kWarning, kDetail, kPlain };
   Level level = Level::kInfo;
   std::string text;
 };

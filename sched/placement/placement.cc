@@ -39,7 +39,8 @@ Status CheckRequest(const PlacementRequest& request, uint64_t ranks, uint64_t sl
   return Error{Errc::kInvalid, "not enough slots: " + std::to_string(ranks) + " ranks, but " +
                                    std::to_string(slots) + " slots on " +
                                    std::to_string(request.nodes.size()) +
-                                   " nodes; give --oversubscribe (or set REX_OVERSUBSCRIBE=1) to "
+                                   (request.nodes.size() == 1 ? " node" : " nodes") +
+                                   "; give --oversubscribe (or set REX_OVERSUBSCRIBE=1) to "
                                    "run more ranks than slots"};
 }
 }  // namespace

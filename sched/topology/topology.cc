@@ -138,6 +138,11 @@ Topology::Topology(HwlocPtr topology, std::string xml, bool from_cache, hwloc_co
   const uint32_t threads = CountIntersecting(get(), HWLOC_OBJ_PU, usable);
   const uint32_t cores = CountIntersecting(get(), HWLOC_OBJ_CORE, usable);
   usable_hwthreads_ = threads > 0 ? threads : 1;
+  for (int cpu = hwloc_bitmap_first(usable); cpu >= 0; cpu = hwloc_bitmap_next(usable, cpu)) {
+    const auto word = static_cast<size_t>(cpu) / 64;
+    if (word >= usable_cpus_.size()) usable_cpus_.resize(word + 1);
+    usable_cpus_[word] |= uint64_t{1} << (cpu % 64);
+  }
   usable_cores_ = cores > 0 ? cores : usable_hwthreads_;  // some virtual machines show no cores
 }
 

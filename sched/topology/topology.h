@@ -16,6 +16,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "launcher/base/result.h"
 
@@ -40,6 +41,8 @@ class Topology {
   // cgroup and, for OfThisNode, in this process's affinity at the time of loading.
   uint32_t usable_cores() const { return usable_cores_; }
   uint32_t usable_hwthreads() const { return usable_hwthreads_; }
+  // The usable processing units: bit i of word j is cpu 64*j+i (operating-system numbers).
+  const std::vector<uint64_t>& usable_cpus() const { return usable_cpus_; }
   bool from_cache() const { return from_cache_; }
 
  private:
@@ -50,6 +53,7 @@ class Topology {
   bool from_cache_;
   uint32_t usable_cores_ = 1;
   uint32_t usable_hwthreads_ = 1;
+  std::vector<uint64_t> usable_cpus_;
 };
 
 }  // namespace rex

@@ -12,6 +12,9 @@ namespace {
 
 constexpr std::string_view kMcaPrefix = "OMPI_MCA_";
 
+// Files that options name: their text is their name.
+Result<std::string> ReadName(const std::string& path) { return path; }
+
 void CheckBounds(const CommandLine& line) {
   REX_CHECK(line.help || line.version || !line.apps.empty());
   REX_CHECK(line.apps.size() <= kMaxApps);
@@ -19,7 +22,8 @@ void CheckBounds(const CommandLine& line) {
   for (const AppLine& app : line.apps) {
     REX_CHECK(!app.argv.empty() && !app.argv[0].empty());
     REX_CHECK(!app.ranks || *app.ranks >= 1);
-    REX_CHECK(app.ranks || line.apps.size() == 1 || line.help || line.version);
+    const bool counted = app.ranks || app.per_node || !app.hosts.empty();
+    REX_CHECK(counted || line.apps.size() == 1 || line.help || line.version);
     total += app.ranks.value_or(1);
     for (const EnvSetting& setting : app.settings) REX_CHECK(!setting.name.empty());
   }
@@ -38,6 +42,8 @@ std::string Decimal(int64_t value, int64_t unit) {
 
 void AddApp(const AppLine& app, std::vector<std::string>* words) {
   if (app.ranks) words->insert(words->end(), {"-n", std::to_string(*app.ranks)});
+  if (app.per_node) words->insert(words->end(), {"-N", std::to_string(*app.per_node)});
+  if (!app.ranks && !app.hosts.empty()) words->insert(words->end(), {"--host", "n1"});
   if (!app.wdir.empty()) words->insert(words->end(), {"--wdir", app.wdir});
   for (const EnvSetting& setting : app.settings) {
     words->insert(words->end(), {"-x", setting.name + "=" + setting.value});
@@ -112,7 +118,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Environment env(words.begin(), first_word);
   words.erase(words.begin(), first_word);
 
-  const Result<CommandLine> line = ParseCommandLine(words, env);
+  const Result<CommandLine> line = ParseCommandLine(words, env, ReadName);
   if (!line) {
     REX_CHECK(line.error().code == Errc::kInvalid && !line.error().text.empty());
     const std::string shown = ConsoleLine(line.error().text);
@@ -121,7 +127,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   CheckBounds(*line);
   if (line->help || line->version) return 0;
-  const Result<CommandLine> again = ParseCommandLine(Words(*line), {});
+  const Result<CommandLine> again = ParseCommandLine(Words(*line), {}, ReadName);
   REX_CHECK(again.has_value());
   CheckSame(*line, *again);
   CheckRequest(*line, env);

@@ -10,10 +10,18 @@ namespace rex {
 namespace {
 
 const Surroundings kHere = {
-    .cwd = "/home/me", .umask = 027, .open_files = 4096, .open_files_hard = 8192, .cores = 6};
+    .cwd = "/home/me",
+    .umask = 027,
+    .open_files = 4096,
+    .open_files_hard = 8192,
+    .cores = 6,
+    .is_this_machine = [](const std::string& host) { return host == "here"; }};
 
 Result<JobSpec> Made(const std::vector<std::string>& words, const Environment& env = {"A=1"}) {
-  const auto line = ParseCommandLine(words, env);
+  const auto no_files = [](const std::string& path) -> Result<std::string> {
+    return Error{Errc::kNotFound, path};
+  };
+  const auto line = ParseCommandLine(words, env, no_files);
   if (!line) return line.error();
   return MakeJobSpec(*line, kHere, env);
 }
@@ -88,6 +96,36 @@ TEST(CurrentDir, IgnoresAPwdThatIsAnotherDirectory) {
   EXPECT_EQ(*CurrentDir({"PWD=/proc"}), *real);
   EXPECT_EQ(*CurrentDir({"PWD=."}), *real);
   EXPECT_EQ(*CurrentDir({"PWD=" + *real + "/."}), *real + "/.");  // the user's name for it
+}
+
+TEST(MakeJobSpec, NamedSlotsGiveTheRanksAndTheLimit) {
+  const auto job = Made({"--host", "here:3,here", "a"});
+  ASSERT_TRUE(job);
+  EXPECT_EQ(job->slots, 4u);
+  EXPECT_EQ(job->TotalRanks(), 4u);
+  EXPECT_EQ(Made({"--host", "here:3", "-n", "2", "a"})->TotalRanks(), 2u);
+  EXPECT_EQ(Made({"-n", "2", "a"})->slots, 0u);
+}
+
+TEST(MakeJobSpec, OtherMachinesAreRefusedByName) {
+  const auto job = Made({"--host", "here,n7", "a"});
+  ASSERT_FALSE(job);
+  EXPECT_EQ(job.error().text,
+            "host 'n7' is not this machine, and rexlaunch starts ranks on this machine only so "
+            "far; leave it out");
+}
+
+TEST(MakeJobSpec, RanksPerNode) {
+  EXPECT_EQ(Made({"-N", "3", "a"})->TotalRanks(), 3u);
+  EXPECT_EQ(Made({"-N", "3", "-n", "2", "a"})->TotalRanks(), 2u);
+  const auto job = Made({"-N", "3", "-n", "4", "a"});
+  ASSERT_FALSE(job);
+  EXPECT_EQ(job.error().text, "-n 4 and -N 3 do not go together on one node; raise -N or lower -n");
+}
+
+TEST(MakeJobSpec, OversubscribingByEnvironment) {
+  EXPECT_TRUE(Made({"-n", "1", "a"}, {"REX_OVERSUBSCRIBE=1"})->oversubscribe);
+  EXPECT_FALSE(Made({"-n", "1", "a"}, {"REX_OVERSUBSCRIBE=0"})->oversubscribe);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "launcher/cli/option_table.h"
 #include "launcher/wire/messages.h"
 
@@ -12,15 +14,29 @@ using Words = std::vector<std::string>;
 
 const Environment kEnv = {"HOME=/root", "PATH=/bin", "EMPTY="};
 
+// The files that options may name.
+Result<std::string> ReadTestFile(const std::string& path) {
+  static const std::map<std::string, std::string> kFiles = {
+      {"hosts", "localhost slots=2  # comment\nvm\n"},
+      {"bad-hosts", "localhost\n  n2 slots=x\n"},
+      {"tune", "# parameters\nbtl = self\n-mca pml ob1 -x A=1\n"},
+      {"apps", "-n 2 a 'x y'\n\n# comment\n-n 1 b\n"},
+      {"1", "localhost\n"},
+  };
+  const auto file = kFiles.find(path);
+  if (file != kFiles.end()) return file->second;
+  return Error::FromErrno(ENOENT, "open '" + path + "'");
+}
+
 CommandLine Parsed(const Words& words, const Environment& env = kEnv) {
-  auto line = ParseCommandLine(words, env);
+  auto line = ParseCommandLine(words, env, ReadTestFile);
   if (line) return *line;
   ADD_FAILURE() << line.error().text;
   return {};
 }
 
 std::string ErrorOf(const Words& words, const Environment& env = kEnv) {
-  const auto line = ParseCommandLine(words, env);
+  const auto line = ParseCommandLine(words, env, ReadTestFile);
   if (line) return "";
   EXPECT_EQ(line.error().code, Errc::kInvalid);
   return line.error().text;
@@ -44,8 +60,32 @@ TEST(Parse, ProgramAndArgumentsAlone) {
   EXPECT_EQ(line.grace, std::chrono::seconds(2));
   EXPECT_EQ(line.timeout.count(), 0);
   EXPECT_EQ(line.timer_slack, std::chrono::milliseconds(5));
-  EXPECT_FALSE(line.help || line.version || line.quiet || line.verbose || line.tag_output);
+  EXPECT_FALSE(line.help || line.version || line.quiet || line.verbose || line.output.tag);
   EXPECT_TRUE(line.warnings.empty());
+}
+
+// A value that the option takes.
+std::string ValueFor(const Option& option) {
+  switch (option.id) {
+    case OptionId::kStdout:
+      return "pipe";
+    case OptionId::kOutput:
+      return "tag";
+    case OptionId::kDisplay:
+      return "map";
+    case OptionId::kBindTo:
+      return "core";
+    case OptionId::kMapBy:
+      return "slot";
+    case OptionId::kTune:
+      return "tune";
+    case OptionId::kAppFile:
+      return "apps";
+    case OptionId::kHostfile:
+      return "hosts";
+    default:
+      return "1";
+  }
 }
 
 TEST(Parse, EverySpellingWithOneDashAndTwo) {
@@ -54,7 +94,7 @@ TEST(Parse, EverySpellingWithOneDashAndTwo) {
       for (const std::string dashes : {"-", "--"}) {
         Words words = {dashes + std::string(spelling)};
         const bool needs_one = option.arity == 1;
-        if (needs_one) words.push_back(option.type == OptionValue::kChoice ? "pipe" : "1");
+        if (needs_one) words.push_back(ValueFor(option));
         if (option.arity == 2) words.insert(words.end(), {"k", "v"});
         EXPECT_EQ(ErrorOf(With(words)), "") << words[0];
         if (needs_one) {
@@ -149,9 +189,8 @@ TEST(Parse, UnknownOptions) {
   EXPECT_EQ(ErrorOf({"-n", "1", "-timout=3", "a"}),
             "unknown option '-timout=3' (word 3); did you mean '--timeout'? 'rexlaunch --help' "
             "lists all options");
-  EXPECT_EQ(
-      ErrorOf({"-N", "2", "a"}),
-      "unknown option '-N' (word 1); did you mean '-n'? 'rexlaunch --help' lists all options");
+  EXPECT_EQ(ErrorOf({"-m", "2", "a"}),
+            "unknown option '-m' (word 1); 'rexlaunch --help' lists all options");
   EXPECT_EQ(ErrorOf({"--qqqqqq", "a"}),
             "unknown option '--qqqqqq' (word 1); 'rexlaunch --help' lists all options");
   EXPECT_EQ(ErrorOf({"---", "a"}),
@@ -276,7 +315,7 @@ TEST(Parse, Switches) {
                                    "-v", "--allow-run-as-root", "--timeline", "-", "a"});
   EXPECT_TRUE(line.oversubscribe);
   EXPECT_TRUE(line.report_state);
-  EXPECT_TRUE(line.tag_output);
+  EXPECT_TRUE(line.output.tag);
   EXPECT_TRUE(line.verbose);
   EXPECT_TRUE(line.allow_root);
   EXPECT_EQ(line.timeline, "-");
@@ -304,6 +343,68 @@ TEST(Parse, TwoDashesEndTheOptions) {
   const CommandLine line = Parsed({"-n", "1", "--", "-odd", "-n", ":", "-n", "2", "b"});
   EXPECT_EQ(line.apps[0].argv, (Words{"-odd", "-n"}));
   EXPECT_EQ(line.apps[1].ranks, 2u);
+}
+
+TEST(Parse, HostsAndHostfiles) {
+  const CommandLine line = Parsed({"--host", "a:2,b", "--hostfile", "hosts", "p"});
+  ASSERT_EQ(line.apps[0].hosts.size(), 4u);
+  EXPECT_EQ(line.apps[0].hosts[0].slots, 2u);
+  EXPECT_EQ(line.apps[0].hosts[2].name, "localhost");
+  EXPECT_TRUE(line.apps[0].hosts[3].all_cores);
+  EXPECT_EQ(ErrorOf({"--hostfile", "bad-hosts", "p"}),
+            "option '--hostfile' (word 1): bad-hosts:2:6: 'slots=x' has no number of slots, which "
+            "is at least 1");
+  EXPECT_EQ(ErrorOf({"--hostfile", "missing", "p"}),
+            "option '--hostfile' (word 1): open 'missing': No such file or directory");
+}
+
+TEST(Parse, TheCommandLineComesBeforeTuneFiles) {
+  const CommandLine line = Parsed({"--mca", "btl", "tcp", "--tune", "tune", "p"});
+  const std::vector<EnvSetting> expected = {
+      {"OMPI_MCA_btl", "self"}, {"OMPI_MCA_pml", "ob1"}, {"A", "1"}, {"OMPI_MCA_btl", "tcp"}};
+  EXPECT_EQ(line.apps[0].settings, expected);
+}
+
+TEST(Parse, AnAppFileTakesThePlaceOfTheRest) {
+  const CommandLine line = Parsed({"--quiet", "--app", "apps", "-n", "9", "zzz"});
+  ASSERT_EQ(line.apps.size(), 2u);
+  EXPECT_EQ(line.apps[0].argv, (Words{"a", "x y"}));
+  EXPECT_EQ(line.apps[0].ranks, 2u);
+  EXPECT_EQ(line.apps[1].argv, (Words{"b"}));
+  EXPECT_TRUE(line.quiet);
+  EXPECT_EQ(line.warnings.size(), 1u);
+}
+
+TEST(Parse, ExportPatterns) {
+  const Environment env = {"FOO1=a", "FOO2=b", "BAR=c"};
+  const CommandLine line = Parsed({"-x", "FOO*", "p"}, env);
+  EXPECT_EQ(line.apps[0].settings, (std::vector<EnvSetting>{{"FOO1", "a"}, {"FOO2", "b"}}));
+  EXPECT_EQ(Parsed({"-x", "NO*", "p"}, env).warnings.size(), 1u);
+}
+
+TEST(Parse, OlderSpellingsMeanTheSame) {
+  EXPECT_TRUE(Parsed({"--timestamp-output", "p"}).output.timestamp);
+  EXPECT_TRUE(Parsed({"--merge-stderr-to-stdout", "p"}).output.merge);
+  EXPECT_EQ(Parsed({"--output-filename", "d:nocopy", "p"}).output,
+            Parsed({"--output", "dir=d:nocopy", "p"}).output);
+  EXPECT_EQ(Parsed({"--bind-to-core", "p"}).bind.policy, BindPolicy::kCore);
+  EXPECT_EQ(Parsed({"-pernode", "p"}).apps[0].per_node, 1u);
+  EXPECT_TRUE(Parsed({"--report-bindings", "p"}).display.bindings);
+}
+
+TEST(Parse, WhatMpirunHasAndWeHaveNot) {
+  EXPECT_EQ(ErrorOf({"--xterm", "1", "p"}),
+            "option '--xterm' (word 1): mpirun has it, rexlaunch does not have it yet");
+  EXPECT_EQ(ErrorOf({"-debug-daemons", "p"}),
+            "option '-debug-daemons' (word 1): mpirun has it, rexlaunch does not; use "
+            "REX_LOG=debug in the environment");
+  EXPECT_EQ(Parsed({"--personality", "ompi", "p"}).apps[0].argv, (Words{"p"}));
+  EXPECT_EQ(Parsed({"--noprefix", "p"}).apps[0].argv, (Words{"p"}));
+}
+
+TEST(Parse, ContradictionsAreNamed) {
+  EXPECT_EQ(ErrorOf({"--oversubscribe", "--nooversubscribe", "p"}),
+            "--oversubscribe and --nooversubscribe exclude each other; leave one out");
 }
 
 }  // namespace

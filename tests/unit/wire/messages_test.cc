@@ -221,14 +221,15 @@ TEST(Credit, IsNeitherNothingNorEndless) {
 }
 
 TEST(Notice, RoundTripOfEachLevel) {
-  for (const auto level : {Notice::Level::kInfo, Notice::Level::kWarning, Notice::Level::kDetail}) {
+  for (const auto level : {Notice::Level::kInfo, Notice::Level::kWarning, Notice::Level::kDetail,
+                           Notice::Level::kPlain}) {
     const auto back = FromWire<Notice>(ToWire(Notice{level, "a b"}));
     ASSERT_TRUE(back);
     EXPECT_EQ(back->level, level);
     EXPECT_EQ(back->text, "a b");
   }
   pb::Notice m;
-  m.set_level(static_cast<pb::Notice::Level>(3));
+  m.set_level(static_cast<pb::Notice::Level>(4));
   EXPECT_FALSE(FromWire<Notice>(m.SerializeAsString()));
 }
 

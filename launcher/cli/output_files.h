@@ -1,0 +1,35 @@
+// The ranks' output in files of their own: --output file=F and dir=D. Bytes as they come, no tags.
+// Loop thread only. A file is opened (and emptied) with its first byte; memory: nothing is kept.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "launcher/base/fd.h"
+#include "launcher/wire/messages.h"
+
+namespace rex {
+
+class OutputFiles {
+ public:
+  // `file`, `dir`: absolute, or empty for none. `ranks`: of the job, for the width of the names.
+  OutputFiles(std::string file, std::string dir, uint32_t ranks);
+
+  bool active() const { return !file_.empty() || !dir_.empty(); }
+  // Errors: kPermission, kNotFound, kResource (disk full); the text names the file. After an error
+  // nothing more is written anywhere.
+  Status Write(Rank rank, OutputStream stream, std::string_view bytes);
+
+ private:
+  Result<int> Open(const std::string& path);
+  Status Append(const std::string& path, std::string_view bytes);
+  std::string DirFile(Rank rank, OutputStream stream) const;
+
+  const std::string file_;
+  const std::string dir_;
+  const size_t digits_;
+  bool failed_ = false;
+  std::map<std::string, UniqueFd> open_;
+};
+
+}  // namespace rex
