@@ -155,7 +155,8 @@ std::vector<ProcessInfo> Agent::KillLeftovers() {
   const auto deadline = loop_.clock().Now() + kSweepBound;
   for (;;) {
     auto left = FindDescendants(::getpid());
-    std::erase_if(left, [this](const ProcessInfo& p) { return p.pid == maker_->pid(); });
+    // What the agent started itself (the spawner, templates about to end) is left to it.
+    std::erase_if(left, [this](const ProcessInfo& p) { return children_.Contains(p.pid); });
     if (left.empty() || loop_.clock().Now() >= deadline) return killed;
     for (const ProcessInfo& p : left) {
       ::kill(p.pid, SIGKILL);

@@ -44,8 +44,9 @@ bool ChildTable::KillGroup(pid_t pid, int signo) const {
 }
 
 void ChildTable::ExpectBirths(bool expected) {
-  births_expected_ = expected;
-  if (!expected) early_.clear();
+  births_expected_ += expected ? 1 : -1;
+  REX_CHECK(births_expected_ >= 0);
+  if (births_expected_ == 0) early_.clear();
 }
 
 void ChildTable::Reap() {
@@ -55,7 +56,7 @@ void ChildTable::Reap() {
     const ExitStatus status = FromSiginfo(info);
     const auto child = children_.find(info.si_pid);
     if (child == children_.end()) {
-      if (births_expected_) early_[info.si_pid] = status;
+      if (births_expected_ > 0) early_[info.si_pid] = status;
       continue;  // an orphan of one of our children
     }
     const OnExit on_exit = std::move(child->second);

@@ -46,6 +46,7 @@ class ChildTable {
   bool Contains(pid_t pid) const { return children_.contains(pid); }
   size_t size() const { return children_.size(); }
 
+  // Calls nest: each true has its false.
   void ExpectBirths(bool expected);
 
   // Reaps everything that has ended by now; also called on SIGCHLD.
@@ -55,7 +56,7 @@ class ChildTable {
   EventLoop& loop_;
   std::map<pid_t, OnExit> children_;
   std::map<pid_t, ExitStatus> early_;  // ended before Adopt(), only while births are expected
-  bool births_expected_ = false;
+  int births_expected_ = 0;            // calls with true that have had no false yet
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   SignalWatcher sigchld_;
 };

@@ -64,6 +64,7 @@ void TakeJobOptions(const CommandLine& line, JobSpec& job) {
   job.refuse_oversubscribe = line.nooversubscribe;
   job.verbose = line.verbose;
   job.timer_slack = line.timer_slack;
+  job.no_template = line.no_template;
   job.bind = line.bind.policy;
   job.bind_overload = line.bind.overload;
   job.show_map = line.display.map;

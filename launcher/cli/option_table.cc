@@ -332,6 +332,16 @@ const std::vector<Option>& Table() {
        "MS",
        "When there are more ranks than cores, let the kernel prolong the ranks' short sleeps by up "
        "to MS milliseconds, which saves most of the cost of waiting. 0: never. Default: 5."},
+      {kTemplate,
+       kJob,
+       OptionTopic::kGeneral,
+       OptionValue::kChoice,
+       1,
+       {"template"},
+       "auto|none",
+       "How ranks are born: forked from a template, which is the program loaded once, wherever no "
+       "program can tell the difference (auto), or each by exec (none). --verbose says which it "
+       "was. Default: auto."},
       {kTimeline,
        kJob,
        OptionTopic::kDisplay,

@@ -51,6 +51,7 @@ enum class OptionId : uint8_t {
   kMergeStderr,
   kQuiet,
   kVerbose,
+  kTemplate,
   kTimeline,
   kTimerSlack,
   kAllowRoot,

@@ -207,6 +207,8 @@ class Parser {
         return TakeSeconds(use, &line_.timeout);
       case OptionId::kTimerSlack:
         return TakeTimerSlack(use);
+      case OptionId::kTemplate:
+        return TakeTemplate(use);
       case OptionId::kTimeline:
         return TakeText(use, "a file", &line_.timeline);
       default:
@@ -434,6 +436,15 @@ class Parser {
       return Bad(use.Where() + ": " + Quoted(word) + " is not known; write 'pty' or 'pipe'");
     }
     line_.stdout_pipe = word == "pipe";
+    return Ok{};
+  }
+
+  Status TakeTemplate(const Use& use) {
+    const std::string& word = use.values[0];
+    if (word != "auto" && word != "none") {
+      return Bad(use.Where() + ": " + Quoted(word) + " is not known; write 'auto' or 'none'");
+    }
+    line_.no_template = word == "none";
     return Ok{};
   }
 

@@ -55,6 +55,7 @@ struct CommandLine {
   std::chrono::milliseconds grace{2000};
   std::chrono::milliseconds timeout{0};  // 0: none
   std::chrono::microseconds timer_slack{5000};
+  bool no_template = false;
   std::string timeline;               // a file, "-", or empty: none
   std::vector<std::string> warnings;  // lines for the user; the job goes on
 };

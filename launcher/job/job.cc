@@ -76,6 +76,7 @@ void Job::Start() {
     }
   }
   output_.SetUnbuffered(plan_.total == 1);
+  StartTemplates();
   planned_ = true;
   if (host_ready_) On(JobEvent::kHostReady);
 }
@@ -156,12 +157,14 @@ void Job::OnRegistered(pmix::JobRegistered registered) {
 
 void Job::EnterRunning() {
   times_.births.end = services_.loop.clock().Now();
+  times_.births_note = BirthsNote();
+  EndTemplates();
   JobStarted started;
   started.name_space = plan_.name_space;
   started.total = plan_.total;
   for (const RankRecord& r : ranks_.all()) {
     if (!spec_.verbose) break;
-    started.ranks.push_back({r.rank, node_.name, r.pid, "exec"});
+    started.ranks.push_back({r.rank, node_.name, r.pid, BirthName(r.birth)});
   }
   for (const RankRecord& r : ranks_.all()) {
     if (!spec_.show_bindings) break;
@@ -187,11 +190,13 @@ void Job::EnterStopping() {
 void Job::EnterDraining() {
   unsure_timer_.Cancel();
   timeout_.Cancel();
+  EndTemplates();
   if (output_.open_streams() == 0) return On(JobEvent::kDrained);
   deadline_.Set(std::max(grace_, std::chrono::milliseconds(100)));
 }
 
 void Job::EnterDone() {
+  EndTemplates();
   const auto left = services_.kill_leftovers();
   if (!left.empty()) {
     std::string text =

@@ -24,6 +24,8 @@
 #include "launcher/job/start_up_times.h"
 #include "launcher/job/stdin_feeder.h"
 #include "launcher/template/rank_maker.h"
+#include "launcher/template/template_key.h"
+#include "launcher/template/template_maker.h"
 
 namespace rex {
 
@@ -79,8 +81,9 @@ class Job {
   // From the host's answer, or the end of the job, to its last word about ranks that ended: what
   // libpmix's thread there has not yet passed on.
   static constexpr std::chrono::milliseconds kNewsBound{250};
-  static constexpr std::chrono::seconds kTraceBound{30};  // for all ranks' stack traces
-  static constexpr std::chrono::seconds kKillBound{10};   // from KILL to reaped
+  static constexpr std::chrono::seconds kTraceBound{30};    // for all ranks' stack traces
+  static constexpr std::chrono::seconds kKillBound{10};     // from KILL to reaped
+  static constexpr std::chrono::seconds kTemplateBound{5};  // a batch with a template
 
  private:
   // State machine.
@@ -96,10 +99,15 @@ class Job {
   void OnDeadline();
 
   // Births.
+  void StartTemplates();
+  void StartTemplate(size_t app);
+  void EndTemplates();
+  std::string BirthsNote() const;
   void SubmitNextBatch();
   Result<BirthBatch> MakeBatch(Rank first, uint32_t count);
   uint32_t BatchSize(Rank first) const;
-  void OnPids(Rank first, uint32_t asked, const std::vector<pid_t>& pids, int error);
+  void OnPids(Rank first, uint32_t asked, const std::vector<pid_t>& pids, int error, Birth birth);
+  void ReleaseAll();
   void OnBirthFailure(Rank rank, const BirthFailure& failure);
   void OnBatchBorn();
 
@@ -136,7 +144,9 @@ class Job {
   OutputCollector output_;
   StdinFeeder stdin_;
   PmixServices pmix_;
-  std::vector<int> held_signals_;  // came before the ranks ran
+  TemplateCache<std::shared_ptr<TemplateMaker>> templates_;
+  std::vector<std::shared_ptr<TemplateMaker>> app_templates_;  // by app; null: the spawner
+  std::vector<int> held_signals_;                              // came before the ranks ran
   std::vector<Rank> unfinalized_;  // exited with 0; waiting for the host's word on MPI_Finalize
   std::vector<std::string> state_report_;
   uint64_t pings_ = 0;          // sent to the host

@@ -1,5 +1,5 @@
-// How a job's ranks are made: stdio opened, batches handed to the spawner, pids recorded, gates
-// opened, errors between fork and exec turned into failures.
+// How a job's ranks are made: stdio opened, batches handed to templates or the spawner, pids
+// recorded, gates opened, errors between fork and exec turned into failures.
 #include <signal.h>
 
 #include <algorithm>
@@ -7,8 +7,49 @@
 
 #include "launcher/job/job.h"
 #include "launcher/job/rank_stdio.h"
+#include "launcher/template/template_fitness.h"
 
 namespace rex {
+
+// As soon as the programs are known: what ld.so does then runs beside the host's registration.
+void Job::StartTemplates() {
+  app_templates_.resize(plan_.apps.size());
+  if (spec_.no_template) return;
+  for (size_t app = 0; app < plan_.apps.size(); ++app) StartTemplate(app);
+}
+
+void Job::StartTemplate(size_t index) {
+  const AppPlan& app = plan_.apps[index];
+  const auto tell = [this, name = app.argv[0]](const std::string& why) {
+    client_.notice({Notice::Level::kDetail, "ranks of '" + name + "' are born by exec: " + why});
+  };
+  if (const std::string why = WhyExec(app.path, app.env); !why.empty()) return tell(why);
+  const TemplateKey key{app.path,    app.argv,     app.wdir, LoaderEnvironment(app.env),
+                        OwnLimits(), OwnAffinity()};
+  const auto now = services_.loop.clock().Now();
+  app_templates_[index] = templates_.Find(key, now);
+  if (app_templates_[index] != nullptr) return;
+  auto made = TemplateMaker::Start(services_.loop, services_.children, services_.maker,
+                                   {app.path, app.argv, app.wdir, app.env}, kTemplateBound, tell);
+  if (!made) return tell(made.error().text);
+  app_templates_[index] = std::move(*made);
+  templates_.Put(key, app_templates_[index], now);
+}
+
+// Nothing is born later in a job, and a process with the program's name would only stand about.
+void Job::EndTemplates() {
+  app_templates_.clear();
+  templates_.Clear();
+}
+
+std::string Job::BirthsNote() const {
+  size_t templated = 0;
+  for (const RankRecord& r : ranks_.all()) templated += r.birth == Birth::kTemplate ? 1 : 0;
+  const size_t all = ranks_.all().size();
+  if (templated == all) return BirthName(Birth::kTemplate);
+  if (templated == 0) return BirthName(Birth::kExec);
+  return std::to_string(templated) + " template, " + std::to_string(all - templated) + " exec";
+}
 
 void Job::EnterForking() {
   times_.births.begin = services_.loop.clock().Now();
@@ -40,8 +81,8 @@ void Job::SubmitNextBatch() {
   unanswered_.insert(first);
   ++batches_unborn_;
   BatchEvents events;
-  events.on_pids = [this, first, count](const std::vector<pid_t>& pids, int error) {
-    OnPids(first, count, pids, error);
+  events.on_pids = [this, first, count](const std::vector<pid_t>& pids, int error, Birth birth) {
+    OnPids(first, count, pids, error, birth);
   };
   events.on_failure = [this, first](const BirthFailure& failure) {
     OnBirthFailure(first + static_cast<Rank>(failure.index), failure);
@@ -56,6 +97,10 @@ void Job::SubmitNextBatch() {
     BlameAndStop(std::move(failure));
     CheckReaped();
   };
+  const auto app = static_cast<size_t>(&plan_.AppOf(first) - plan_.apps.data());
+  if (app < app_templates_.size() && app_templates_[app] != nullptr) {
+    return app_templates_[app]->Submit(std::move(*batch), std::move(events));
+  }
   services_.maker.Submit(std::move(*batch), std::move(events));
 }
 
@@ -89,11 +134,12 @@ Result<BirthBatch> Job::MakeBatch(Rank first, uint32_t count) {
   return batch;
 }
 
-void Job::OnPids(Rank first, uint32_t asked, const std::vector<pid_t>& pids, int error) {
+void Job::OnPids(Rank first, uint32_t asked, const std::vector<pid_t>& pids, int error,
+                 Birth birth) {
   unanswered_.erase(first);
   for (size_t i = 0; i < pids.size() && i < asked; ++i) {
     const Rank rank = first + static_cast<Rank>(i);
-    ranks_.Born(rank, pids[i]);
+    ranks_.Born(rank, pids[i], birth);
     services_.children.Adopt(pids[i],
                              [this, rank](const ExitStatus& end) { OnRankEnd(rank, end); });
   }
@@ -114,7 +160,12 @@ void Job::OnPids(Rank first, uint32_t asked, const std::vector<pid_t>& pids, int
   }
   SubmitNextBatch();
   // Gates open when every rank has its process: a job starts whole or not at all.
-  if (unanswered_.empty()) services_.maker.Release();
+  if (unanswered_.empty()) ReleaseAll();
+}
+
+void Job::ReleaseAll() {
+  services_.maker.Release();
+  templates_.ForEach([](const auto& maker) { maker->Release(); });
 }
 
 void Job::OnBirthFailure(Rank rank, const BirthFailure& birth) {

@@ -8,13 +8,15 @@
 #include <vector>
 
 #include "launcher/base/child_table.h"
+#include "launcher/template/rank_maker.h"
 #include "launcher/wire/messages.h"
 
 namespace rex {
 
 struct RankRecord {
   Rank rank = 0;
-  pid_t pid = 0;                  // 0: not born yet
+  pid_t pid = 0;  // 0: not born yet
+  Birth birth = Birth::kExec;
   std::optional<ExitStatus> end;  // reaped
   bool connected = false;         // has called PMIx_Init (MPI_Init)
   bool finalized = false;
@@ -32,8 +34,9 @@ class RankTable {
   std::vector<RankRecord>& all() { return records_; }
   bool contains(Rank rank) const { return rank < records_.size(); }
 
-  void Born(Rank rank, pid_t pid) {
+  void Born(Rank rank, pid_t pid, Birth birth) {
     records_.at(rank).pid = pid;
+    records_.at(rank).birth = birth;
     ++alive_;
   }
   void Ended(Rank rank, const ExitStatus& end) {

@@ -23,6 +23,7 @@ std::vector<Phase> StartUpTimes::Phases(const std::string& node) const {
   add("host", "host", host.begin, host.end);
   add("namespace", "host", name_space.begin, name_space.end);
   add("births", "agent", births.begin, births.end);
+  if (births.begin && births.end) phases.back().note = births_note;
   add("first connect", "ranks", births.begin, first_connect_);
   add("last out of MPI_Init", "ranks", first_connect_, LastOutOfInit());
   const auto ran_from = LastOutOfInit() ? LastOutOfInit() : births.end;

@@ -18,11 +18,12 @@ class StartUpTimes {
     std::optional<Time> begin;
     std::optional<Time> end;
   };
-  Span keeper;      // keeper's main to agent's main
-  Span agent;       // agent's main to the job's arrival
-  Span host;        // libpmix initialising
-  Span name_space;  // registration of the job with libpmix
-  Span births;      // first batch sent to last rank exec'ed
+  Span keeper;              // keeper's main to agent's main
+  Span agent;               // agent's main to the job's arrival
+  Span host;                // libpmix initialising
+  Span name_space;          // registration of the job with libpmix
+  Span births;              // first batch sent to last rank in its program
+  std::string births_note;  // which way they came
 
   void OnConnect(Time at) {
     if (!first_connect_) first_connect_ = at;

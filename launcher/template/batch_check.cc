@@ -1,6 +1,6 @@
 #include "launcher/template/batch_check.h"
 
-#include <errno.h>
+#include "launcher/template/raw_sys.h"
 
 namespace rex {
 
@@ -53,18 +53,18 @@ int CheckRequest(const rex_batch_request& request, uint32_t fds) {
                      request.fds == fds && fds >= REX_BATCH_FIXED_FDS && fds <= REX_BATCH_MAX_FDS &&
                      request.blob_bytes > sizeof(rex_blob_header) &&
                      request.blob_bytes <= REX_BATCH_MAX_BLOB_BYTES;
-  return sound ? 0 : EPROTO;
+  return sound ? 0 : sys::kEproto;
 }
 
 int CheckBlob(const rex_batch_request& request, const void* blob, size_t bytes, BatchView* view) {
   const Bytes all{static_cast<const char*>(blob), bytes};
-  if (bytes != request.blob_bytes || bytes <= sizeof(rex_blob_header)) return EPROTO;
-  if (all.base[bytes - 1] != '\0') return EPROTO;
+  if (bytes != request.blob_bytes || bytes <= sizeof(rex_blob_header)) return sys::kEproto;
+  if (all.base[bytes - 1] != '\0') return sys::kEproto;
   const auto* header = reinterpret_cast<const rex_blob_header*>(all.base);
-  if (!HeaderIsSound(all, *header, request.count)) return EPROTO;
+  if (!HeaderIsSound(all, *header, request.count)) return sys::kEproto;
   const auto* ranks = reinterpret_cast<const rex_blob_rank*>(all.base + header->ranks);
   for (uint32_t i = 0; i < header->count; ++i) {
-    if (!RankIsSound(all, ranks[i], request.fds)) return EPROTO;
+    if (!RankIsSound(all, ranks[i], request.fds)) return sys::kEproto;
   }
   view->base = all.base;
   view->header = header;

@@ -1,6 +1,6 @@
 // What a rank does between its birth and its program: the child's side of a batch. System calls
-// only, no allocation, no libc state, so that it holds in a raw clone of the spawner and of a
-// template alike. Whatever fails is reported over the batch's pipe; nothing here returns an error.
+// only, no allocation, no libc, so that it holds in a raw clone of the spawner and of a template
+// alike. Whatever fails is reported over the batch's pipe; nothing here returns an error.
 #pragma once
 
 #include "launcher/template/batch_check.h"
@@ -10,12 +10,14 @@ namespace rex {
 // What all ranks of a batch share. Made by the parent before the first clone.
 struct RankContext {
   BatchView view;
+  size_t blob_bytes = 0;     // of the mapping at view.base
   const int* fds = nullptr;  // the datagram's descriptors, all above 2
   int gate = -1;
   int report = -1;
-  int null_device = -1;         // /dev/null, read-write
-  char* const* argv = nullptr;  // ends with null
-  // Room for common + longest own + 1 pointers, the common ones filled in; the child adds the rest.
+  int null_device = -1;  // /dev/null, read-write
+  // Spawner only. argv ends with null; envp has room for common + longest own + 1 pointers, the
+  // common ones filled in, and the child adds the rest.
+  char* const* argv = nullptr;
   char** envp = nullptr;
 };
 
@@ -28,8 +30,5 @@ void AwaitGate(int gate);
 
 // Reports and ends the process with 127.
 [[noreturn]] void FailRank(int report, uint32_t index, rex_birth_phase phase, int error);
-
-// All of the above, then execve.
-[[noreturn]] void RunRank(const RankContext& context, uint32_t index);
 
 }  // namespace rex

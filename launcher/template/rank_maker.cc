@@ -1,7 +1,9 @@
 // Life of a batch: queued -> with the maker (current_) -> held at its gate -> released -> born.
 // The last two live in told_. A batch leaves wherever it is by Lose() when its bound runs out;
-// when the spawner ends, only the one that is with it is lost: the others' ranks are our own
-// children and their gates are ours.
+// when the maker ends, only the one that is with it is lost: the others' ranks are our own
+// children and their gates are ours. What a template loses before its pids were told is given back:
+// at once when it was never sent, else (returning_) when the end of its report pipe has proved that
+// no half-made rank is left at the closed gate.
 #include "launcher/template/rank_maker.h"
 
 #include <signal.h>
@@ -32,6 +34,17 @@ std::string Describe(const ExitStatus& status) {
   if (status.signal != 0) return "signal " + std::to_string(status.signal);
   return "exit code " + std::to_string(status.code);
 }
+
+Result<MakerProcess> StartSpawnerProcess() {
+  auto program = FindLibexecProgram("rexd-spawner");
+  if (!program) return program.error();
+  auto pair = MakeSeqpacketPair();
+  if (!pair) return pair.error();
+  const int theirs = pair->second.get();
+  const auto pid = SpawnProgram({*program, "--agent-fd=" + std::to_string(theirs)}, {theirs});
+  if (!pid) return pid.error();
+  return MakerProcess{*pid, std::move(pair->first)};
+}
 }  // namespace
 
 size_t BirthBatch::Fits(const std::vector<Rank>& ranks, size_t begin) {
@@ -46,8 +59,8 @@ size_t BirthBatch::Fits(const std::vector<Rank>& ranks, size_t begin) {
 
 class RankMaker::Impl {
  public:
-  Impl(EventLoop& loop, ChildTable& children, std::chrono::milliseconds bound)
-      : loop_(loop), children_(children), bound_(bound) {}
+  Impl(EventLoop& loop, ChildTable& children, MakerProgram program, std::chrono::milliseconds bound)
+      : loop_(loop), children_(children), program_(std::move(program)), bound_(bound) {}
   ~Impl();
 
   Status Start();
@@ -58,12 +71,13 @@ class RankMaker::Impl {
 
  private:
   struct Batch {
-    BirthBatch order;  // its descriptors until it is sent
+    BirthBatch order;  // its descriptors until it is sent; a template's: until its pids are told
     BatchEvents events;
     size_t count = 0;
     bool told = false;      // on_pids was called
     bool released = false;  // or never will be: fewer than asked
     bool resent = false;
+    Error why_returned;
     bool over = false;   // forgotten: no more events
     UniqueFd gate_read;  // kept to the release, so that writing can't raise SIGPIPE
     UniqueFd gate;
@@ -78,55 +92,69 @@ class RankMaker::Impl {
   std::weak_ptr<bool> Guard() const { return alive_; }
 
   void Pump();
+  Status Prepare();
+  void ReturnQueue();
   Status Send(Batch& batch);
   Status SendDatagram(const Batch& batch, int blob, size_t blob_bytes, int report);
   void SetBound(const BatchPtr& batch);
   void OnBound(const BatchPtr& batch);
   void OnAnswer();
+  void OnGreeting();
   void TakeAnswer(const rex_batch_answer& head, const int32_t* pids);
   void Tell(const BatchPtr& batch, std::vector<pid_t> pids, int error);
   void OnReports(const BatchPtr& batch);
   bool TakeReport(const BatchPtr& batch, const rex_birth_report& report);
   void OnMakerEnd(pid_t pid, const ExitStatus& status);
-  void EndMaker();
+  void EndMaker(Error why);
+  void ExpectBirths(bool expected);
   void Forget(const BatchPtr& batch);
   void Lose(const BatchPtr& batch, Error error);
+  void GiveBack(const BatchPtr& batch, const Error& error);
+  void OnReturning(const BatchPtr& batch);
+  void Return(const BatchPtr& batch);
+  std::string The() const { return "the " + program_.name; }
 
   EventLoop& loop_;
   ChildTable& children_;
+  const MakerProgram program_;
   const std::chrono::milliseconds bound_;
   pid_t pid_ = 0;
-  bool ending_ = false;  // its socket is at its end or it was killed; not yet reaped
+  bool ending_ = false;     // its socket is at its end or it was killed; not yet reaped
+  bool greeted_ = false;    // templates: fit
+  bool expecting_ = false;  // we told the child table to
+  Error end_reason_;        // why we ended a template
   UniqueFd socket_;
   std::unique_ptr<ReadWatcher> answers_;
   std::deque<BatchPtr> queue_;
   BatchPtr current_;
   std::list<BatchPtr> told_;
+  std::list<BatchPtr> returning_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 RankMaker::Impl::~Impl() {
   // End of file on the socket is enough for a sound spawner; a stopped one needs this.
   if (pid_ != 0) children_.Kill(pid_, SIGKILL);
-  if (current_ != nullptr) children_.ExpectBirths(false);
+  ExpectBirths(false);
 }
 
 Status RankMaker::Impl::Start() {
-  auto program = FindLibexecProgram("rexd-spawner");
-  if (!program) return program.error();
-  auto pair = MakeSeqpacketPair();
-  if (!pair) return pair.error();
-  const int theirs = pair->second.get();
-  const auto pid = SpawnProgram({*program, "--agent-fd=" + std::to_string(theirs)}, {theirs});
-  if (!pid) return pid.error();
-  pid_ = *pid;
+  auto process = program_.start();
+  if (!process) return process.error();
+  pid_ = process->pid;
   ending_ = false;
-  socket_ = std::move(pair->first);
+  socket_ = std::move(process->socket);
   children_.Adopt(pid_, [this, guard = Guard(), started = pid_](const ExitStatus& status) {
     if (!guard.expired()) OnMakerEnd(started, status);
   });
   answers_ = std::make_unique<ReadWatcher>(loop_, socket_.get(), [this] { OnAnswer(); });
   return Ok{};
+}
+
+void RankMaker::Impl::ExpectBirths(bool expected) {
+  if (expecting_ == expected) return;
+  expecting_ = expected;
+  children_.ExpectBirths(expected);
 }
 
 void RankMaker::Impl::Submit(BirthBatch order, BatchEvents events) {
@@ -149,25 +177,39 @@ void RankMaker::Impl::Submit(BirthBatch order, BatchEvents events) {
 // Sends the next batch unless one is with the maker, starting a maker when there is none.
 void RankMaker::Impl::Pump() {
   if (current_ != nullptr || queue_.empty() || (pid_ != 0 && ending_)) return;
+  if (program_.is_template && pid_ == 0) return ReturnQueue();
+  if (program_.is_template && !greeted_) return;
   const BatchPtr batch = queue_.front();
-  Status sent = pid_ != 0 ? Status(Ok{}) : Start();
+  Status sent = Prepare();
+  if (!sent && program_.is_template) return EndMaker(sent.error());
   if (sent) sent = Send(*batch);
   if (sent) {
     queue_.pop_front();
-    batch->order = BirthBatch();  // closes its descriptors
+    if (!program_.is_template) batch->order = BirthBatch();  // closes its descriptors
     current_ = batch;
-    children_.ExpectBirths(true);
+    ExpectBirths(true);
     return;
   }
   if (sent.error().code == Errc::kClosed && !batch->resent) {
     batch->resent = true;  // it had died unnoticed: its end brings us back here
-    EndMaker();
+    EndMaker(sent.error());
     return;
   }
   queue_.pop_front();
   loop_.Post([this, guard = Guard(), batch, error = sent.error()] {
     if (!guard.expired()) Lose(batch, error);
   });
+}
+
+// A maker that can be sent a batch.
+Status RankMaker::Impl::Prepare() {
+  if (pid_ == 0) return Start();
+  return program_.before_batch ? program_.before_batch(pid_) : Status(Ok{});
+}
+
+void RankMaker::Impl::ReturnQueue() {
+  const auto guard = Guard();
+  while (!guard.expired() && !queue_.empty()) Lose(queue_.front(), end_reason_);
 }
 
 Status RankMaker::Impl::Send(Batch& batch) {
@@ -211,7 +253,7 @@ Status RankMaker::Impl::SendDatagram(const Batch& batch, int blob, size_t blob_b
               reinterpret_cast<char*>(CMSG_DATA(rights)));
   // Never full: a maker has taken and answered everything before it gets the next datagram.
   if (::sendmsg(socket_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
-    Error error = Error::FromErrno(errno, "send a batch of ranks to the spawner");
+    Error error = Error::FromErrno(errno, "send a batch of ranks to " + The());
     if (error.sys_errno == ENOTCONN) error.code = Errc::kClosed;
     return error;
   }
@@ -235,12 +277,40 @@ void RankMaker::Impl::OnBound(const BatchPtr& batch) {
                                           " (does its file system hang?)"});
     return;
   }
-  if (batch == current_) EndMaker();
-  Lose(batch, Error{Errc::kTimeout,
-                    "the spawner did not make " + std::to_string(batch->count) + " ranks" + limit});
+  const Error late{Errc::kTimeout,
+                   The() + " did not make " + std::to_string(batch->count) + " ranks" + limit};
+  if (batch == current_ || program_.is_template) EndMaker(late);
+  Lose(batch, late);
+}
+
+void RankMaker::Impl::OnGreeting() {
+  static constexpr const char* kReasons[] = {
+      "fit",
+      "this kernel lacks PR_GET_TID_ADDRESS or close_range",
+      "another object of the program is linked -z initfirst",
+      "a sanitizer's runtime is mapped",
+      "ld.so has something to say that every rank must say",
+      "it has more than one thread before its first constructor",
+      "its stack or list of objects is not laid out as usual"};
+  rex_template_hello hello{};
+  const ssize_t n = ::recv(socket_.get(), &hello, sizeof hello, MSG_DONTWAIT | MSG_TRUNC);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n <= 0) return EndMaker({Errc::kClosed, "it ended before it was ready"});
+  if (n != sizeof hello || hello.magic != REX_BATCH_MAGIC || hello.version != REX_BATCH_VERSION ||
+      hello.fitness > REX_TEMPLATE_LAST_FITNESS) {
+    return EndMaker({Errc::kProtocol, "it sent nonsense"});
+  }
+  if (hello.fitness != REX_TEMPLATE_FIT) {
+    return EndMaker({Errc::kInvalid, kReasons[hello.fitness]});
+  }
+  const Status trusted = program_.on_greeting ? program_.on_greeting(pid_) : Status(Ok{});
+  if (!trusted) return EndMaker(trusted.error());
+  greeted_ = true;
+  Pump();
 }
 
 void RankMaker::Impl::OnAnswer() {
+  if (program_.is_template && !greeted_) return OnGreeting();
   struct {
     rex_batch_answer head;
     std::array<int32_t, REX_BATCH_MAX_RANKS> pids;
@@ -248,7 +318,7 @@ void RankMaker::Impl::OnAnswer() {
   const ssize_t n = ::recv(socket_.get(), &answer, sizeof answer, MSG_DONTWAIT | MSG_TRUNC);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n <= 0) {
-    EndMaker();
+    EndMaker({Errc::kClosed, The() + " ended"});
     return;
   }
   const bool sound =
@@ -256,14 +326,23 @@ void RankMaker::Impl::OnAnswer() {
       current_ != nullptr && answer.head.started <= current_->count &&
       static_cast<size_t>(n) == sizeof answer.head + answer.head.started * sizeof answer.pids[0];
   if (sound) return TakeAnswer(answer.head, answer.pids.data());
-  EndMaker();
-  if (current_ != nullptr) Lose(current_, Error{Errc::kProtocol, "the spawner sent nonsense"});
+  const Error nonsense{Errc::kProtocol, The() + " sent nonsense"};
+  EndMaker(nonsense);
+  if (current_ != nullptr) Lose(current_, nonsense);
 }
 
 void RankMaker::Impl::TakeAnswer(const rex_batch_answer& head, const int32_t* pids) {
   const BatchPtr batch = current_;
   if (head.started == 0 && head.error == EPROTO) {
-    return Lose(batch, Error{Errc::kProtocol, "the spawner refused a batch as malformed"});
+    return Lose(batch, Error{Errc::kProtocol, The() + " refused a batch as malformed"});
+  }
+  if (head.error == REX_BATCH_UNFIT) {
+    const Error unfit{Errc::kInvalid, "it has more than one thread, or no room for an environment"};
+    if (head.started != 0 || !program_.is_template) {
+      return Lose(batch, Error{Errc::kProtocol, The() + " sent nonsense"});
+    }
+    EndMaker(unfit);
+    return Lose(batch, unfit);
   }
   int error = head.error;
   if (head.started < batch->count && error == 0) error = EPROTO;
@@ -273,6 +352,7 @@ void RankMaker::Impl::TakeAnswer(const rex_batch_answer& head, const int32_t* pi
 void RankMaker::Impl::Tell(const BatchPtr& batch, std::vector<pid_t> pids, int error) {
   current_.reset();
   batch->told = true;
+  batch->order = BirthBatch();
   told_.push_back(batch);
   if (pids.size() < batch->count) {
     batch->released = true;
@@ -283,10 +363,10 @@ void RankMaker::Impl::Tell(const BatchPtr& batch, std::vector<pid_t> pids, int e
     batch->timer->Cancel();
   }
   const auto guard = Guard();
-  batch->events.on_pids(pids, error);
+  batch->events.on_pids(pids, error, program_.birth);
   if (guard.expired()) return;
-  children_.ExpectBirths(false);                // forgets what was not adopted
-  children_.ExpectBirths(current_ != nullptr);  // on_pids may have submitted the next one
+  ExpectBirths(false);                // forgets what was not adopted
+  ExpectBirths(current_ != nullptr);  // on_pids may have submitted the next one
   batch->reports = std::make_unique<ReadWatcher>(loop_, batch->report.get(),
                                                  [this, weak = std::weak_ptr<Batch>(batch)] {
                                                    if (const BatchPtr still = weak.lock())
@@ -337,8 +417,9 @@ bool RankMaker::Impl::TakeReport(const BatchPtr& batch, const rex_birth_report& 
 }
 
 // Makes sure that it ends; OnMakerEnd follows when it has been reaped.
-void RankMaker::Impl::EndMaker() {
+void RankMaker::Impl::EndMaker(Error why) {
   if (pid_ == 0 || ending_) return;
+  end_reason_ = std::move(why);
   ending_ = true;
   answers_->Enable(false);
   children_.Kill(pid_, SIGKILL);
@@ -348,17 +429,20 @@ void RankMaker::Impl::OnMakerEnd(pid_t pid, const ExitStatus& status) {
   if (pid != pid_) return;
   const auto guard = Guard();
   // What it answered before it ended still counts.
-  if (!ending_ && current_ != nullptr) OnAnswer();
+  const bool awaited = current_ != nullptr || (program_.is_template && !greeted_);
+  if (!ending_ && awaited) OnAnswer();
   if (guard.expired() || pid != pid_) return;
   answers_.reset();
   socket_.Reset();
   pid_ = 0;
+  const std::string ended =
+      The() + " (pid " + std::to_string(pid) + ") ended with " + Describe(status);
+  // End of file may have come first, and says less.
+  if (!ending_ || end_reason_.code == Errc::kClosed) end_reason_ = Error{Errc::kClosed, ended};
   ending_ = false;
   if (current_ == nullptr) return Pump();
-  const std::string text = "the spawner (pid " + std::to_string(pid) + ") ended with " +
-                           Describe(status) + " while it made " + std::to_string(current_->count) +
-                           " ranks";
-  Lose(current_, Error{Errc::kClosed, text});
+  Lose(current_, Error{Errc::kClosed,
+                       ended + " while it made " + std::to_string(current_->count) + " ranks"});
 }
 
 // Out of every list, timer and watcher; closes its gate.
@@ -371,19 +455,60 @@ void RankMaker::Impl::Forget(const BatchPtr& batch) {
   batch->order = BirthBatch();
   if (batch == current_) {
     current_.reset();
-    children_.ExpectBirths(false);
+    ExpectBirths(false);
   }
   std::erase(queue_, batch);
   told_.remove(batch);
+  returning_.remove(batch);
 }
 
 void RankMaker::Impl::Lose(const BatchPtr& batch, Error error) {
   if (batch->over) return;
   const BatchPtr keep = batch;  // `batch` may be a reference to one of our own
+  const bool returning = std::find(returning_.begin(), returning_.end(), keep) != returning_.end();
+  if (keep->events.on_returned && !keep->told && !returning) return GiveBack(keep, error);
   const auto guard = Guard();
   Forget(keep);
   keep->events.on_lost(error);
   if (!guard.expired()) Pump();
+}
+
+void RankMaker::Impl::GiveBack(const BatchPtr& batch, const Error& error) {
+  batch->why_returned = error;
+  batch->gate.Reset();
+  batch->gate_read.Reset();
+  if (batch == current_) {
+    current_.reset();
+    ExpectBirths(false);
+  }
+  std::erase(queue_, batch);
+  returning_.push_back(batch);
+  const auto guard = Guard();
+  if (!batch->report) {
+    Return(batch);
+  } else {
+    SetBound(batch);
+    batch->reports = std::make_unique<ReadWatcher>(loop_, batch->report.get(),
+                                                   [this, weak = std::weak_ptr<Batch>(batch)] {
+                                                     if (const BatchPtr still = weak.lock())
+                                                       OnReturning(still);
+                                                   });
+  }
+  if (!guard.expired()) Pump();
+}
+
+// What half-made ranks have to report counts for nothing: they are made again.
+void RankMaker::Impl::OnReturning(const BatchPtr& batch) {
+  std::array<rex_birth_report, kReportsPerRead> reports;
+  const ssize_t n = ::read(batch->report.get(), reports.data(), sizeof reports);
+  if (n == 0) Return(batch);
+}
+
+void RankMaker::Impl::Return(const BatchPtr& batch) {
+  const BatchPtr keep = batch;
+  BirthBatch order = std::move(keep->order);
+  Forget(keep);
+  keep->events.on_returned(std::move(order), keep->why_returned);
 }
 
 RankMaker::RankMaker(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -391,7 +516,16 @@ RankMaker::~RankMaker() = default;
 
 Result<std::unique_ptr<RankMaker>> RankMaker::StartSpawner(EventLoop& loop, ChildTable& children,
                                                            std::chrono::milliseconds bound) {
-  auto impl = std::make_unique<Impl>(loop, children, bound);
+  MakerProgram program;
+  program.name = "spawner";
+  program.start = StartSpawnerProcess;
+  return StartMaker(loop, children, std::move(program), bound);
+}
+
+Result<std::unique_ptr<RankMaker>> RankMaker::StartMaker(EventLoop& loop, ChildTable& children,
+                                                         MakerProgram program,
+                                                         std::chrono::milliseconds bound) {
+  auto impl = std::make_unique<Impl>(loop, children, std::move(program), bound);
   const Status started = impl->Start();
   if (!started) return started.error();
   return std::unique_ptr<RankMaker>(new RankMaker(std::move(impl)));

@@ -1,5 +1,5 @@
-// The agent's end of the spawner (and, later, of each template): starts the process, sends batches,
-// reports births. Loop thread only.
+// The agent's end of the spawner and of each template: starts the process, sends batches, reports
+// births. Loop thread only.
 #pragma once
 
 #include <sys/types.h>
@@ -46,6 +46,12 @@ struct BirthFailure {
   int error = 0;  // errno(3)
 };
 
+// How a rank came to be.
+enum class Birth : uint8_t { kExec, kTemplate };
+constexpr const char* BirthName(Birth birth) {
+  return birth == Birth::kTemplate ? "template" : "exec";
+}
+
 // Events of one batch, in this order: OnPids once; OnFailure for each rank that could not go on
 // (what fails before the gate, e.g. a missing wdir, may come before Release()); OnBorn once. Or
 // OnLost instead of whatever is left, and nothing after it. None is called from inside Submit() or
@@ -54,12 +60,34 @@ struct BatchEvents {
   // The ranks' pids, in order, held at the gate. Fewer than asked: `error` is the errno; the gate
   // is closed by the maker and the ones that were made end by themselves (REX_GATE_CLOSED), then
   // OnBorn. Adopt() them here: afterwards the table no longer keeps the ends of unknown children.
-  std::function<void(const std::vector<pid_t>& pids, int error)> on_pids;
+  std::function<void(const std::vector<pid_t>& pids, int error, Birth birth)> on_pids;
   std::function<void(const BirthFailure&)> on_failure;
   std::function<void()> on_born;  // every rank has exec'ed or ended
   // The maker died or spoke nonsense, or time ran out. Ranks whose pids were never told end by
   // themselves at the closed gate; those whose pids were told are the caller's to kill.
   std::function<void(const Error&)> on_lost;
+  // Instead of all the others, from a maker that is not replaced: it could not make this batch,
+  // whatever it had made of it is gone, and the batch comes back whole, to be made by another. Not
+  // set: on_lost is called in its place. May be called from inside Submit().
+  std::function<void(BirthBatch, const Error& why)> on_returned;
+};
+
+// A maker's process, just started as a child of this one.
+struct MakerProcess {
+  pid_t pid = 0;
+  UniqueFd socket;
+};
+
+// What kind of process a RankMaker runs.
+struct MakerProgram {
+  std::string name;  // in messages: "the spawner"
+  Birth birth = Birth::kExec;
+  std::function<Result<MakerProcess>()> start;
+  // Templates: greets first, is not replaced when it ends, gives batches back.
+  bool is_template = false;
+  // Templates: after a good greeting; before each batch. An error ends the template.
+  std::function<Status(pid_t)> on_greeting;
+  std::function<Status(pid_t)> before_batch;
 };
 
 class RankMaker {
@@ -69,6 +97,10 @@ class RankMaker {
   // on_pids, and from Release to on_born. Errors: kNotFound, kPermission, kResource.
   static Result<std::unique_ptr<RankMaker>> StartSpawner(EventLoop& loop, ChildTable& children,
                                                          std::chrono::milliseconds bound);
+  // The same for any kind of process.
+  static Result<std::unique_ptr<RankMaker>> StartMaker(EventLoop& loop, ChildTable& children,
+                                                       MakerProgram program,
+                                                       std::chrono::milliseconds bound);
   ~RankMaker();  // ends the process, closes all gates; no events any more
 
   // Queues a batch; the batch's descriptors are closed here once they are sent. One batch at a

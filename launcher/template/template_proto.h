@@ -1,5 +1,5 @@
 /* The protocol between an agent and what makes its ranks: the spawner (fork and exec) and, with the
- * same messages, a template (fork alone). C, so that the freestanding template can include it.
+ * same messages, a template (fork alone). C, and freestanding headers only.
  *
  * Transport: one SOCK_SEQPACKET pair; one datagram is one message. The maker does not multiplex: it
  * reads a request, makes the batch, answers, reads the next. End of file means: end.
@@ -15,7 +15,9 @@
  * Answer (maker -> agent): struct rex_batch_answer followed by `started` int32_t pids, in the order
  * of the ranks in the batch. started < count: `error` says why the next one could not be made; the
  * agent closes the gate, and those that were made end by themselves. EPROTO with started == 0: the
- * request was malformed (or came from another process than the maker's parent).
+ * request was malformed (or came from another process than the maker's parent). REX_BATCH_UNFIT
+ * with started == 0 (templates only): this maker can't make this batch, another one can.
+ * Greeting (template -> agent, once, before all else): struct rex_template_hello.
  *
  * Ranks are children of the agent (CLONE_PARENT), which reaps them. All numbers are native-endian:
  * both ends are on one machine and from one build (`version`).
@@ -32,7 +34,13 @@
 #define REX_BATCH_MAX_RANKS 237
 #define REX_BATCH_MAX_BLOB_BYTES (256u << 20)
 #define REX_GATE_CLOSED 125
-#define REX_NO_FD (-1) /* /dev/null */
+#define REX_NO_FD (-1)       /* /dev/null */
+#define REX_BATCH_UNFIT 4096 /* beyond every errno */
+
+/* The template's socket, in the environment of the template alone: REX_TEMPLATE_FD=N. It replaces
+ * all of its environment in each rank. Spare entries are named REX_TEMPLATE_PAD=. */
+#define REX_TEMPLATE_FD_NAME "REX_TEMPLATE_FD="
+#define REX_TEMPLATE_PAD_NAME "REX_TEMPLATE_PAD="
 
 struct rex_batch_request {
   uint32_t magic;
@@ -91,6 +99,25 @@ struct rex_batch_answer {
   int32_t error; /* errno(3) of the first failure, 0 for none */
   uint32_t reserved;
   /* int32_t pids[started] */
+};
+
+/* Why a template can't make ranks that are like exec'ed ones. */
+enum rex_template_fitness {
+  REX_TEMPLATE_FIT = 0,
+  REX_TEMPLATE_NO_KERNEL_SUPPORT = 1, /* PR_GET_TID_ADDRESS, close_range */
+  REX_TEMPLATE_INITFIRST = 2,         /* another object wants the first constructor call */
+  REX_TEMPLATE_SANITIZER = 3,         /* a sanitizer's runtime is mapped */
+  REX_TEMPLATE_NOISE = 4,             /* ld.so wrote something that each rank should have written */
+  REX_TEMPLATE_THREADS = 5,           /* more than one */
+  REX_TEMPLATE_LAYOUT = 6             /* stack or link map not as expected */
+};
+#define REX_TEMPLATE_LAST_FITNESS REX_TEMPLATE_LAYOUT
+
+struct rex_template_hello {
+  uint32_t magic;   /* REX_BATCH_MAGIC */
+  uint32_t version; /* REX_BATCH_VERSION */
+  uint32_t fitness; /* enum rex_template_fitness; the template ends unless 0 */
+  uint32_t reserved;
 };
 
 #endif

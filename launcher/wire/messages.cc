@@ -141,6 +141,7 @@ std::string ToWire(const JobSpec& m) {
   out.set_umask(m.umask);
   out.set_open_files(m.open_files);
   out.set_open_files_hard(m.open_files_hard);
+  out.set_no_template(m.no_template);
   out.set_timer_slack_us(static_cast<uint32_t>(m.timer_slack.count()));
   out.set_slots(m.slots);
   out.set_refuse_oversubscribe(m.refuse_oversubscribe);
@@ -205,6 +206,7 @@ Result<JobSpec> FromWire(const std::string& payload) {
   job.do_not_launch = m->do_not_launch();
   job.stack_traces = m->stack_traces();
   job.cwd_in_session = m->cwd_in_session();
+  job.no_template = m->no_template();
   return job;
 }
 

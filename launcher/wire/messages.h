@@ -81,6 +81,7 @@ struct JobSpec {
   bool do_not_launch = false;
   bool stack_traces = false;    // on timeout
   bool cwd_in_session = false;  // ranks start in the job's own directory
+  bool no_template = false;     // every rank by exec
 
   uint32_t TotalRanks() const;
 };

@@ -81,9 +81,15 @@ std::vector<pid_t> ProcessesWithMarker(const std::string& marker) {
 std::vector<pid_t> DescendantsNamed(pid_t root, const std::string& name) {
   std::vector<pid_t> found;
   for (const ProcessInfo& info : FindDescendants(root)) {
-    if (info.command == name.substr(0, 15)) found.push_back(info.pid);
+    if (info.command == name.substr(0, 15) && !IsTemplate(info.pid)) found.push_back(info.pid);
   }
   return found;
+}
+
+bool IsTemplate(pid_t pid) {
+  const std::string environ_block = ProcFile(pid, "environ");
+  return environ_block.starts_with("REX_TEMPLATE_") ||
+         environ_block.find(std::string(1, '\0') + "REX_TEMPLATE_") != std::string::npos;
 }
 
 unsigned long long StartTime(pid_t pid) {

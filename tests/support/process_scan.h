@@ -14,8 +14,12 @@ std::string ProcessLine(pid_t pid);
 // Live processes (zombies not counted) whose environment contains the entry `marker` (NAME=VALUE).
 std::vector<pid_t> ProcessesWithMarker(const std::string& marker);
 
-// Live processes below `root` whose command name (proc(5) comm, cut at 15 bytes) is `name`.
+// Live processes below `root` whose command name (proc(5) comm, cut at 15 bytes) is `name`;
+// templates, which have their ranks' name, are not among them.
 std::vector<pid_t> DescendantsNamed(pid_t root, const std::string& name);
+
+// Whether `pid` is a template, or a rank that has not yet become itself.
+bool IsTemplate(pid_t pid);
 
 // Clock ticks since boot at which `pid` started; 0 when it is gone. With it a reused pid is told.
 unsigned long long StartTime(pid_t pid);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <regex>
 #include <set>
 
 #include "tests/support/rex_test.h"
@@ -107,6 +108,39 @@ std::set<std::string> ExitCodesOfManPage() {
   return codes;
 }
 
+// The list items of docs/rules.md, and the sections that have none.
+std::vector<std::string> Rules() {
+  const auto file = ReadFile(SourceDir() + "/docs/rules.md");
+  if (!file) ADD_FAILURE() << file.error().text;
+  std::vector<std::string> rules;
+  for (const auto& line : Lines(file ? *file : "")) {
+    const bool item = line.starts_with("- ");
+    if (!item && !line.starts_with("## ")) {
+      if (!rules.empty()) rules.back() += "\n" + line;
+      continue;
+    }
+    const bool after_heading =
+        item && rules.back().find_first_not_of('\n', rules.back().find('\n')) == std::string::npos;
+    if (after_heading) rules.pop_back();
+    rules.push_back(line);
+  }
+  return rules;
+}
+
+// The sources of the tests in its brackets: "[stdio_test, tests/unit/job/exit_rules_test]".
+std::vector<std::string> TestsNamedBy(const std::string& rule) {
+  std::vector<std::string> sources;
+  const std::string brackets = rule.substr(std::min(rule.rfind('['), rule.size()));
+  const std::regex name("[a-z_/]+_test\\b");
+  for (std::sregex_iterator it(brackets.begin(), brackets.end(), name), end; it != end; ++it) {
+    const std::string test = it->str();
+    const bool has_path = test.find('/') != std::string::npos;
+    sources.push_back(SourceDir() + (has_path ? "/" : "/tests/integration/one_node/") + test +
+                      ".cc");
+  }
+  return sources;
+}
+
 TEST_F(PackagingTest, RexlaunchNeedsOnlyTheCLibrary) {
   ExpectNoneOf(RexlaunchPath(),
                {"pmix", "hwloc", "mpi", "open-rte", "open-pal", "event", "protobuf", "crypto"});
@@ -176,6 +210,18 @@ TEST_F(PackagingTest, TheManPageHasTheExitCodesOfTheRules) {
     const bool plain_number = code.size() > 1 && code.find_first_not_of("0123456789") == code.npos;
     if (!plain_number) continue;
     EXPECT_TRUE(Contains(Replaced(help, "\n", " "), " " + code + " "));
+  }
+}
+
+TEST_F(PackagingTest, EachRuleNamesTestsThatExist) {
+  const auto rules = Rules();
+  EXPECT_GE(rules.size(), 15u);
+  for (const auto& rule : rules) {
+    const auto tests = TestsNamedBy(rule);
+    EXPECT_FALSE(tests.empty()) << "no test is named by: " << rule;
+    for (const auto& test : tests) {
+      EXPECT_EQ(::access(test.c_str(), R_OK), 0) << test << " is named by: " << rule;
+    }
   }
 }
 

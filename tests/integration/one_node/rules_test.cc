@@ -1,4 +1,5 @@
 // Rules of docs/rules.md that the tests of the other topics do not cover.
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -97,6 +98,25 @@ TEST_F(RulesTest, NicenessIsOurs) {
   const CommandResult result = Run({"nice", "-n", "3", RexlaunchPath(), "-n", "1", "nice"});
   EXPECT_TRUE(ExitedWith(result, 0));
   EXPECT_EQ(result.out, std::to_string(std::min(ours + 3, 19)) + "\n");
+}
+
+TEST_F(RulesTest, AffinityIsOurs) {
+  cpu_set_t usable;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof usable, &usable), 0);
+  int last = CPU_SETSIZE - 1;
+  while (last > 0 && !CPU_ISSET(static_cast<size_t>(last), &usable)) --last;
+  const std::string cpu = std::to_string(last);
+  const CommandResult result = Run({"taskset", "-c", cpu, RexlaunchPath(), "-n", "1", "grep",
+                                    "Cpus_allowed_list", "/proc/self/status"});
+  EXPECT_TRUE(ExitedWith(result, 0));
+  EXPECT_EQ(result.out, "Cpus_allowed_list:\t" + cpu + "\n");
+}
+
+TEST_F(RulesTest, UnderNohupAHangUpEndsNothing) {
+  RunningCommand job({"nohup", RexlaunchPath(), "-n", "1", Program(), "sleep", "1000"}, Prepare());
+  ASSERT_TRUE(job.WaitForText("sleeping rank=0")) << job.Snapshot();
+  job.Signal(SIGHUP);
+  EXPECT_TRUE(ExitedWith(job.Wait(seconds(20)), 0));
 }
 
 // Sleeps are prolonged only for ranks that share cores.

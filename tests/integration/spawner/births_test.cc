@@ -314,7 +314,7 @@ TEST_F(Births, TheMakerMayBeDestroyedInAnyEvent) {
       done = true;
     };
     BatchEvents events;
-    events.on_pids = [&, destroy_at](const std::vector<pid_t>& pids, int) {
+    events.on_pids = [&, destroy_at](const std::vector<pid_t>& pids, int, Birth) {
       for (const pid_t pid : pids) children_->Adopt(pid, [](const ExitStatus&) {});
       maker_->Release();
       destroy_at('p');
@@ -340,7 +340,7 @@ TEST_F(Births, RanksAtTheGateEndWithTheirAgent) {
     ChildTable children(loop);
     auto maker = RankMaker::StartSpawner(loop, children, seconds(20));
     BatchEvents events;
-    events.on_pids = [&](const std::vector<pid_t>& pids, int) {
+    events.on_pids = [&](const std::vector<pid_t>& pids, int, Birth) {
       [[maybe_unused]] const ssize_t n =
           ::write(pipe->second.get(), pids.data(), pids.size() * sizeof(pid_t));
     };
@@ -370,7 +370,7 @@ int RunOutOfProcesses() {
   int result = 3;
   std::vector<int> codes;
   BatchEvents events;
-  events.on_pids = [&](const std::vector<pid_t>& pids, int error) {
+  events.on_pids = [&](const std::vector<pid_t>& pids, int error, Birth) {
     if (pids.empty() || pids.size() >= 20 || error != EAGAIN) return loop.Stop();
     for (const pid_t pid : pids) {
       children.Adopt(pid, [&](const ExitStatus& end) { codes.push_back(end.ShellCode()); });

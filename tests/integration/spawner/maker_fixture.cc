@@ -47,10 +47,11 @@ BirthBatch MakerTest::Simple(size_t count, const std::string& path) {
   return batch;
 }
 
-std::shared_ptr<BatchRecord> MakerTest::Submit(BirthBatch batch, bool release) {
-  auto record = std::make_shared<BatchRecord>();
+BatchEvents MakerTest::Recorder(const std::shared_ptr<BatchRecord>& record,
+                                std::function<void()> release) {
   BatchEvents events;
-  events.on_pids = [this, record, release](const std::vector<pid_t>& pids, int error) {
+  events.on_pids = [this, record, release](const std::vector<pid_t>& pids, int error, Birth birth) {
+    record->birth = birth;
     record->events += 'p';
     record->told = true;
     record->pids = pids;
@@ -59,7 +60,7 @@ std::shared_ptr<BatchRecord> MakerTest::Submit(BirthBatch batch, bool release) {
     for (size_t i = 0; i < pids.size(); ++i) {
       children_->Adopt(pids[i], [record, i](const ExitStatus& end) { record->ends[i] = end; });
     }
-    if (release) maker_->Release();
+    if (release) release();
   };
   events.on_failure = [record](const BirthFailure& failure) {
     record->events += 'f';
@@ -73,7 +74,14 @@ std::shared_ptr<BatchRecord> MakerTest::Submit(BirthBatch batch, bool release) {
     record->events += 'l';
     record->lost = error;
   };
-  maker_->Submit(std::move(batch), std::move(events));
+  return events;
+}
+
+std::shared_ptr<BatchRecord> MakerTest::Submit(BirthBatch batch, bool release) {
+  auto record = std::make_shared<BatchRecord>();
+  const auto open = [this] { maker_->Release(); };
+  maker_->Submit(std::move(batch),
+                 Recorder(record, release ? std::function<void()>(open) : nullptr));
   return record;
 }
 

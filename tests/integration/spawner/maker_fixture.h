@@ -18,6 +18,7 @@ struct BatchRecord {
   std::vector<pid_t> pids;
   std::vector<std::optional<ExitStatus>> ends;  // one for each pid
   int error = 0;
+  Birth birth = Birth::kExec;
   bool told = false;
   bool born = false;
   std::vector<BirthFailure> failures;
@@ -36,6 +37,8 @@ class MakerTest : public ::testing::Test {
   void StartMaker(std::chrono::milliseconds bound = std::chrono::seconds(20));
   // /bin/true `count` times, with /dev/null everywhere.
   static BirthBatch Simple(size_t count, const std::string& path = "/bin/true");
+  // Events that fill `record`; `release` (may be empty) is called when the pids are told.
+  BatchEvents Recorder(const std::shared_ptr<BatchRecord>& record, std::function<void()> release);
   // Submits; on_pids adopts, and releases when `release`.
   std::shared_ptr<BatchRecord> Submit(BirthBatch batch, bool release = true);
   // Runs the loop until `done`, for at most `bound`; false when it ran out.

@@ -69,6 +69,8 @@ std::string ValueFor(const Option& option) {
   switch (option.id) {
     case OptionId::kStdout:
       return "pipe";
+    case OptionId::kTemplate:
+      return "none";
     case OptionId::kOutput:
       return "tag";
     case OptionId::kDisplay:
@@ -281,6 +283,14 @@ TEST(Parse, Stdout) {
   EXPECT_FALSE(Parsed({"--stdout", "pty", "a"}).stdout_pipe);
   EXPECT_EQ(ErrorOf({"--stdout", "file", "a"}),
             "option '--stdout' (word 1): 'file' is not known; write 'pty' or 'pipe'");
+}
+
+TEST(Parse, Template) {
+  EXPECT_FALSE(Parsed({"a"}).no_template);
+  EXPECT_TRUE(Parsed({"--template=none", "a"}).no_template);
+  EXPECT_FALSE(Parsed({"--template", "auto", "a"}).no_template);
+  EXPECT_EQ(ErrorOf({"--template", "always", "a"}),
+            "option '--template' (word 1): 'always' is not known; write 'auto' or 'none'");
 }
 
 TEST(Parse, Times) {

@@ -31,6 +31,15 @@ TEST(StartUpTimes, RanksThatNeverFinalizeStillHaveTheirInit) {
   EXPECT_EQ(t.LastOutOfInit(), microseconds(200));
 }
 
+TEST(StartUpTimes, BirthsSayWhichWay) {
+  StartUpTimes t;
+  t.births = {microseconds(1), microseconds(2)};
+  t.births_note = "template";
+  const auto phases = t.Phases("n1");
+  ASSERT_EQ(phases.size(), 1U);
+  EXPECT_EQ(phases[0].note, "template");
+}
+
 TEST(StartUpTimes, PhasesLeaveOutWhatDidNotHappen) {
   StartUpTimes t;
   t.agent = {microseconds(1), microseconds(2)};

@@ -23,6 +23,7 @@ JobSpec FullJob() {
   job.open_files = UINT64_MAX;
   job.open_files_hard = UINT64_MAX;
   job.timer_slack = std::chrono::microseconds(5000);
+  job.no_template = true;
   return job;
 }
 
@@ -65,6 +66,7 @@ TEST(LaunchJob, RoundTrip) {
   EXPECT_EQ(back->umask, 0777u);
   EXPECT_EQ(back->open_files, UINT64_MAX);
   EXPECT_EQ(back->timer_slack, job.timer_slack);
+  EXPECT_TRUE(back->no_template);
   EXPECT_EQ(back->TotalRanks(), 5u);
 }
 

@@ -1,0 +1,66 @@
+#include "launcher/template/template_maker.h"
+
+#include "launcher/template/template_key.h"
+
+namespace rex {
+
+Result<std::unique_ptr<TemplateMaker>> TemplateMaker::Start(EventLoop& loop, ChildTable& children,
+                                                            RankMaker& spawner, TemplateOrder order,
+                                                            std::chrono::milliseconds bound,
+                                                            OnFallback on_fallback) {
+  std::unique_ptr<TemplateMaker> self(new TemplateMaker(spawner, std::move(on_fallback)));
+  self->loader_env_ = LoaderEnvironment(order.env);
+  // Files' times have this clock's resolution: time(7), "the kernel's software clock".
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &self->started_);
+  MakerProgram program;
+  program.name = "template";
+  program.birth = Birth::kTemplate;
+  program.is_template = true;
+  program.start = [order = std::move(order)] { return StartTemplateProcess(order); };
+  program.on_greeting = [raw = self.get()](pid_t pid) { return raw->OnGreeting(pid); };
+  program.before_batch = [raw = self.get()](pid_t pid) { return raw->BeforeBatch(pid); };
+  auto maker = RankMaker::StartMaker(loop, children, std::move(program), bound);
+  if (!maker) return maker.error();
+  self->maker_ = std::move(*maker);
+  return self;
+}
+
+Status TemplateMaker::OnGreeting(pid_t pid) {
+  auto files = ReadMappedFiles(pid, started_);
+  if (!files) return files.error();
+  files_ = std::move(*files);
+  return Ok{};
+}
+
+Status TemplateMaker::BeforeBatch(pid_t pid) const {
+  const uint64_t threads = ThreadCount(pid);
+  if (threads != 1) {
+    return Error{Errc::kInvalid, "it has " + std::to_string(threads) + " threads"};
+  }
+  return StillAsMapped(files_);
+}
+
+void TemplateMaker::Submit(BirthBatch batch, BatchEvents events) {
+  bool same = LoaderEnvironment(batch.common_env) == loader_env_;
+  for (const auto& rank : batch.ranks) same = same && LoaderEnvironment(rank.env).empty();
+  if (!same) {
+    return FallBack(std::move(batch), std::move(events), "the ranks' LD_* settings differ from it");
+  }
+  const auto shared = std::make_shared<BatchEvents>(std::move(events));
+  BatchEvents ours;
+  ours.on_pids = shared->on_pids;
+  ours.on_failure = shared->on_failure;
+  ours.on_born = shared->on_born;
+  ours.on_lost = shared->on_lost;
+  ours.on_returned = [this, shared](BirthBatch order, const Error& why) {
+    FallBack(std::move(order), std::move(*shared), why.text);
+  };
+  maker_->Submit(std::move(batch), std::move(ours));
+}
+
+void TemplateMaker::FallBack(BirthBatch batch, BatchEvents events, const std::string& why) {
+  if (on_fallback_) on_fallback_(why);
+  spawner_.Submit(std::move(batch), std::move(events));
+}
+
+}  // namespace rex

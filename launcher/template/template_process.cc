@@ -1,0 +1,121 @@
+#include "launcher/template/template_process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "launcher/base/programs.h"
+
+namespace rex {
+
+namespace {
+constexpr const char* kLibrary = "librex_template.so";
+
+std::vector<char*> Pointers(const std::vector<std::string>& words) {
+  std::vector<char*> out;
+  out.reserve(words.size() + 1);
+  for (const auto& word : words) out.push_back(const_cast<char*>(word.c_str()));
+  out.push_back(nullptr);
+  return out;
+}
+
+// posix_spawn's file actions and attributes, destroyed with it.
+class SpawnPlan {
+ public:
+  SpawnPlan() {
+    ::posix_spawn_file_actions_init(&actions_);
+    ::posix_spawnattr_init(&attributes_);
+    sigset_t none;
+    sigset_t all;
+    ::sigemptyset(&none);
+    ::sigfillset(&all);
+    ::posix_spawnattr_setsigmask(&attributes_, &none);
+    ::posix_spawnattr_setsigdefault(&attributes_, &all);
+    ::posix_spawnattr_setpgroup(&attributes_, 0);
+    ::posix_spawnattr_setflags(
+        &attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+  }
+  SpawnPlan(const SpawnPlan&) = delete;
+  SpawnPlan& operator=(const SpawnPlan&) = delete;
+  ~SpawnPlan() {
+    ::posix_spawnattr_destroy(&attributes_);
+    ::posix_spawn_file_actions_destroy(&actions_);
+  }
+
+  void Place(int fd, int as) { ::posix_spawn_file_actions_adddup2(&actions_, fd, as); }
+  void Keep(int fd) { Place(fd, fd); }
+  void Enter(const std::string& dir) {
+    ::posix_spawn_file_actions_addchdir_np(&actions_, dir.c_str());
+  }
+  Result<pid_t> Run(const std::string& path, const std::vector<std::string>& argv,
+                    const std::vector<std::string>& env) {
+    pid_t pid = 0;
+    const int error = ::posix_spawn(&pid, path.c_str(), &actions_, &attributes_,
+                                    Pointers(argv).data(), Pointers(env).data());
+    if (error != 0) return Error::FromErrno(error, "start a template of '" + path + "'");
+    return pid;
+  }
+
+ private:
+  posix_spawn_file_actions_t actions_;
+  posix_spawnattr_t attributes_;
+};
+
+// LD_PRELOAD has no way to quote a blank, a colon or a dollar: ld.so(8).
+bool CanBePreloaded(const std::string& path) {
+  return path.find_first_of(" :$") == std::string::npos;
+}
+}  // namespace
+
+std::vector<std::string> TemplateEnvironment(const std::vector<std::string>& env,
+                                             const std::string& library, int socket) {
+  static constexpr std::string_view kPreload = "LD_PRELOAD=";
+  std::vector<std::string> out;
+  out.reserve(env.size() + kTemplateSpareEntries + 3);
+  std::string preload = std::string(kPreload) + library;
+  for (const std::string& entry : env) {
+    if (!entry.starts_with(kPreload)) {
+      out.push_back(entry);
+    } else if (entry.size() > kPreload.size()) {
+      preload = entry + ":" + library;
+    }
+  }
+  out.push_back(std::move(preload));
+  out.push_back(REX_TEMPLATE_FD_NAME + std::to_string(socket));
+  const std::string pad =
+      REX_TEMPLATE_PAD_NAME + std::string(kTemplateSpareBytes / kTemplateSpareEntries, '.');
+  for (size_t i = 0; i < kTemplateSpareEntries; ++i) out.push_back(pad);
+  return out;
+}
+
+Result<MakerProcess> StartTemplateProcess(const TemplateOrder& order) {
+  auto library = FindLibexecProgram(kLibrary);
+  if (!library) return library.error();
+  auto pair = MakeSeqpacketPair();
+  if (!pair) return pair.error();
+  const UniqueFd null_device(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!null_device) return Error::FromErrno(errno, "open /dev/null");
+  const UniqueFd words(::memfd_create("rex-template", MFD_CLOEXEC));
+  if (!words) return Error::FromErrno(errno, "make memory for a template's words");
+  SpawnPlan plan;
+  UniqueFd library_fd;
+  if (!CanBePreloaded(*library)) {
+    library_fd.Reset(::open(library->c_str(), O_RDONLY | O_CLOEXEC));
+    if (!library_fd) return Error::FromErrno(errno, "open '" + *library + "'");
+    plan.Keep(library_fd.get());
+    *library = "/proc/self/fd/" + std::to_string(library_fd.get());
+  }
+  plan.Place(null_device.get(), STDIN_FILENO);
+  plan.Place(words.get(), STDOUT_FILENO);
+  plan.Place(words.get(), STDERR_FILENO);
+  plan.Keep(pair->second.get());
+  plan.Enter(order.wdir);
+  const auto env = TemplateEnvironment(order.env, *library, pair->second.get());
+  const auto pid = plan.Run(order.path, order.argv, env);
+  if (!pid) return pid.error();
+  return MakerProcess{*pid, std::move(pair->first)};
+}
+
+}  // namespace rex

@@ -1,0 +1,6 @@
+/* Nothing but libc. */
+#include <stdio.h>
+int main(void) {
+  printf("plain\n");
+  return 0;
+}

@@ -1,0 +1,1 @@
+int library_version(void) { return LIBRARY_VERSION; }

@@ -1,0 +1,206 @@
+// Which way ranks come: programs that must take the fast one, programs that must not, and that
+// nobody can tell from what they print.
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "launcher/base/descendants.h"
+#include "tests/support/rex_test.h"
+
+namespace rex::testing {
+namespace {
+
+std::string TemplateProgram(const std::string& name) {
+  return BuildDir() + REX_TEST_TEMPLATE_PROGRAMS + name;
+}
+
+class TemplateWaysTest : public RexTest {
+ protected:
+  CommandResult Verbose(const std::vector<std::string>& program, CommandOptions options = {},
+                        const std::string& ranks = "2") {
+    std::vector<std::string> args = {"--verbose", "-n", ranks};
+    args.insert(args.end(), program.begin(), program.end());
+    return Rex(args, std::move(options));
+  }
+  void ExpectTemplate(const std::vector<std::string>& program, CommandOptions options = {}) {
+    const CommandResult result = Verbose(program, std::move(options));
+    EXPECT_TRUE(ExitedWith(result, 0));
+    EXPECT_EQ(CountOf(result.err, "born by template"), 2u) << result;
+  }
+  // The reason, and the same output and exit code as without templates.
+  void ExpectExec(const std::vector<std::string>& program, const std::string& why,
+                  const CommandOptions& options = {}) {
+    const CommandResult result = Verbose(program, options, "1");
+    EXPECT_EQ(CountOf(result.err, "born by template"), 0u) << result;
+    EXPECT_TRUE(Contains(result.err, "born by exec")) << result;
+    EXPECT_TRUE(Contains(result.err, why)) << result;
+    std::vector<std::string> args = {"--verbose", "--template=none", "-n", "1"};
+    args.insert(args.end(), program.begin(), program.end());
+    const CommandResult plain = Rex(args, options);
+    EXPECT_EQ(result.exit_code, plain.exit_code) << result << plain;
+    EXPECT_EQ(result.out, plain.out);
+  }
+  std::string Compile(const std::string& out, const std::vector<std::string>& words) {
+    std::vector<std::string> command = {REX_TEST_CC, "-o", out};
+    command.insert(command.end(), words.begin(), words.end());
+    EXPECT_TRUE(ExitedWith(Run(command), 0));
+    return out;
+  }
+};
+
+TEST_F(TemplateWaysTest, C) { ExpectTemplate({ProgramPath("mpi_hello")}); }
+TEST_F(TemplateWaysTest, CPlusPlus) { ExpectTemplate({ProgramPath("mpi_cxx")}); }
+TEST_F(TemplateWaysTest, Fortran) { ExpectTemplate({ProgramPath("mpi_fortran")}); }
+TEST_F(TemplateWaysTest, Mpi4py) {
+  ExpectTemplate({"/usr/bin/python3", ProgramPath("mpi4py_check.py")});
+}
+TEST_F(TemplateWaysTest, OpenMp) { ExpectTemplate({TemplateProgram("openmp")}); }
+TEST_F(TemplateWaysTest, TwoHundredLibraries) {
+  const CommandResult result = Verbose({TemplateProgram("many")});
+  EXPECT_TRUE(ExitedWith(result, 0));
+  EXPECT_EQ(CountOf(result.out, "sum=200\n"), 2u) << result;
+  EXPECT_EQ(CountOf(result.err, "born by template"), 2u) << result;
+}
+TEST_F(TemplateWaysTest, ManyRanksInSeveralBatches) {
+  const CommandResult result = Verbose({"--oversubscribe", TemplateProgram("plain")}, {}, "250");
+  EXPECT_TRUE(ExitedWith(result, 0));
+  EXPECT_EQ(CountOf(result.out, "plain\n"), 250u);
+  EXPECT_EQ(CountOf(result.err, "born by template"), 250u);
+}
+TEST_F(TemplateWaysTest, SeveralApps) {
+  const CommandResult result =
+      Rex({"--verbose", "-n", "1", TemplateProgram("plain"), ":", "-n", "1",
+           TemplateProgram("plain_static"), ":", "-n", "1", TemplateProgram("plain")});
+  EXPECT_TRUE(ExitedWith(result, 0));
+  EXPECT_EQ(CountOf(result.out, "plain\n"), 3u) << result;
+  EXPECT_EQ(CountOf(result.err, "born by template"), 2u) << result;
+  EXPECT_EQ(CountOf(result.err, "born by exec"), 2u) << "the reason, and the rank: " << result;
+}
+TEST_F(TemplateWaysTest, AUsersPreload) {
+  CommandOptions options;
+  options.set_env["LD_PRELOAD"] = TemplateProgram("libprobe_library.so");
+  ExpectTemplate({TemplateProgram("plain")}, options);
+}
+TEST_F(TemplateWaysTest, TheTimelineSaysIt) {
+  const CommandResult result = Rex({"--timeline", "-", "-n", "1", TemplateProgram("plain")});
+  bool seen = false;
+  for (const auto& line : Lines(result.err)) {
+    seen = seen || (line.starts_with("births") && line.ends_with("template"));
+  }
+  EXPECT_TRUE(seen) << result;
+}
+TEST_F(TemplateWaysTest, ADirectoryThatNoPreloadCanName) {
+  // The library is then handed over as a descriptor.
+  const std::string prefix = left().work_dir() + "/a b:c";
+  ASSERT_EQ(::mkdir(prefix.c_str(), 0700), 0);
+  ASSERT_TRUE(
+      ExitedWith(Run({"cp", "-r", BuildDir() + "/bin", BuildDir() + "/libexec", prefix}), 0));
+  const CommandResult result =
+      Run({prefix + "/bin/rexlaunch", "--verbose", "-n", "1", TemplateProgram("plain")});
+  EXPECT_TRUE(ExitedWith(result, 0));
+  EXPECT_TRUE(Contains(result.err, "born by template")) << result;
+}
+
+TEST_F(TemplateWaysTest, OptionNone) {
+  const CommandResult result =
+      Rex({"--template", "none", "--verbose", "-n", "1", TemplateProgram("plain")});
+  EXPECT_TRUE(ExitedWith(result, 0));
+  EXPECT_TRUE(Contains(result.err, "born by exec")) << result;
+}
+TEST_F(TemplateWaysTest, Static) { ExpectExec({TemplateProgram("plain_static")}, "it is static"); }
+TEST_F(TemplateWaysTest, Script) {
+  ExpectExec({WriteFile("script", "#!/bin/sh\necho from a script\n", 0755)}, "it is a script");
+}
+TEST_F(TemplateWaysTest, SetId) {
+  const std::string copy = left().work_dir() + "/set-id";
+  ASSERT_TRUE(ExitedWith(Run({"cp", TemplateProgram("plain"), copy}), 0));
+  ASSERT_EQ(::chmod(copy.c_str(), 04755), 0);
+  ExpectExec({copy}, "set-user-ID");
+}
+TEST_F(TemplateWaysTest, FileCapabilities) {
+  const std::string copy = left().work_dir() + "/capable";
+  ASSERT_TRUE(ExitedWith(Run({"cp", TemplateProgram("plain"), copy}), 0));
+  if (::geteuid() != 0) GTEST_SKIP() << "only root gives capabilities";
+  const CommandResult given = Run({"setcap", "cap_net_raw+ep", copy});
+  if (given.exit_code != 0) GTEST_SKIP() << "no setcap, or a file system without capabilities";
+  ExpectExec({copy}, "file capabilities");
+}
+TEST_F(TemplateWaysTest, AddressSanitizer) {
+  ExpectExec({TemplateProgram("plain_asan")}, "sanitizer");
+}
+TEST_F(TemplateWaysTest, AnotherInitfirstLibrary) {
+  ExpectExec({TemplateProgram("calls_initfirst")}, "-z initfirst");
+}
+TEST_F(TemplateWaysTest, AThreadBeforeTheFirstConstructor) {
+#if !defined(__x86_64__)
+  GTEST_SKIP() << "the library that does this is written for x86-64";
+#endif
+  ExpectExec({TemplateProgram("calls_thread")}, "more than one thread");
+}
+TEST_F(TemplateWaysTest, LdAudit) {
+  CommandOptions options;
+  options.set_env["LD_AUDIT"] = "/nowhere/audit.so";
+  ExpectExec({TemplateProgram("plain")}, "LD_AUDIT is set", options);
+}
+TEST_F(TemplateWaysTest, WhatLdSoPrintsComesFromEachRank) {
+  CommandOptions options;
+  options.set_env["LD_PRELOAD"] = "/nowhere/preload.so";
+  const CommandResult result = Verbose({TemplateProgram("plain")}, options);
+  EXPECT_TRUE(ExitedWith(result, 0));
+  EXPECT_TRUE(Contains(result.err, "ld.so has something to say")) << result;
+  EXPECT_GE(CountOf(result.err, "/nowhere/preload.so"), 2u) << result;
+}
+TEST_F(TemplateWaysTest, AMissingLibrary) {
+  const CommandResult result = Verbose({ProgramPath("needs_missing_library")}, {}, "1");
+  EXPECT_TRUE(ExitedWith(result, 127));
+  EXPECT_TRUE(Contains(result.err, "cannot open shared object file")) << result;
+  EXPECT_TRUE(Contains(result.err, "born by exec")) << result;
+}
+
+// SIGKILL as by `killall app`, SIGSTOP as by a debugger. Whoever strikes too late strikes nobody.
+TEST_F(TemplateWaysTest, ATemplateStruckInAJobCostsTheFastPathOnly) {
+  for (const int signo : {SIGKILL, SIGSTOP}) {
+    bool fell_back = false;
+    for (int attempt = 0; attempt < 20 && !fell_back; ++attempt) {
+      auto job = StartRex({"--verbose", "-n", "2", TemplateProgram("many")});
+      pid_t target = -1;
+      job->WaitUntil([&] {
+        // The first born of those that look like one: the others are ranks on their way.
+        for (const ProcessInfo& process : FindDescendants(job->pid())) {
+          if (IsTemplate(process.pid) && (target < 0 || process.pid < target)) target = process.pid;
+        }
+        return target > 0 || job->ended();
+      });
+      if (target > 0) ::kill(target, signo);
+      const CommandResult result = job->Wait(seconds(30));
+      ASSERT_TRUE(ExitedWith(result, 0)) << "signal " << signo;
+      EXPECT_EQ(CountOf(result.out, "sum=200\n"), 2u) << result;
+      fell_back = CountOf(result.err, "born by exec") == 3;  // the reason, and two ranks
+    }
+    EXPECT_TRUE(fell_back) << "signal " << signo << " never came in time";
+  }
+}
+
+TEST_F(TemplateWaysTest, RecompiledBetweenTwoJobs) {
+  const std::string source = REX_TEST_TEMPLATE_SOURCES;
+  const std::string library = left().work_dir() + "/libversion.so";
+  const std::string program = left().work_dir() + "/version";
+  const auto build = [&](int program_version, int library_version) {
+    Compile(library, {"-shared", "-fPIC", "-DLIBRARY_VERSION=" + std::to_string(library_version),
+                      source + "version_library.c"});
+    Compile(program, {"-DPROGRAM_VERSION=" + std::to_string(program_version), source + "version.c",
+                      library, "-Wl,-rpath," + left().work_dir()});
+  };
+  const int versions[][2] = {{1, 1}, {1, 2}, {2, 2}};
+  for (const auto& [program_version, library_version] : versions) {
+    build(program_version, library_version);
+    const CommandResult result = Verbose({program});
+    EXPECT_TRUE(ExitedWith(result, 0));
+    const std::string line = "program=" + std::to_string(program_version) +
+                             " library=" + std::to_string(library_version) + "\n";
+    EXPECT_EQ(result.out, line + line) << result;
+  }
+}
+
+}  // namespace
+}  // namespace rex::testing
