@@ -4,6 +4,7 @@
 #include <pmix_server.h>
 #include <unistd.h>
 
+#include "launcher/base/leave.h"
 #include "launcher/base/log.h"
 #include "pmix-server/host/pmix_values.h"
 
@@ -77,9 +78,9 @@ void HostProcess::OpenChannel(UniqueFd agent) {
 void HostProcess::Leave(const Error& error) {
   if (error.code != Errc::kClosed) {
     Log(LogLevel::kError, "leaving: reason='" + error.text + "'");
-    ::_exit(1);
+    LeaveNow(1);
   }
-  ::_exit(0);
+  LeaveNow(0);
 }
 
 void HostProcess::Send(const HostMessage& message) {

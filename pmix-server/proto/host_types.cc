@@ -17,7 +17,7 @@ constexpr uint32_t kMaxTimeoutSeconds = 7 * 24 * 3600;
 constexpr uint32_t kMaxRange = 255;  // pmix_data_range_t and pmix_persistence_t are one byte
 constexpr int kMaxSignal = 64;
 constexpr int64_t kMaxMicroseconds = int64_t{1} << 53;  // 285 years; differences can't overflow
-constexpr uint32_t kMaxProcState = 255;  // pmix_proc_state_t is one byte
+constexpr uint32_t kMaxProcState = 255;                 // pmix_proc_state_t is one byte
 
 template <typename T>
 using Repeated = google::protobuf::RepeatedPtrField<T>;

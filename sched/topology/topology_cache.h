@@ -2,11 +2,10 @@
 // ~/.cache/rex/topology-<digest>, mode 0600 in a directory 0700, written beside and renamed.
 //
 // The file begins with the facts it holds for (the key), the length of the XML and its checksum, so
-// a file of another boot, node or cpuset, a cut or damaged one and a digest's collision are all told
-// from a good one. hwloc 2.9 crashes on some damaged XML (tried).
-// Anything wrong with file or directory (absent, not ours, writable by others): not cached.
-// Schedulers that make a cpuset per job make a key per job: the oldest files above kMaxCacheFiles
-// are removed at each write.
+// a file of another boot, node or cpuset, a cut or damaged one and a digest's collision are all
+// told from a good one. hwloc 2.9 crashes on some damaged XML (tried). Anything wrong with file or
+// directory (absent, not ours, writable by others): not cached. Schedulers that make a cpuset per
+// job make a key per job: the oldest files above kMaxCacheFiles are removed at each write.
 #pragma once
 
 #include <optional>

@@ -245,7 +245,8 @@ class BashCompletion : public PackagingTest {
 };
 
 TEST_F(BashCompletion, OfOptions) {
-  EXPECT_EQ(Offered({"--tim"}), (Words{"--timeline", "--timeout", "--timer-slack", "--timestamp-output"}));
+  EXPECT_EQ(Offered({"--tim"}),
+            (Words{"--timeline", "--timeout", "--timer-slack", "--timestamp-output"}));
   EXPECT_EQ(Offered({"-n", "2", "--qu"}), Words{"--quiet"});
   EXPECT_EQ(Offered({"--mca", "btl", "self", "--qu"}), Words{"--quiet"});
   EXPECT_EQ(Offered({"--stdout", "=", "pipe", "--qu"}), Words{"--quiet"});

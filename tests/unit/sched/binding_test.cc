@@ -45,15 +45,14 @@ TEST_P(BindingTable, IsWhatMpirunReports) {
 // Two cores: seen with mpirun 4.1.4; the others follow its --report-bindings notation (mpirun(1)).
 INSTANTIATE_TEST_SUITE_P(
     Topologies, BindingTable,
-    ::testing::Values(
-        Case{"pack:1 core:2 pu:1", BindObject::kCore, 0, "0",
-             "bound to socket 0[core 0[hwt 0]]: [B/.]"},
-        Case{"pack:1 core:2 pu:1", BindObject::kCore, 1, "1",
-             "bound to socket 0[core 1[hwt 0]]: [./B]"},
-        Case{"pack:2 core:2 pu:2", BindObject::kCore, 2, "4-5",
-             "bound to socket 1[core 2[hwt 0-1]]: [../..][BB/..]"},
-        Case{"pack:2 core:2 pu:2", BindObject::kHwthread, 3, "3",
-             "bound to socket 0[core 1[hwt 1]]: [../.B][../..]"}));
+    ::testing::Values(Case{"pack:1 core:2 pu:1", BindObject::kCore, 0, "0",
+                           "bound to socket 0[core 0[hwt 0]]: [B/.]"},
+                      Case{"pack:1 core:2 pu:1", BindObject::kCore, 1, "1",
+                           "bound to socket 0[core 1[hwt 0]]: [./B]"},
+                      Case{"pack:2 core:2 pu:2", BindObject::kCore, 2, "4-5",
+                           "bound to socket 1[core 2[hwt 0-1]]: [../..][BB/..]"},
+                      Case{"pack:2 core:2 pu:2", BindObject::kHwthread, 3, "3",
+                           "bound to socket 0[core 1[hwt 1]]: [../.B][../..]"}));
 
 TEST(BindRanks, MoreRanksThanObjectsAreRefusedByName) {
   const Topology topology = Synthetic("pack:1 core:2 pu:1");
