@@ -7,7 +7,6 @@
 
 #include "launcher/agent/agent.h"
 #include "launcher/base/descendants.h"
-#include "launcher/base/leave.h"
 #include "launcher/base/log.h"
 #include "launcher/base/programs.h"
 
@@ -56,5 +55,5 @@ int main(int argc, char** argv) {
   }
   loop.Run();
   // Destructors of what the kernel takes back anyway are not worth the user's wait.
-  rex::LeaveNow(agent.exit_code());
+  ::_exit(agent.exit_code());
 }

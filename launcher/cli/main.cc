@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "launcher/base/leave.h"
 #include "launcher/cli/job_request.h"
 #include "launcher/cli/launch_session.h"
 #include "launcher/cli/machine.h"
@@ -120,7 +119,7 @@ int Launch(const CommandLine& line, const Environment& env, rex::Clock::Time beg
                 started.error().code == rex::Errc::kResource ? kExitNoResources : kExitRexFailed);
   }
   loop.Run();
-  rex::LeaveNow(session.exit_code());  // threads may still wait for a stalled reader or a terminal
+  ::_exit(session.exit_code());  // threads may still wait for a stalled reader or a terminal
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <pmix_server.h>
 #include <unistd.h>
 
-#include "launcher/base/leave.h"
 #include "launcher/base/log.h"
 #include "pmix-server/host/pmix_values.h"
 
@@ -78,9 +77,9 @@ void HostProcess::OpenChannel(UniqueFd agent) {
 void HostProcess::Leave(const Error& error) {
   if (error.code != Errc::kClosed) {
     Log(LogLevel::kError, "leaving: reason='" + error.text + "'");
-    LeaveNow(1);
+    ::_exit(1);
   }
-  LeaveNow(0);
+  ::_exit(0);
 }
 
 void HostProcess::Send(const HostMessage& message) {
