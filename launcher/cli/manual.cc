@@ -40,6 +40,28 @@ std::string RoffOptions(OptionScope scope) {
 
 // ---- shells
 
+// What a shell can complete of a value as help shows it: words, DIR, FILE, VARIABLE or other
+// capitals (free text), with '|' between. Without what may follow ("[:nocopy]", ",...") and without
+// the parts of a list that have values of their own.
+std::string Alternatives(std::string_view value) {
+  if (value == "NAME[=VALUE]") return "VARIABLE";
+  std::string plain;
+  bool optional = false;
+  for (const char c : value) {
+    if (c == '[' || c == ']') {
+      optional = c == '[';
+    } else if (!optional) {
+      plain += c == ',' ? '|' : c;
+    }
+  }
+  std::string out;
+  ForEachPart(plain, '|', [&out](std::string_view part) {
+    if (part == "..." || part.find('=') != std::string_view::npos) return;
+    out += (out.empty() ? "" : "|") + std::string(part);
+  });
+  return out;
+}
+
 std::string SingleQuoted(std::string_view text) {
   std::string out = "'";
   for (const char c : text) out += c == '\'' ? "'\\''" : std::string(1, c);
@@ -56,7 +78,7 @@ std::string BashOptions() {
   return out;
 }
 
-// One arm for each option with values: "n | np | c) values=('N') ;;".
+// One arm for each option with values: "mca) values=('KEY' 'VALUE') ;;".
 std::string BashValues() {
   std::string out;
   for (const Option& option : OptionTable()) {
@@ -67,7 +89,7 @@ std::string BashValues() {
     }
     std::string values;
     ForEachPart(option.values, ' ', [&values](std::string_view value) {
-      values += (values.empty() ? "" : " ") + SingleQuoted(value);
+      values += (values.empty() ? "" : " ") + SingleQuoted(Alternatives(value));
     });
     out += "    " + names + ") values=(" + values + ") ;;\n";
   }
@@ -78,7 +100,7 @@ std::string BashValues() {
 std::string ZshAction(std::string_view alternative) {
   if (alternative == "DIR") return "_files -/";
   if (alternative == "FILE") return "_files";
-  if (alternative.starts_with("NAME")) return "_parameters -g '*export*'";
+  if (alternative == "VARIABLE") return "_parameters -g '*export*'";
   return alternative.find_first_of(kCapitals) == std::string_view::npos ? "" : " ";
 }
 
@@ -86,13 +108,15 @@ std::string ZshAction(std::string_view alternative) {
 std::string ZshValue(std::string_view value) {
   std::string words;
   std::string action = " ";
-  ForEachPart(value, '|', [&](std::string_view alternative) {
+  ForEachPart(Alternatives(value), '|', [&](std::string_view alternative) {
     const std::string own = ZshAction(alternative);
     if (own.empty()) words += (words.empty() ? "" : " ") + std::string(alternative);
     if (own.size() > 1) action = own;
   });
   if (action == " " && !words.empty()) action = "(" + words + ")";
-  return ":" + std::string(value) + ":" + action;
+  std::string message;  // where a colon would end it
+  for (const char c : value) message += c == ':' ? "\\:" : std::string(1, c);
+  return ":" + message + ":" + action;
 }
 
 // One line for each spelling: '*--stdout=[help]:pty|pipe:(pty pipe)'.

@@ -181,10 +181,15 @@ TEST_F(PackagingTest, AnInstalledTreeCanBeMoved) {
   const CommandResult install = Run({REX_TEST_CMAKE, "--install", BuildDir(), "--prefix", first});
   ASSERT_TRUE(ExitedWith(install, 0));
   ASSERT_EQ(::rename(first.c_str(), second.c_str()), 0);
-  const CommandResult result =
-      Run({second + "/bin/rexlaunch", "-n", "2", ProgramPath("mpi_hello")});
-  EXPECT_TRUE(ExitedWith(result, 0));
-  EXPECT_EQ(CountOf(result.out, "hello rank="), 2u) << result;
+  for (const char* name : {"rexlaunch", "mpirun.rex", "mpiexec.rex"}) {
+    const CommandResult result =
+        Run({second + "/bin/" + name, "-n", "2", ProgramPath("mpi_hello")});
+    EXPECT_TRUE(ExitedWith(result, 0));
+    EXPECT_EQ(CountOf(result.out, "hello rank="), 2u) << result;
+    EXPECT_TRUE(ReadFile(second + "/share/man/man1/" + name + ".1").has_value()) << name;
+    EXPECT_TRUE(ReadFile(second + "/share/bash-completion/completions/" + name).has_value())
+        << name;
+  }
 }
 
 TEST_F(PackagingTest, ItIsFoundThroughASymbolicLink) {
@@ -258,6 +263,8 @@ TEST_F(BashCompletion, OfValues) {
   EXPECT_EQ(Offered({"-stdout", "=", "pi"}), Words{"pipe"});
   EXPECT_EQ(Offered({"--stdin", "="}), (Words{"all", "none"}));
   EXPECT_EQ(Offered({"--wdir", "/us"}), Words{"/usr"});
+  EXPECT_EQ(Offered({"--bind-to", "c"}), Words{"core"});
+  EXPECT_EQ(Offered({"--hostfile", "/etc/passw"}).front(), "/etc/passwd");
   EXPECT_EQ(Offered({"-x", "MPIEXEC_TIMEOU"}), Words{""});
   EXPECT_EQ(Offered({"-x", "TMPDI"}), Words{"TMPDIR"});
   EXPECT_EQ(Offered({"-n", "1"}), Words{""});

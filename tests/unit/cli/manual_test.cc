@@ -79,6 +79,10 @@ TEST(FillManual, BashKnowsEachOptionAndItsValues) {
   const std::string values = Filled("@BASH_VALUES@");
   EXPECT_EQ(CountOf(values, "    n | np | c) values=('N') ;;\n"), 1u) << values;
   EXPECT_EQ(CountOf(values, "    mca) values=('KEY' 'VALUE') ;;\n"), 1u) << values;
+  EXPECT_EQ(CountOf(values, "    x) values=('VARIABLE') ;;\n"), 1u) << values;
+  EXPECT_EQ(CountOf(values, "    output-filename) values=('DIR') ;;\n"), 1u) << values;
+  EXPECT_EQ(CountOf(values, "    bind-to) values=('none|core|hwthread') ;;\n"), 1u) << values;
+  EXPECT_EQ(CountOf(values, "    output) values=('tag|timestamp|merge') ;;\n"), 1u) << values;
   EXPECT_EQ(CountOf(values, "quiet"), 0u) << values;
 }
 
@@ -94,6 +98,8 @@ TEST(FillManual, ZshHasALineForEachSpelling) {
   EXPECT_EQ(CountOf(all, "]:DIR:_files -/'\n"), 3u) << all;
   EXPECT_EQ(CountOf(all, "]:KEY: :VALUE: '\n"), 2u) << all;
   EXPECT_EQ(CountOf(all, "\\[1,RANK\\]<stdout>"), 1u) << all;
+  EXPECT_EQ(CountOf(all, "]:DIR[\\:nocopy]:_files -/'\n"), 1u) << all;
+  EXPECT_EQ(CountOf(all, "]:NAME[\\:SLOTS],...: '\n"), 2u) << all;
 }
 
 }  // namespace
