@@ -64,7 +64,10 @@ class Job {
   void OnEndJob(int signo);
   void OnOutputCredit(uint64_t bytes) { output_.AddCredit(bytes); }
   Status OnStdin(std::string bytes) { return stdin_.OnBytes(std::move(bytes)); }
-  void OnStdinEnd() { stdin_.OnEnd(); }
+  void OnStdinEnd() {
+    stdin_.OnEnd();
+    output_.NoMorePrompts();
+  }
 
   // A process that the job needs is gone, or the user is: ends the job with this failure.
   // `quick`: nobody reads the output any more; at most kQuickGrace between TERM and KILL.

@@ -28,6 +28,15 @@ void OutputCollector::Add(Rank rank, OutputStream kind, UniqueFd fd, bool prompt
   if (credit_ <= 0 && !discard_) Pause(stream);
 }
 
+void OutputCollector::NoMorePrompts() {
+  prompts_over_ = true;
+  PostponeQuiet();
+}
+
+OutputCollector::Milliseconds OutputCollector::QuietTime(const Stream& stream) const {
+  return stream.prompts && !prompts_over_ ? kQuietPrompt : kQuietLine;
+}
+
 void OutputCollector::AddCredit(uint64_t bytes) {
   const bool was_out = credit_ <= 0;
   credit_ += static_cast<int64_t>(bytes);
@@ -99,17 +108,17 @@ void OutputCollector::WaitForQuiet(Stream& stream) {
     unfinished_.erase(&stream);
     return;
   }
-  const auto quiet = stream.prompts ? kQuietPrompt : kQuietLine;
+  const Milliseconds quiet = QuietTime(stream);
   stream.quiet_deadline = loop_.clock().Now() + quiet;
   unfinished_.insert(&stream);
-  if (!quiet_timer_.pending() || stream.prompts) quiet_timer_.Set(quiet);
+  if (!quiet_timer_.pending() || quiet == kQuietPrompt) quiet_timer_.Set(quiet);
 }
 
 // While nothing could be read for want of credit, silence says nothing about the rank.
 void OutputCollector::PostponeQuiet() {
   const auto now = loop_.clock().Now();
   for (Stream* stream : unfinished_) {
-    stream->quiet_deadline = now + (stream->prompts ? kQuietPrompt : kQuietLine);
+    stream->quiet_deadline = now + QuietTime(*stream);
   }
 }
 

@@ -3,8 +3,8 @@
 //
 // Order: bytes of one stream never change places. Lines of different streams are not mixed: an
 // unfinished line waits until its end comes, it fills a message, its stream ends, or nothing was
-// added to it for a while (kQuietLine; kQuietPrompt for ranks that read stdin). A job of one rank
-// has nothing to mix: its bytes go up at once.
+// added to it for a while (kQuietLine; kQuietPrompt for ranks that read stdin, until its end).
+// A job of one rank has nothing to mix: its bytes go up at once.
 // Memory: at most kMaxStdioPayloadBytes for each stream, and reading stops without credit.
 #pragma once
 
@@ -26,8 +26,9 @@ class OutputCollector {
     std::function<void(std::string payload)> send;  // EncodeOutput's result
     std::function<void()> all_ended;                // whenever the last open stream has ended
   };
-  static constexpr std::chrono::milliseconds kQuietLine{1000};
-  static constexpr std::chrono::milliseconds kQuietPrompt{50};
+  using Milliseconds = std::chrono::milliseconds;
+  static constexpr Milliseconds kQuietLine{1000};
+  static constexpr Milliseconds kQuietPrompt{50};
 
   OutputCollector(EventLoop& loop, Sink sink);
   ~OutputCollector();
@@ -36,6 +37,8 @@ class OutputCollector {
   void SetUnbuffered(bool on) { unbuffered_ = on; }
   // Takes `fd`, our non-blocking end of a rank's stream. `prompts`: the rank reads stdin.
   void Add(Rank rank, OutputStream stream, UniqueFd fd, bool prompts);
+  // stdin is at its end: nobody is there to be prompted any more.
+  void NoMorePrompts();
   // More bytes may be sent.
   void AddCredit(uint64_t bytes);
   // rexlaunch is gone: read and drop, so that ranks don't block while they end.
@@ -61,6 +64,7 @@ class OutputCollector {
   void Emit(Stream& stream, size_t bytes, bool end);
   void End(Stream& stream);
   void Pause(Stream& stream);
+  Milliseconds QuietTime(const Stream& stream) const;
   void WaitForQuiet(Stream& stream);
   void PostponeQuiet();
   void OnQuietTimer();
@@ -74,6 +78,7 @@ class OutputCollector {
   int64_t credit_ = 0;            // may go below zero by one message
   size_t open_ = 0;
   bool unbuffered_ = false;
+  bool prompts_over_ = false;
   bool discard_ = false;
   Timer quiet_timer_;
 };

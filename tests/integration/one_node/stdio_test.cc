@@ -150,6 +150,14 @@ TEST_F(StdioTest, AnUnfinishedLineIsShownWhileItsRankWaits) {
   EXPECT_TRUE(ExitedWith(job->Wait(seconds(15)), kExitSignalBase + SIGTERM));
 }
 
+// Rank 0 has stdin, but that is empty: it prompts nobody, and its line may take its time.
+TEST_F(StdioTest, WithoutInputAnUnfinishedLineOfRankZeroWaitsLikeOthers) {
+  const CommandResult result = Rex({"-n", "1", "sh", "-c", "printf a; sleep 0.25; echo b", ":",
+                                    "-n", "1", "sh", "-c", "sleep 0.1; echo x"});
+  ASSERT_TRUE(ExitedWith(result, 0));
+  EXPECT_EQ(SortedLines(result.out), (std::vector<std::string>{"ab", "x"})) << result;
+}
+
 TEST_F(StdioTest, TagsShowWhoseLineItIs) {
   const CommandResult result = Rex({"-n", "2", "--tag-output", Program(), "both"});
   ASSERT_TRUE(ExitedWith(result, 0));
