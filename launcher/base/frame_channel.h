@@ -23,8 +23,8 @@ inline constexpr size_t kFrameHeaderBytes = 8;
 inline constexpr size_t kMaxFrameBytes = 64 << 10;
 
 // Most urgent first.
-enum class FrameClass : uint8_t { kControl = 0, kStdio = 1, kImage = 2 };
-inline constexpr size_t kFrameClasses = 3;
+enum class FrameClass : uint8_t { kControl = 0, kData = 1, kStdio = 2, kImage = 3 };
+inline constexpr size_t kFrameClasses = 4;
 
 struct FrameHeader {
   uint32_t bytes = 0;

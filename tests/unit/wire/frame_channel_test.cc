@@ -49,12 +49,13 @@ FeedResult FeedInPieces(std::string_view bytes, size_t piece, size_t max_bytes =
 TEST(FrameHeader, GoldenBytes) {
   const auto bytes = EncodeFrameHeader({0x0102, 0x10, FrameClass::kStdio, true});
   EXPECT_EQ(std::string(bytes.data(), bytes.size()),
-            std::string("\x02\x01\x00\x00\x10\x01\x01\x00", 8));
+            std::string("\x02\x01\x00\x00\x10\x02\x01\x00", 8));
 }
 
 TEST(FrameHeader, RoundTrip) {
   for (const uint32_t size : {0u, 1u, static_cast<uint32_t>(kMaxFrameBytes)}) {
-    for (const FrameClass c : {FrameClass::kControl, FrameClass::kStdio, FrameClass::kImage}) {
+    for (const FrameClass c :
+         {FrameClass::kControl, FrameClass::kData, FrameClass::kStdio, FrameClass::kImage}) {
       const auto bytes = EncodeFrameHeader({size, 255, c, false});
       const auto back = DecodeFrameHeader({bytes.data(), bytes.size()});
       ASSERT_TRUE(back);
@@ -75,7 +76,7 @@ TEST(FrameHeader, EveryBadFieldIsRefused) {
   EXPECT_TRUE(refused(3, 1));   // 16 MiB
   EXPECT_TRUE(refused(2, 2));   // 128 KiB
   EXPECT_FALSE(refused(2, 1));  // 64 KiB
-  EXPECT_TRUE(refused(5, 3));
+  EXPECT_TRUE(refused(5, 4));
   EXPECT_TRUE(refused(6, 2));
   EXPECT_TRUE(refused(6, char(0x80)));
   EXPECT_FALSE(refused(6, 1));
