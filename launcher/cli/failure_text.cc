@@ -48,6 +48,10 @@ std::string Headline(const Failure& f, int exit_code) {
       return "a process of rex failed" + OnNode(f);
     case FailureKind::kRefused:
       return "the job was refused" + OnNode(f);
+    case FailureKind::kNodeStart:
+      return "node " + f.node + " could not be started";
+    case FailureKind::kNodeLost:
+      return "node " + f.node + " was lost";
   }
   return "the job failed";
 }
@@ -73,10 +77,11 @@ std::string CommonRemedy(const Failure& f) {
   }
 }
 
-std::string OthersText(uint32_t others) {
-  if (others == 0) return "";
-  return " (and " + std::to_string(others) + (others == 1 ? " more rank" : " more ranks") +
-         " failed)";
+std::string OthersText(const Failure& f) {
+  if (f.others == 0) return "";
+  const bool nodes = f.kind == FailureKind::kNodeStart || f.kind == FailureKind::kNodeLost;
+  return " (and " + std::to_string(f.others) + " more " + (nodes ? "node" : "rank") +
+         (f.others == 1 ? "" : "s") + (nodes ? ")" : " failed)");
 }
 
 // Text from other processes, indented; one line for each of its lines.
@@ -93,7 +98,7 @@ void AddIndented(std::string_view text, std::vector<std::string>* lines) {
 std::vector<std::string> FailureLines(const JobEnded& ended) {
   const Failure& f = ended.failure;
   if (f.kind == FailureKind::kNone && ended.exit_code == 0) return {};
-  std::vector<std::string> lines = {Headline(f, ended.exit_code) + OthersText(f.others)};
+  std::vector<std::string> lines = {Headline(f, ended.exit_code) + OthersText(f)};
   AddIndented(f.detail, &lines);
   AddIndented(f.remedy.empty() ? CommonRemedy(f) : f.remedy, &lines);
   return lines;

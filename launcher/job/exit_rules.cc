@@ -32,6 +32,10 @@ int ExitCodeOf(const Failure& failure) {
       return kExitWdirMissing;
     case FailureKind::kNoResources:
       return kExitNoResources;
+    case FailureKind::kNodeStart:
+      return kExitNodeStart;
+    case FailureKind::kNodeLost:
+      return kExitNodeLost;
     case FailureKind::kInternal:
     case FailureKind::kRefused:
       return kExitInternal;

@@ -14,6 +14,8 @@
 namespace rex {
 
 inline constexpr int kExitTimeout = 110;  // ETIMEDOUT, as mpirun
+inline constexpr int kExitNodeLost = 119;
+inline constexpr int kExitNodeStart = 120;
 inline constexpr int kExitWdirMissing = 121;
 inline constexpr int kExitNoResources = 122;
 inline constexpr int kExitInternal = 123;

@@ -10,6 +10,9 @@ constexpr int kMaxSignal = 64;  // signal(7): the highest real-time signal
 constexpr uint32_t kMaxMilliseconds = 0x7fffffff;
 constexpr int64_t kMaxMicroseconds = int64_t{1} << 53;  // 285 years; differences can't overflow
 
+constexpr size_t kMaxNameBytes = 255;         // of a host or a user
+constexpr uint32_t kMaxBoundSeconds = 86400;  // a day
+
 Error Bad(const char* field) { return Error{Errc::kProtocol, std::string("bad field ") + field}; }
 
 template <typename Pb>
@@ -30,10 +33,17 @@ Status TakeStrings(const google::protobuf::RepeatedPtrField<std::string>& in, co
   return Ok{};
 }
 
-Result<AppSpec> AppFromPb(const pb::App& m) {
+// `nodes`: how many the job names.
+Result<AppSpec> AppFromPb(const pb::App& m, uint32_t nodes) {
   AppSpec app;
   if (m.argv_size() == 0 || m.argv(0).empty()) return Bad("App.argv");
-  if (m.ranks() < 1 || m.ranks() > kMaxRanks) return Bad("App.ranks");
+  if (m.ranks() > kMaxRanks || (m.ranks() == 0 && nodes == 0)) return Bad("App.ranks");
+  if (m.per_node() > kMaxRanks) return Bad("App.per_node");
+  for (const uint32_t node : m.nodes()) {
+    if (node >= nodes) return Bad("App.nodes");
+    app.nodes.push_back(node);
+  }
+  app.per_node = m.per_node();
   if (!m.wdir().empty() && (m.wdir()[0] != '/' || HasNul(m.wdir()))) return Bad("App.wdir");
   if (HasNul(m.search_path())) return Bad("App.search_path");
   if (auto s = TakeStrings(m.argv(), "App.argv", &app.argv); !s) return s.error();
@@ -42,6 +52,67 @@ Result<AppSpec> AppFromPb(const pb::App& m) {
   app.wdir = m.wdir();
   app.search_path = m.search_path();
   return app;
+}
+
+Result<NodeRequest> NodeFromPb(const pb::NodeRequest& m) {
+  if (m.name().empty() || m.name().size() > kMaxNameBytes || HasNul(m.name())) {
+    return Bad("NodeRequest.name");
+  }
+  if (m.slots() > kMaxRanks) return Bad("NodeRequest.slots");
+  if (m.user().size() > kMaxNameBytes || HasNul(m.user())) return Bad("NodeRequest.user");
+  if (m.port() > UINT16_MAX) return Bad("NodeRequest.port");
+  return NodeRequest{m.name(), m.here(), m.slots(), m.user(), m.port()};
+}
+
+void DvmToPb(const DvmSpec& in, pb::Dvm* out) {
+  for (const NodeRequest& node : in.nodes) {
+    pb::NodeRequest* n = out->add_nodes();
+    n->set_name(node.name);
+    n->set_here(node.here);
+    n->set_slots(node.slots);
+    n->set_user(node.user);
+    n->set_port(node.port);
+  }
+  out->set_bootstrap(static_cast<pb::Dvm::Bootstrap>(in.bootstrap));
+  out->set_tree(static_cast<pb::Dvm::Tree>(in.tree));
+  for (const auto& word : in.ssh) out->add_ssh(word);
+  out->set_rexd(in.rexd);
+  out->set_start_timeout_s(static_cast<uint32_t>(in.start_timeout.count()));
+  out->set_node_timeout_s(static_cast<uint32_t>(in.node_timeout.count()));
+  out->set_max_modex_bytes(in.max_modex_bytes);
+}
+
+Status TakeBounds(const pb::Dvm& m, DvmSpec* out) {
+  if (m.start_timeout_s() < 1 || m.start_timeout_s() > kMaxBoundSeconds) {
+    return Bad("Dvm.start_timeout_s");
+  }
+  if (m.node_timeout_s() < 1 || m.node_timeout_s() > kMaxBoundSeconds) {
+    return Bad("Dvm.node_timeout_s");
+  }
+  if (m.max_modex_bytes() == 0) return Bad("Dvm.max_modex_bytes");
+  out->start_timeout = std::chrono::seconds(m.start_timeout_s());
+  out->node_timeout = std::chrono::seconds(m.node_timeout_s());
+  out->max_modex_bytes = m.max_modex_bytes();
+  return Ok{};
+}
+
+Result<DvmSpec> DvmFromPb(const pb::Dvm& m) {
+  DvmSpec dvm;
+  if (m.nodes_size() > static_cast<int>(kMaxJobNodes)) return Bad("Dvm.nodes");
+  for (const auto& n : m.nodes()) {
+    auto node = NodeFromPb(n);
+    if (!node) return node.error();
+    dvm.nodes.push_back(*std::move(node));
+  }
+  if (m.bootstrap() < 0 || m.bootstrap() > pb::Dvm::VIRTUAL) return Bad("Dvm.bootstrap");
+  if (m.tree() < 0 || m.tree() > pb::Dvm::TWO_LEVEL) return Bad("Dvm.tree");
+  if (!m.rexd().empty() && (m.rexd()[0] != '/' || HasNul(m.rexd()))) return Bad("Dvm.rexd");
+  dvm.bootstrap = static_cast<Bootstrap>(m.bootstrap());
+  dvm.tree = static_cast<TreeRequest>(m.tree());
+  dvm.rexd = m.rexd();
+  if (auto s = TakeStrings(m.ssh(), "Dvm.ssh", &dvm.ssh); !s) return s.error();
+  if (auto s = TakeBounds(m, &dvm); !s) return s.error();
+  return dvm;
 }
 
 void PhaseToPb(const Phase& in, pb::Phase* out) {
@@ -128,7 +199,11 @@ std::string ToWire(const JobSpec& m) {
     a->set_ranks(app.ranks);
     a->set_wdir(app.wdir);
     a->set_search_path(app.search_path);
+    a->set_per_node(app.per_node);
+    for (const uint32_t node : app.nodes) a->add_nodes(node);
   }
+  DvmToPb(m.dvm, out.mutable_dvm());
+  out.set_map(static_cast<pb::LaunchJob::Map>(m.map));
   for (const auto& e : m.env) out.add_env(e);
   out.set_cwd(m.cwd);
   out.set_stdin_rank(m.stdin_rank);
@@ -163,9 +238,12 @@ Result<JobSpec> FromWire(const std::string& payload) {
   if (!m) return m.error();
   JobSpec job;
   if (m->apps_size() < 1 || m->apps_size() > static_cast<int>(kMaxApps)) return Bad("apps");
+  auto dvm = DvmFromPb(m->dvm());
+  if (!dvm) return dvm.error();
+  job.dvm = *std::move(dvm);
   uint64_t total = 0;
   for (const auto& a : m->apps()) {
-    auto app = AppFromPb(a);
+    auto app = AppFromPb(a, static_cast<uint32_t>(job.dvm.nodes.size()));
     if (!app) return app.error();
     total += app->ranks;
     job.apps.push_back(std::move(*app));
@@ -173,9 +251,11 @@ Result<JobSpec> FromWire(const std::string& payload) {
   if (total > kMaxRanks) return Bad("apps.ranks");
   if (auto s = TakeStrings(m->env(), "env", &job.env); !s) return s.error();
   if (m->cwd().empty() || m->cwd()[0] != '/' || HasNul(m->cwd())) return Bad("cwd");
-  if (m->stdin_rank() < kStdinNone || m->stdin_rank() >= static_cast<int64_t>(total)) {
-    return Bad("stdin_rank");
-  }
+  // With nodes the number of ranks may not be known before placement.
+  const int64_t ranks = job.dvm.nodes.empty() ? static_cast<int64_t>(total) : kMaxRanks;
+  if (m->stdin_rank() < kStdinNone || m->stdin_rank() >= ranks) return Bad("stdin_rank");
+  if (m->map() < 0 || m->map() > pb::LaunchJob::MAP_NODE) return Bad("map");
+  job.map = static_cast<MapPolicy>(m->map());
   if (m->grace_ms() > kMaxMilliseconds) return Bad("grace_ms");
   if (m->timeout_ms() > kMaxMilliseconds) return Bad("timeout_ms");
   if (m->umask() > 0777) return Bad("umask");

@@ -14,8 +14,9 @@
 
 namespace rex {
 
-inline constexpr uint32_t kMaxRanks = 1 << 20;  // per job
-inline constexpr uint32_t kMaxApps = 1024;      // per job
+inline constexpr uint32_t kMaxRanks = 1 << 20;           // per job
+inline constexpr uint32_t kMaxApps = 1024;               // per job
+inline constexpr uint32_t kMaxJobNodes = (1 << 16) - 1;  // named by one job
 inline constexpr size_t kMaxLaunchMessageBytes = 32 << 20;
 inline constexpr size_t kMaxStdioPayloadBytes =
     60 << 10;  // one Output or Stdin message, header included
@@ -44,10 +45,36 @@ struct Hello {
 
 struct AppSpec {
   std::vector<std::string> argv;  // at least one word
-  uint32_t ranks = 1;
-  std::string wdir;              // absolute, or empty: JobSpec::cwd
-  std::vector<std::string> env;  // NAME=VALUE
-  std::string search_path;       // directories searched before PATH, as PATH is written
+  uint32_t ranks = 1;             // 0, with nodes: as many as there are slots
+  std::string wdir;               // absolute, or empty: JobSpec::cwd
+  std::vector<std::string> env;   // NAME=VALUE
+  std::string search_path;        // directories searched before PATH, as PATH is written
+  uint32_t per_node = 0;          // at most so many on each node, -N; 0: no such limit
+  std::vector<uint32_t> nodes;  // the only ones for this app, indices into DvmSpec::nodes; or empty
+};
+
+// One node that the user named.
+struct NodeRequest {
+  std::string name;    // as typed: alias, IP, FQDN
+  bool here = false;   // this machine, by whatever name: nothing is started there
+  uint32_t slots = 0;  // 0: its usable cores
+  std::string user;    // for ssh; may be empty
+  uint32_t port = 0;   // for ssh; 0: its own default
+};
+enum class Bootstrap : uint8_t { kSsh, kVirtual };
+enum class TreeRequest : uint8_t { kAuto, kFlat, kTwoLevel };
+enum class MapPolicy : uint8_t { kSlot, kNode };
+
+// Where a job runs and how its nodes are reached. Without nodes: on this machine alone.
+struct DvmSpec {
+  std::vector<NodeRequest> nodes;  // in the user's order; each once
+  Bootstrap bootstrap = Bootstrap::kSsh;
+  TreeRequest tree = TreeRequest::kAuto;
+  std::vector<std::string> ssh;  // the words of --ssh; empty: ssh
+  std::string rexd;              // absolute path of rexd on the nodes; empty: this machine's own
+  std::chrono::seconds start_timeout{30};
+  std::chrono::seconds node_timeout{120};
+  uint64_t max_modex_bytes = uint64_t{1} << 30;
 };
 
 enum class BindPolicy : uint8_t { kNone, kCore, kHwthread };
@@ -57,6 +84,8 @@ inline constexpr int32_t kStdinNone = -2;
 
 struct JobSpec {
   std::vector<AppSpec> apps;
+  DvmSpec dvm;
+  MapPolicy map = MapPolicy::kSlot;
   std::vector<std::string> env;
   std::string cwd;
   int32_t stdin_rank = 0;  // or kStdinAll, kStdinNone
@@ -129,8 +158,10 @@ enum class FailureKind : uint8_t {
   kInternal,
   kRefused,
   kNoInit,
+  kNodeStart,
+  kNodeLost,
 };
-inline constexpr uint8_t kLastFailureKind = static_cast<uint8_t>(FailureKind::kNoInit);
+inline constexpr uint8_t kLastFailureKind = static_cast<uint8_t>(FailureKind::kNodeLost);
 
 struct Failure {
   FailureKind kind = FailureKind::kNone;

@@ -127,6 +127,82 @@ TEST(LaunchJob, EveryBoundIsChecked) {
             "bad field open_files_hard");
 }
 
+JobSpec JobWithNodes() {
+  JobSpec job = FullJob();
+  job.dvm.nodes = {{"n1", false, 4, "joe", 2222}, {"localhost", true, 0, "", 0}};
+  job.dvm.bootstrap = Bootstrap::kVirtual;
+  job.dvm.tree = TreeRequest::kTwoLevel;
+  job.dvm.ssh = {"ssh", "-F", "config"};
+  job.dvm.rexd = "/opt/rex/libexec/rex/rexd";
+  job.dvm.start_timeout = std::chrono::seconds(7);
+  job.dvm.node_timeout = std::chrono::seconds(8);
+  job.dvm.max_modex_bytes = 9;
+  job.map = MapPolicy::kNode;
+  job.apps[0].ranks = 0;
+  job.apps[0].per_node = 2;
+  job.apps[0].nodes = {1};
+  return job;
+}
+
+TEST(LaunchJob, NodesRoundTrip) {
+  const JobSpec job = JobWithNodes();
+  const auto back = FromWire<JobSpec>(ToWire(job));
+  ASSERT_TRUE(back) << back.error().text;
+  ASSERT_EQ(back->dvm.nodes.size(), 2u);
+  EXPECT_EQ(back->dvm.nodes[0].name, "n1");
+  EXPECT_FALSE(back->dvm.nodes[0].here);
+  EXPECT_EQ(back->dvm.nodes[0].slots, 4u);
+  EXPECT_EQ(back->dvm.nodes[0].user, "joe");
+  EXPECT_EQ(back->dvm.nodes[0].port, 2222u);
+  EXPECT_TRUE(back->dvm.nodes[1].here);
+  EXPECT_EQ(back->dvm.bootstrap, Bootstrap::kVirtual);
+  EXPECT_EQ(back->dvm.tree, TreeRequest::kTwoLevel);
+  EXPECT_EQ(back->dvm.ssh, job.dvm.ssh);
+  EXPECT_EQ(back->dvm.rexd, job.dvm.rexd);
+  EXPECT_EQ(back->dvm.start_timeout, job.dvm.start_timeout);
+  EXPECT_EQ(back->dvm.node_timeout, job.dvm.node_timeout);
+  EXPECT_EQ(back->dvm.max_modex_bytes, 9u);
+  EXPECT_EQ(back->map, MapPolicy::kNode);
+  EXPECT_EQ(back->apps[0].ranks, 0u);
+  EXPECT_EQ(back->apps[0].per_node, 2u);
+  EXPECT_EQ(back->apps[0].nodes, job.apps[0].nodes);
+}
+
+TEST(LaunchJob, EveryBoundOfNodesIsChecked) {
+  const auto refusal = [](auto change) {
+    pb::LaunchJob m;
+    EXPECT_TRUE(m.ParseFromString(ToWire(JobWithNodes())));
+    change(m);
+    const auto job = FromWire<JobSpec>(m.SerializeAsString());
+    return job ? std::string() : job.error().text;
+  };
+  const std::string nul("a\0b", 3);
+  EXPECT_EQ(refusal([](auto&) {}), "");
+  EXPECT_EQ(refusal([](auto& m) { m.mutable_apps(0)->set_nodes(0, 2); }), "bad field App.nodes");
+  EXPECT_EQ(refusal([](auto& m) { m.mutable_apps(0)->set_per_node(kMaxRanks + 1); }),
+            "bad field App.per_node");
+  EXPECT_EQ(refusal([](auto& m) { m.mutable_dvm()->mutable_nodes(0)->set_name(""); }),
+            "bad field NodeRequest.name");
+  EXPECT_EQ(refusal([&](auto& m) { m.mutable_dvm()->mutable_nodes(0)->set_name(nul); }),
+            "bad field NodeRequest.name");
+  EXPECT_EQ(refusal([&](auto& m) { m.mutable_dvm()->mutable_nodes(0)->set_user(nul); }),
+            "bad field NodeRequest.user");
+  EXPECT_EQ(refusal([](auto& m) { m.mutable_dvm()->mutable_nodes(0)->set_port(65536); }),
+            "bad field NodeRequest.port");
+  EXPECT_EQ(refusal([](auto& m) { m.mutable_dvm()->mutable_nodes(0)->set_slots(kMaxRanks + 1); }),
+            "bad field NodeRequest.slots");
+  EXPECT_EQ(refusal([](auto& m) { m.mutable_dvm()->set_rexd("rexd"); }), "bad field Dvm.rexd");
+  EXPECT_EQ(refusal([&](auto& m) { m.mutable_dvm()->set_ssh(0, nul); }), "bad field Dvm.ssh");
+  EXPECT_EQ(refusal([](auto& m) { m.mutable_dvm()->set_start_timeout_s(0); }),
+            "bad field Dvm.start_timeout_s");
+  EXPECT_EQ(refusal([](auto& m) { m.mutable_dvm()->set_node_timeout_s(86401); }),
+            "bad field Dvm.node_timeout_s");
+  EXPECT_EQ(refusal([](auto& m) { m.mutable_dvm()->set_max_modex_bytes(0); }),
+            "bad field Dvm.max_modex_bytes");
+  EXPECT_EQ(refusal([](auto& m) { m.set_map(static_cast<pb::LaunchJob::Map>(2)); }),
+            "bad field map");
+}
+
 TEST(LaunchJob, TooManyAppsAreRefused) {
   JobSpec job = FullJob();
   job.stdin_rank = 0;
