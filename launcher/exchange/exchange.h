@@ -1,0 +1,105 @@
+// PMIx between the hosts of different nodes: collectives up and down the tree, a rank's data from
+// its own node, and what only the head can answer. One Exchange per agent. It does no I/O: it talks
+// through ExchangePort (to other agents) and `to_host` (to this node's host).
+//
+// Deps: the loop's thread calls everything; nothing here blocks; the callbacks may be called from
+// inside any of the calls and must not call back into the same Exchange before they return, except
+// AnswerTo from inside to_head.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "launcher/base/event_loop.h"
+#include "launcher/base/frame_channel.h"
+#include "launcher/base/node_id.h"
+#include "launcher/base/result.h"
+#include "pmix-server/proto/host_types.h"
+#include "sched/placement/job_map.h"
+
+namespace rex {
+
+// Kinds of messages between agents that are this room's; 64..95 are kept for it.
+// exchange_messages.h has their meaning. The sizes of a payload are bounded by max_modex_bytes and
+// kMaxExchangeHeaderBytes.
+enum class ExchangeMessage : uint8_t {
+  kCollectiveUp = 64,    // child -> parent
+  kCollectiveDown = 65,  // parent -> child
+  kModexAsk = 66,        // to the node of the rank
+  kModexAnswer = 67,     // back
+  kModexCancel = 68,     // to the node of the rank: nobody waits any more
+  kToHead = 69,          // a host's request, as the host said it
+  kFromHead = 70,        // its answer, or an event
+};
+inline constexpr uint8_t kFirstExchangeKind = 64;
+inline constexpr uint8_t kLastExchangeKind = 95;
+inline constexpr size_t kMaxExchangeHeaderBytes = 64 << 20;
+
+// How this room reaches other agents. Class kData is for bulk.
+struct ExchangePort {
+  NodeId self{0};
+  NodeId parent{0};  // == self at the head
+  std::function<std::vector<NodeId>()> children;
+  std::function<const std::vector<NodeId>&(NodeId child)> below;  // `child` itself not included
+  // Routed to `to`, which is never `self`. Messages of one class to one node arrive in order.
+  std::function<void(NodeId to, uint8_t kind, FrameClass, std::string payload)> send;
+};
+
+class Exchange {
+ public:
+  struct Deps {
+    EventLoop& loop;
+    ExchangePort port;
+    std::function<void(const pmix::HostMessage&)> to_host;
+    // Head only: what the host of `from` asked of the head: Publish, Lookup, Unpublish, Query,
+    // Abort, JobControl. Answered by AnswerTo with the same request number; numbers are the
+    // host's, so a request is known by (from, number). Events do not come here: see RaiseEvent.
+    std::function<void(NodeId from, pmix::HostMessage)> to_head;
+    uint64_t max_modex_bytes;  // of one collective, over all nodes
+  };
+  explicit Exchange(Deps deps);
+  ~Exchange();
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  // On every node with ranks of it and on the head, before any of its ranks runs. Agents that only
+  // relay need not know it.
+  void AddNamespace(const std::string& name, std::shared_ptr<const JobMap> map);
+  // What is under way with its ranks fails (kErrLostConnection).
+  void RemoveNamespace(const std::string& name);
+
+  // True: it was one of ours (Fence, DirectModex, ModexDone, Publish, Lookup, Unpublish, Query,
+  // Abort, JobControl, EventRaised).
+  bool FromHost(const pmix::HostMessage& message);
+  // kProtocol: nonsense, which costs the link to the node that it came over.
+  Status FromNode(NodeId from, uint8_t kind, std::string payload);
+
+  // Head only: the answer to a to_head (OpDone, LookupDone, QueryDone), or an event for the ranks
+  // of `node`.
+  void AnswerTo(NodeId node, const pmix::HostMessage& message);
+  // Head only: an event for every node that the event's range takes in, but for `except`, whose
+  // host has raised it already. An event that a host raises is spread this way, and its host gets
+  // its OpDone, without to_head.
+  void RaiseEvent(const pmix::EventRaised& event, NodeId except);
+
+  // Collectives and modexes that need one of them fail (kErrLostConnection), now and later.
+  void OnNodesLost(const std::vector<NodeId>& nodes);
+  // The same for this node's host; until the next AddNamespace, before which there is a new one.
+  void OnHostLost();
+
+  struct Counts {  // for tests and queries: what is held for things under way
+    size_t collectives = 0;
+    size_t modexes = 0;  // asked for and served
+    size_t bytes = 0;    // of collectives' data
+  };
+  Counts counts() const;
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace rex
