@@ -20,6 +20,7 @@ static_assert(kErrTimeout == PMIX_ERR_TIMEOUT);
 static_assert(kErrBadParam == PMIX_ERR_BAD_PARAM);
 static_assert(kErrNoPermissions == PMIX_ERR_NO_PERMISSIONS);
 static_assert(kErrUnreach == PMIX_ERR_UNREACH);
+static_assert(kErrOutOfResource == PMIX_ERR_OUT_OF_RESOURCE);
 static_assert(kErrNotFound == PMIX_ERR_NOT_FOUND);
 static_assert(kErrNotSupported == PMIX_ERR_NOT_SUPPORTED);
 static_assert(kErrPartialSuccess == PMIX_ERR_PARTIAL_SUCCESS);
@@ -42,6 +43,7 @@ bool IsWithinBounds(const HostMessage& message) {
   if (const auto* fence = std::get_if<Fence>(&message)) {
     Fence bare;
     bare.participants = fence->participants;
+    bare.timeout = fence->timeout;
     return DecodeHostMessage(EncodeHostMessage(bare)).has_value() &&
            fence->data.size() < kMaxHostMessageBytes / 2;
   }

@@ -3,6 +3,8 @@
 // where what a peer sent becomes a C++ type. A broken peer costs the connection.
 #include "pmix-server/proto/host_types.h"
 
+#include <algorithm>
+
 #include "pmix-server/proto/host.pb.h"
 #include "pmix-server/proto/job_checks.h"
 
@@ -99,9 +101,12 @@ void ToPb(const RegisterJob& in, pb::HostEnvelope* envelope) {
   for (const auto& node : in.nodes) {
     pb::RegisterJob::Node* n = out->add_nodes();
     n->set_name(node.name);
+    const bool strides = std::any_of(node.runs.begin(), node.runs.end(),
+                                     [](const RankRun& run) { return run.stride != 1; });
     for (const RankRun& run : node.runs) {
       n->add_first_rank(run.first);
       n->add_count(run.count);
+      if (strides) n->add_stride(run.stride);
     }
   }
   out->set_local_node(in.local_node);
@@ -120,10 +125,13 @@ void ToPb(const RegisterJob& in, pb::HostEnvelope* envelope) {
 RegisterJob::Node NodeFromPb(Check& check, const pb::RegisterJob::Node& in) {
   check.Text(in.name(), "RegisterJob.Node.name");
   check.That(in.first_rank_size() == in.count_size(), "RegisterJob.Node.count");
+  check.That(in.stride_size() == 0 || in.stride_size() == in.count_size(),
+             "RegisterJob.Node.stride");
   RegisterJob::Node out;
   out.name = in.name();
   for (int i = 0; check.ok() && i < in.count_size(); ++i) {
-    out.runs.push_back({in.first_rank(i), in.count(i)});
+    const uint32_t stride = in.stride_size() == 0 ? 1 : in.stride(i);
+    out.runs.push_back({in.first_rank(i), in.count(i), stride});
   }
   return out;
 }
@@ -276,13 +284,19 @@ void ToPb(const Fence& in, pb::HostEnvelope* envelope) {
   out->set_collect(in.collect);
   out->set_data(in.data);
   out->set_at_us(in.at.count());
+  out->set_kind(static_cast<pb::Fence::Kind>(in.kind));
+  out->set_timeout_s(static_cast<uint32_t>(in.timeout.count()));
 }
 Result<HostMessage> FromPb(const pb::Fence& in) {
   Check check;
   check.That(in.participants_size() >= 1, "Fence.participants");
   check.Time(in.at_us(), "Fence.at_us");
-  Fence out{in.request(), FromPb(check, in.participants(), "Fence.participants"), in.collect(),
-            in.data(), Micros(in.at_us())};
+  check.That(in.kind() >= 0 && in.kind() <= pb::Fence::DISCONNECT, "Fence.kind");
+  check.Timeout(in.timeout_s(), "Fence.timeout_s");
+  Fence out{in.request(),           FromPb(check, in.participants(), "Fence.participants"),
+            in.collect(),           in.data(),
+            Micros(in.at_us()),     static_cast<Fence::Kind>(in.kind()),
+            Seconds(in.timeout_s())};
   if (!check.ok()) return check.error();
   return HostMessage(std::move(out));
 }

@@ -25,6 +25,7 @@ enum Status : int32_t {
   kErrBadParam = -27,
   kErrNoPermissions = -23,
   kErrUnreach = -25,
+  kErrOutOfResource = -29,
   kErrNotFound = -46,
   kErrNotSupported = -47,
   kErrPartialSuccess = -52,
@@ -39,9 +40,11 @@ struct ProcId {
   auto operator<=>(const ProcId&) const = default;
 };
 
+// Ranks first, first + stride, ... (`count` of them).
 struct RankRun {
   uint32_t first = 0;
   uint32_t count = 0;
+  uint32_t stride = 1;
 };
 struct RegisterJob {
   struct Node {
@@ -98,11 +101,14 @@ struct Abort {
   std::vector<ProcId> targets;
 };
 struct Fence {
+  enum class Kind : uint8_t { kFence, kConnect, kDisconnect };
   uint64_t request = 0;
   std::vector<ProcId> participants;
   bool collect = false;
   std::string data;
   std::chrono::microseconds at{0};
+  Kind kind = Kind::kFence;
+  std::chrono::seconds timeout{0};
 };
 struct FenceDone {
   uint64_t request = 0;

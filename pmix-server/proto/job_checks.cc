@@ -22,25 +22,32 @@ rex::Status CheckApps(const RegisterJob& job) {
   return Ok{};
 }
 
+// False: the run is empty, goes beyond the last rank, or names one that has a place already.
+bool Place(const RankRun& run, std::vector<bool>& placed) {
+  if (run.count == 0 || run.stride == 0) return false;
+  if (run.first + (uint64_t{run.count} - 1) * run.stride >= placed.size()) return false;
+  for (uint32_t i = 0; i < run.count; ++i) {
+    const size_t rank = run.first + size_t{i} * run.stride;
+    if (placed[rank]) return false;
+    placed[rank] = true;
+  }
+  return true;
+}
+
 rex::Status CheckNodes(const RegisterJob& job) {
   if (job.nodes.empty() || job.nodes.size() > kMaxJobNodes) return Bad("number of nodes");
   if (job.local_node >= job.nodes.size()) return Bad("local_node out of range");
   const uint64_t total = JobRanks(job);
-  std::vector<RankRun> runs;
+  std::vector<bool> placed(total);
+  uint64_t left = total;
   for (const auto& node : job.nodes) {
     if (node.name.empty() || node.name.size() > 255) return Bad("length of a node's name");
-    runs.insert(runs.end(), node.runs.begin(), node.runs.end());
-  }
-  std::sort(runs.begin(), runs.end(),
-            [](const RankRun& a, const RankRun& b) { return a.first < b.first; });
-  uint64_t next = 0;
-  for (const RankRun& run : runs) {
-    if (run.count == 0 || run.first != next || run.count > total - next) {
-      return Bad("nodes do not share out the ranks");
+    for (const RankRun& run : node.runs) {
+      if (!Place(run, placed)) return Bad("nodes do not share out the ranks");
+      left -= run.count;
     }
-    next += run.count;
   }
-  if (next != total) return Bad("nodes have fewer ranks than apps");
+  if (left != 0) return Bad("nodes have fewer ranks than apps");
   return Ok{};
 }
 
@@ -55,7 +62,7 @@ uint32_t JobRanks(const RegisterJob& job) {
 std::vector<uint32_t> RanksOfNode(const RegisterJob::Node& node) {
   std::vector<uint32_t> ranks;
   for (const RankRun& run : node.runs) {
-    for (uint32_t i = 0; i < run.count; ++i) ranks.push_back(run.first + i);
+    for (uint32_t i = 0; i < run.count; ++i) ranks.push_back(run.first + i * run.stride);
   }
   std::sort(ranks.begin(), ranks.end());
   return ranks;
