@@ -14,39 +14,11 @@
 #include <vector>
 
 #include "launcher/base/event_loop.h"
-#include "launcher/base/frame_channel.h"
-#include "launcher/base/node_id.h"
-#include "launcher/base/result.h"
+#include "launcher/exchange/exchange_port.h"
 #include "pmix-server/proto/host_types.h"
 #include "sched/placement/job_map.h"
 
 namespace rex {
-
-// Kinds of messages between agents that are this room's; 64..95 are kept for it.
-// exchange_messages.h has their meaning. The sizes of a payload are bounded by max_modex_bytes and
-// kMaxExchangeHeaderBytes.
-enum class ExchangeMessage : uint8_t {
-  kCollectiveUp = 64,    // child -> parent
-  kCollectiveDown = 65,  // parent -> child
-  kModexAsk = 66,        // to the node of the rank
-  kModexAnswer = 67,     // back
-  kModexCancel = 68,     // to the node of the rank: nobody waits any more
-  kToHead = 69,          // a host's request, as the host said it
-  kFromHead = 70,        // its answer, or an event
-};
-inline constexpr uint8_t kFirstExchangeKind = 64;
-inline constexpr uint8_t kLastExchangeKind = 95;
-inline constexpr size_t kMaxExchangeHeaderBytes = 64 << 20;
-
-// How this room reaches other agents. Class kData is for bulk.
-struct ExchangePort {
-  NodeId self{0};
-  NodeId parent{0};  // == self at the head
-  std::function<std::vector<NodeId>()> children;
-  std::function<const std::vector<NodeId>&(NodeId child)> below;  // `child` itself not included
-  // Routed to `to`, which is never `self`. Messages of one class to one node arrive in order.
-  std::function<void(NodeId to, uint8_t kind, FrameClass, std::string payload)> send;
-};
 
 class Exchange {
  public:
@@ -74,6 +46,8 @@ class Exchange {
   // True: it was one of ours (Fence, DirectModex, ModexDone, Publish, Lookup, Unpublish, Query,
   // Abort, JobControl, EventRaised).
   bool FromHost(const pmix::HostMessage& message);
+  // The same, without copying a fence's data. `message` is as it was when it was not ours.
+  bool FromHost(pmix::HostMessage&& message);
   // kProtocol: nonsense, which costs the link to the node that it came over.
   Status FromNode(NodeId from, uint8_t kind, std::string payload);
 
