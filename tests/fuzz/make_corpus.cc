@@ -10,9 +10,11 @@
 #include <variant>
 #include <vector>
 
+#include "launcher/exchange/exchange_messages.h"
 #include "launcher/template/batch_blob.h"
 #include "launcher/wire/messages.h"
 #include "sched/topology/topology_cache.h"
+#include "tests/unit/exchange/samples.h"
 #include "tests/unit/pmix_proto/samples.h"
 
 namespace rex {
@@ -111,6 +113,19 @@ void HostMessageInputs(const Corpus& corpus) {
     std::snprintf(name, sizeof name, "%02zu_kind_%02zu", number++, message.index());
     corpus.Add(name, EncodeHostMessage(message));
   }
+}
+
+void ExchangeMessageInputs(const Corpus& corpus) {
+  size_t number = 0;
+  for (const CollectiveHeader& header : SampleCollectives()) {
+    const std::string bulk = header.status == 0 ? "bulk" : "";
+    corpus.Add("collective_" + std::to_string(number++),
+               "\0"s + EncodeCollective(header, bulk.size()) + bulk);
+  }
+  corpus.Add("modex_ask", "\1"s + EncodeModex({7, {"rex-job", 5}, 0}, ""));
+  corpus.Add("modex_answer", "\2"s + EncodeModex({7, {}, 0}, "bulk"));
+  corpus.Add("modex_cancel", "\2"s + EncodeModex({7, {}, 0}, ""));
+  corpus.Add("host_state", "\3"s + EncodeHostState({NodeId{3}, true}));
 }
 
 void BatchBlobInputs(const Corpus& corpus) {
@@ -215,6 +230,7 @@ void MakeCorpora(const std::filesystem::path& base) {
   BatchBlobInputs({base, "batch_blob"});
   CommandLineInputs({base, "command_line"});
   DaemonNewsInputs({base, "daemon_news"});
+  ExchangeMessageInputs({base, "exchange_messages"});
   FrameReaderInputs({base, "frame_reader"});
   HostMessageInputs({base, "host_messages"});
   LaunchMessageInputs({base, "launch_messages"});

@@ -79,6 +79,33 @@ TEST(HostBounds, TimesAreBounded) {
   EXPECT_FALSE(Accepted(HostReady{"", microseconds(2), microseconds(1)}));
 }
 
+TEST(HostBounds, RunsWithStridesShareOutTheRanks) {
+  const auto accepted = [](std::vector<RankRun> a, std::vector<RankRun> b) {
+    return AcceptedJob([&](RegisterJob& job) {
+      job.nodes[0].runs = std::move(a);
+      job.nodes[1].runs = std::move(b);
+    });
+  };
+  EXPECT_TRUE(accepted({{0, 3, 2}}, {{1, 2, 2}}));
+  EXPECT_TRUE(accepted({{0, 2, 4}, {2, 1, 9}}, {{1, 2, 2}}));
+  EXPECT_FALSE(accepted({{0, 3, 2}}, {{1, 1, 2}})) << "rank 3 is on no node";
+  EXPECT_FALSE(accepted({{0, 3, 2}}, {{1, 3, 2}})) << "beyond the last rank";
+  EXPECT_FALSE(accepted({{0, 3, 2}}, {{1, 2, 1}})) << "rank 2 twice";
+  EXPECT_FALSE(accepted({{0, 3, 0}}, {{1, 2, 2}}));
+  EXPECT_FALSE(accepted({{0, 3, 2}}, {{1, 2, 2}, {0, 0, 1}}));
+  EXPECT_FALSE(accepted({{0, 3, 0x80000000}}, {{1, 2, 2}}));
+}
+
+TEST(HostBounds, AFenceHasAKindAndABound) {
+  const ProcId proc{"a", 0};
+  const auto fence = [&](int kind, std::chrono::seconds timeout) {
+    return Accepted(Fence{1, {proc}, false, "", {}, static_cast<Fence::Kind>(kind), timeout});
+  };
+  EXPECT_TRUE(fence(2, std::chrono::hours(7 * 24)));
+  EXPECT_FALSE(fence(3, std::chrono::seconds(0)));
+  EXPECT_FALSE(fence(0, std::chrono::hours(7 * 24) + std::chrono::seconds(1)));
+}
+
 TEST(HostBounds, KeysAndRanges) {
   const ProcId proc{"a", 0};
   const auto lookup = [&](std::vector<std::string> keys, uint32_t wait_count, uint32_t range) {

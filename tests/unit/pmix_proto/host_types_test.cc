@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "pmix-server/proto/job_checks.h"
 #include "tests/unit/pmix_proto/samples.h"
 
 namespace rex::pmix {
@@ -85,6 +86,12 @@ TEST(HostTypes, FieldsOfRegisterJobArrive) {
   EXPECT_EQ(got.cpusets, sent.cpusets);
 }
 
+TEST(HostTypes, StridesArrive) {
+  const RegisterJob got = RoundTrip(SampleDealtJob());
+  EXPECT_EQ(RanksOfNode(got.nodes[0]), (std::vector<uint32_t>{0, 2, 4}));
+  EXPECT_EQ(RanksOfNode(got.nodes[1]), (std::vector<uint32_t>{1, 3}));
+}
+
 TEST(HostTypes, FieldsOfRequestsArrive) {
   const ProcId proc{"rex-job", 3};
   const Lookup lookup = RoundTrip(Lookup{6, proc, {"k", "l"}, true, 2, std::chrono::seconds(9), 4});
@@ -105,6 +112,12 @@ TEST(HostTypes, FieldsOfRequestsArrive) {
   EXPECT_TRUE(fence.collect);
   EXPECT_EQ(fence.data, "data");
   EXPECT_EQ(fence.at, std::chrono::microseconds(5));
+  EXPECT_EQ(fence.kind, Fence::Kind::kFence);
+  EXPECT_EQ(fence.timeout.count(), 0);
+  const Fence connect =
+      RoundTrip(Fence{2, {proc}, false, "", {}, Fence::Kind::kConnect, std::chrono::seconds(7)});
+  EXPECT_EQ(connect.kind, Fence::Kind::kConnect);
+  EXPECT_EQ(connect.timeout, std::chrono::seconds(7));
   const Abort abort = RoundTrip(Abort{1, proc, -3, "text", {proc}});
   EXPECT_EQ(abort.code, -3);
   EXPECT_EQ(abort.text, "text");

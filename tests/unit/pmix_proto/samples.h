@@ -19,6 +19,13 @@ inline RegisterJob SampleJob() {
   return job;
 }
 
+// Ranks dealt out over the nodes.
+inline RegisterJob SampleDealtJob() {
+  RegisterJob job = SampleJob();
+  job.nodes = {{"node-a", {{0, 3, 2}}}, {"node-b", {{1, 2, 2}}}};
+  return job;
+}
+
 inline ProcState SampleState() {
   ProcState state;
   state.proc = {"rex-job", 3};
@@ -65,6 +72,8 @@ inline std::vector<HostMessage> SampleMessages() {
       RankGone{proc},
       Ping{13},
       Pong{13},
+      SampleDealtJob(),
+      Fence{2, procs, false, "", microseconds(9), Fence::Kind::kDisconnect, seconds(30)},
   };
 }
 
