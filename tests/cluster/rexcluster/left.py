@@ -1,0 +1,75 @@
+"""What is in a node that the cluster did not put there. A node begins with nothing, so whatever is
+there after a job has ended, the job left. A dead node has nothing."""
+
+import json
+import os
+
+from . import system
+from .store import HEAD, ClusterError
+
+_PRIVATE = ("/tmp", "/dev/shm", "/run")
+_OWN_FILES = ("/run/sshd", "/run/sshd.pid", "/run/lock")
+
+
+def _first_process(cluster, name):
+    if name == HEAD:
+        raise ClusterError("the head shares the machine's processes and files: look there")
+    try:
+        return cluster.pid(name)
+    except ClusterError:
+        return None
+
+
+def files(cluster, name):
+    first = _first_process(cluster, name)
+    if first is None:
+        return []
+    with open(cluster.path("options.json"), encoding="utf-8") as file:
+        known = json.load(file)["share"] + [cluster.dir, *_OWN_FILES]
+    root = f"/proc/{first}/root"
+    return [f"file {path}" for top in _PRIVATE for path in _unknown_below(root, top, known)]
+
+
+def _unknown_below(root, top, known):
+    for entry in sorted(os.listdir(root + top)):
+        path = os.path.join(top, entry)
+        if path in known:
+            continue
+        if any(place.startswith(path + "/") for place in known):
+            yield from _unknown_below(root, path, known)
+        else:
+            yield path
+
+
+def processes(cluster, name):
+    """All but the first process and the sshd that waits for connections."""
+    first = _first_process(cluster, name)
+    if first is None:
+        return []
+    own = {1, _sshd_pid(first)}
+    namespace = system.namespace(first, "pid")
+    return [line for pid in system.all_pids() if system.namespace(pid, "pid") == namespace
+            for line in _describe(pid, own)]
+
+
+def _sshd_pid(first):
+    try:
+        with open(f"/proc/{first}/root/run/sshd.pid", encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None  # stopped, as a fault
+
+
+def _describe(pid, own):
+    """One line, or none for the node's own processes and for one that ended meanwhile."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            status = dict(line.split(":", 1) for line in file if ":" in line)
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+            words = file.read().rstrip("\0").replace("\0", " ")
+    except OSError:
+        return []
+    inner = int(status["NSpid"].split()[-1])
+    if inner in own or status["State"].split()[0] in "ZX":
+        return []
+    return [f"process {inner} ({pid} outside): {words or status['Name'].strip()}"]
