@@ -14,9 +14,11 @@ set(REX_EDGES_pmix_client base pmix_proto)
 set(REX_EDGES_pmix_host base pmix_proto topology)
 set(REX_EDGES_exchange base sched pmix_proto)
 set(REX_EDGES_keeper base)
-set(REX_EDGES_job base observe wire sched topology pmix_proto pmix_client template_proto
-    template_client)
-set(REX_EDGES_agent ${REX_EDGES_job} job)
+set(REX_EDGES_part base wire sched)
+set(REX_EDGES_ranks base wire part sched topology pmix_proto template_proto template_client)
+set(REX_EDGES_job base wire part sched pmix_proto)
+set(REX_EDGES_agent base observe wire link tree part exchange ranks job sched topology pmix_proto
+    pmix_client template_client)
 set(REX_EDGES_cli base wire observe)
 
 add_library(rex_flags INTERFACE)
@@ -26,8 +28,8 @@ target_compile_options(rex_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wn
                        $<$<COMPILE_LANGUAGE:CXX>:-Woverloaded-virtual> -Wno-missing-field-initializers
                        -Werror -fvisibility=hidden -fstack-protector-strong)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  # False alarms on std::string operator+: gcc bug 105651, mended in 13.
-  target_compile_options(rex_flags INTERFACE -Wno-restrict)
+  # False alarms on std::string operator+ (gcc bug 105651, mended in 13) and on moved std::variants.
+  target_compile_options(rex_flags INTERFACE -Wno-restrict -Wno-maybe-uninitialized)
 endif()
 if(REX_SANITIZE)
   target_compile_options(rex_flags INTERFACE -fsanitize=${REX_SANITIZE} -fno-omit-frame-pointer

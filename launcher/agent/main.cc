@@ -5,7 +5,7 @@
 
 #include <cstdlib>
 
-#include "launcher/agent/agent.h"
+#include "launcher/agent/head.h"
 #include "launcher/base/descendants.h"
 #include "launcher/base/log.h"
 #include "launcher/base/programs.h"
@@ -23,8 +23,8 @@ rex::UniqueFd TakeFd(int argc, char** argv, const char* name) {
 int main(int argc, char** argv) {
   const rex::Clock::Time begin = rex::MonotonicClock().Now();
   rex::InitLog("rexd-agent");
-  rex::AgentOptions options;
-  options.launch_fd = TakeFd(argc, argv, "launch-fd");
+  rex::UniqueFd launch_fd = TakeFd(argc, argv, "launch-fd");
+  rex::NodeOptions options;
   options.keeper_fd = TakeFd(argc, argv, "keeper-fd");
   options.host_fd = TakeFd(argc, argv, "host-fd");
   options.session_dir = rex::InternalOption(argc, argv, "session-dir");
@@ -32,7 +32,7 @@ int main(int argc, char** argv) {
   options.keeper_begin = std::chrono::microseconds(
       std::atoll(rex::InternalOption(argc, argv, "keeper-begin-us").c_str()));
   options.agent_begin = begin;
-  if (!options.launch_fd || !options.keeper_fd || !options.host_fd || options.session_dir.empty() ||
+  if (!launch_fd || !options.keeper_fd || !options.host_fd || options.session_dir.empty() ||
       options.shm_dir.empty()) {
     rex::Log(rex::LogLevel::kError, "this program is started by rexd only; use rexlaunch");
     return kExitUnusable;
@@ -47,13 +47,13 @@ int main(int argc, char** argv) {
   ::signal(SIGHUP, SIG_IGN);
 
   rex::EventLoop loop;
-  rex::Agent agent(loop, std::move(options));
-  const rex::Status started = agent.Start();
+  rex::Head head(loop, std::move(launch_fd), std::move(options));
+  const rex::Status started = head.Start();
   if (!started) {
     rex::Log(rex::LogLevel::kError, "cannot start: " + started.error().text);
     return kExitUnusable;
   }
   loop.Run();
   // Destructors of what the kernel takes back anyway are not worth the user's wait.
-  ::_exit(agent.exit_code());
+  ::_exit(0);
 }

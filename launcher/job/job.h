@@ -1,31 +1,29 @@
-// A job on this machine, from LaunchJob to JobEnded: the state machine of job_state.h with its
-// actions. Loop thread only. docs/design/one-machine.md tells the story.
+// A job at its head, from LaunchJob to JobEnded: the state machine of job_state.h with its actions.
+// Loop thread only. docs/design/tree.md tells the story.
 //
-// The job owns its ranks' records and stdio; it borrows the agent's loop, child table, spawner and
-// host. Every wait has a deadline; what runs out becomes a failure that names the phase.
+// The job commands the parts of its nodes (launcher/ranks) and judges what they tell; it does no
+// I/O of its own and can't know which part is in this process. What one node does by itself within
+// a bound (planning, births, grace times) has its deadline there; here are the bounds of what
+// nodes owe each other. A node that says nothing is the tree's to notice.
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "launcher/base/child_table.h"
-#include "launcher/base/descendants.h"
 #include "launcher/base/event_loop.h"
 #include "launcher/job/exit_rules.h"
-#include "launcher/job/job_plan.h"
+#include "launcher/job/job_placement.h"
 #include "launcher/job/job_state.h"
-#include "launcher/job/output_collector.h"
-#include "launcher/job/pmix_services.h"
-#include "launcher/job/rank_table.h"
-#include "launcher/job/stack_traces.h"
-#include "launcher/job/start_up_times.h"
-#include "launcher/job/stdin_feeder.h"
-#include "launcher/template/rank_maker.h"
-#include "launcher/template/template_key.h"
-#include "launcher/template/template_maker.h"
+#include "launcher/job/name_store.h"
+#include "launcher/job/output_relay.h"
+#include "launcher/job/stdin_router.h"
+#include "launcher/part/part_messages.h"
+#include "pmix-server/proto/host_types.h"
 
 namespace rex {
 
@@ -38,135 +36,163 @@ struct JobClient {
   std::function<void(const JobEnded&)> ended;  // last call; the job may be destroyed after it
 };
 
-// What the agent lends to a job; outlives it.
+// What the head's agent lends to a job; outlives it. None of these acts on the job before it
+// returns.
 struct JobServices {
   EventLoop& loop;
-  ChildTable& children;
-  RankMaker& maker;
-  std::function<void(const pmix::HostMessage&)> to_host;
-  // Ends what the job's ranks left behind (not ranks, not the agent's own helpers).
-  std::function<std::vector<ProcessInfo>()> kill_leftovers;
+  std::function<void(NodeId, PartCommand)> command;
+  std::function<void(PartCommand)> command_all;  // every node of the DVM, also those without ranks
+  std::function<void(NodeId, const pmix::HostMessage&)> answer;  // to a node's host
+  // What to add to the node's times to have them on this node's clock.
+  std::function<std::chrono::microseconds(NodeId)> clock_offset;
 };
 
 class Job {
  public:
-  Job(JobServices services, NodeFacts node, JobSpec spec, JobClient client);
+  Job(JobServices services, JobSpec spec, JobClient client);
 
-  // Plans; then waits for OnHostReady. May end the job at once.
+  // Begins to count --timeout.
   void Start();
+  // Every node is there: places the ranks and launches. `nodes`: in the user's order.
+  void OnNodes(std::vector<JobNode> nodes, uint32_t dvm_nodes);
 
-  // From the host.
-  void OnHostReady();
-  void OnHostMessage(pmix::HostMessage message);
+  // From a part. Errors: kProtocol: it can't mean that.
+  Status OnPart(NodeId from, PartEvent event);
+  // From a node's host: Publish, Lookup, Unpublish, Query, JobControl, Abort.
+  void OnHostRequest(NodeId from, pmix::HostMessage message);
 
   // From rexlaunch.
   void OnSignal(int signo);
   void OnEndJob(int signo);
   void OnOutputCredit(uint64_t bytes) { output_.AddCredit(bytes); }
-  Status OnStdin(std::string bytes) { return stdin_.OnBytes(std::move(bytes)); }
-  void OnStdinEnd() {
-    stdin_.OnEnd();
-    output_.NoMorePrompts();
-  }
+  Status OnStdin(const std::string& bytes) { return stdin_.OnBytes(bytes); }
+  void OnStdinEnd() { stdin_.OnEnd(); }
 
-  // A process that the job needs is gone, or the user is: ends the job with this failure.
-  // `quick`: nobody reads the output any more; at most kQuickGrace between TERM and KILL.
+  // What the job needs is gone, or the user is: ends the job with this failure. `quick`: nobody
+  // reads the output any more; at most kQuickGrace between TERM and KILL.
   void OnLost(const Failure& failure, bool quick);
-  // The PMIx host is gone. Ranks may have lost it, and ended by that, before we know.
-  void OnHostLost(const Failure& failure);
+  // Nodes that will say nothing more: their ranks are gone. `failure` names them.
+  void OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure);
 
   JobState state() const { return state_; }
-  StartUpTimes& times() { return times_; }
+  const std::string& name_space() const { return name_space_; }
+  // This process's own phases, before the parts'.
+  void AddPhase(Phase phase) { phases_.push_back(std::move(phase)); }
 
-  static constexpr std::chrono::milliseconds kSettle{100};  // between first failure and TERM
+  static constexpr std::chrono::milliseconds kSettle{100};  // between first failure and Stop
   static constexpr std::chrono::milliseconds kQuickGrace{1000};
-  static constexpr std::chrono::seconds kHostBound{60};
-  // From the host's answer, or the end of the job, to its last word about ranks that ended: what
-  // libpmix's thread there has not yet passed on.
-  static constexpr std::chrono::milliseconds kNewsBound{250};
-  static constexpr std::chrono::seconds kTraceBound{30};    // for all ranks' stack traces
-  static constexpr std::chrono::seconds kKillBound{10};     // from KILL to reaped
-  static constexpr std::chrono::seconds kTemplateBound{5};  // a batch with a template
+  // A part answers AskReport with stack traces in 30 s, and has ended its ranks 10 s after KILL.
+  static constexpr std::chrono::seconds kReportBound{40};
+  static constexpr std::chrono::seconds kPartsBound{20};  // beyond the grace times
+  static constexpr std::chrono::seconds kEndBound{10};
 
  private:
-  // State machine.
-  void ShowPlan();
+  struct RankRecord {
+    int64_t pid = 0;
+    bool templated = false;
+    bool connected = false;
+    bool finalized = false;
+    bool excused = false;  // it aborted: its own end follows from that
+    std::optional<RankEnd> end;
+  };
+  // How far a part has come.
+  struct PartRecord {
+    bool planned = false;
+    bool born = false;
+    bool running = false;
+    bool drained = false;
+    bool ended = false;
+    bool lost = false;
+    std::optional<std::vector<std::string>> report;
+  };
+
+  // State machine (job.cc).
   void On(JobEvent event);
   void Enter(JobState state);
-  void EnterRegistering();
-  void EnterForking();
+  void EnterLaunching();
   void EnterRunning();
   void EnterStopping();
   void EnterDraining();
+  void EnterEnding();
   void EnterDone();
   void OnDeadline();
-
-  // Births.
-  void StartTemplates();
-  void StartTemplate(size_t app);
-  void EndTemplates();
-  std::string BirthsNote() const;
-  void SubmitNextBatch();
-  Result<BirthBatch> MakeBatch(Rank first, uint32_t count);
-  uint32_t BatchSize(Rank first) const;
-  void OnPids(Rank first, uint32_t asked, const std::vector<pid_t>& pids, int error, Birth birth);
-  void ReleaseAll();
-  void OnBirthFailure(Rank rank, const BirthFailure& failure);
-  void OnBatchBorn();
-
-  // Ends.
-  void OnRankEnd(Rank rank, const ExitStatus& end);
-  void JudgeEnd(const RankRecord& record);
-  void AskHost();
-  void JudgeUnsure();
-  void JudgeAbsent();
-  void CheckReaped();
-  void BlameAndStop(Failure failure);
-  void SignalRanks(int signo);
-  Failure AboutRank(const RankRecord& record, Failure failure) const;
   void OnTimeout();
-  std::vector<std::string> ReportState() const;
-  void TraceThenStop();
+  void OnReportsIn();
+  void BlameAndStop(Failure failure);
+  void ShowPlan();
+  // Takes `event` when every part that is not lost has `done`.
+  void Check(bool PartRecord::*done, JobEvent event);
+  void CheckReports();
 
-  // PMIx.
-  void OnRegistered(pmix::JobRegistered registered);
-  void OnClientEvent(const pmix::ClientEvent& event);
-  void OnPong(const pmix::Pong& pong);
-  void OnAbort(const pmix::Abort& abort);
+  // From parts (job_parts.cc).
+  Status Take(NodeId from, PartPlanned& m);
+  Status Take(NodeId from, PartBorn& m);
+  Status Take(NodeId from, PartRunning& m);
+  Status Take(NodeId from, PartFailed& m);
+  Status Take(NodeId from, RankEnds& m);
+  Status Take(NodeId from, PartProgress& m);
+  Status Take(NodeId from, PartOutput& m);
+  Status Take(NodeId from, PartStdinCredit& m);
+  Status Take(NodeId from, PartStdinDone& m);
+  Status Take(NodeId from, PartNotice& m);
+  Status Take(NodeId from, PartNews& m);
+  Status Take(NodeId from, PartReport& m);
+  Status Take(NodeId from, PartDrained& m);
+  Status Take(NodeId from, PartEnded& m);
+  bool Owns(NodeId node, Rank rank) const;
+  void OnRankEnd(const RankEnd& end);
+  void Judge(const RankEnd& end);
+  void JudgeAbsent();
+  void AskAboutAbsent();
+  bool SomebodyWaitsInInit() const;
+  Failure AboutRank(Rank rank, Failure failure) const;
+  void CheckReaped();
+
+  // What hosts ask (job_requests.cc).
+  void OnRequest(NodeId from, const pmix::Publish& m);
+  void OnRequest(NodeId from, const pmix::Lookup& m);
+  void OnRequest(NodeId from, const pmix::Unpublish& m);
+  void OnRequest(NodeId from, const pmix::Query& m);
+  void OnRequest(NodeId from, const pmix::JobControl& m);
+  void OnRequest(NodeId from, const pmix::Abort& m);
+  std::vector<Rank> Resolve(const std::vector<pmix::ProcId>& targets) const;
+  pmix::ProcState StateOf(Rank rank) const;
+  void SendReplies(const NameStore::Replies& replies);
+  void SetNameTimer();
+  uint32_t AppIndexOf(Rank rank) const;
+
+  const std::string& NameOf(NodeId node) const;
 
   JobServices services_;
-  const NodeFacts node_;
-  const JobSpec spec_;
+  const JobSpec spec_;  // as rexlaunch sent it
   JobClient client_;
-  JobPlan plan_;
+  std::string name_space_;
+  std::vector<JobNode> nodes_;
+  PlacedJob placed_;
   JobState state_ = JobState::kPlanned;
-  RankTable ranks_{0};
+  std::vector<RankRecord> ranks_;
+  std::map<NodeId, PartRecord> parts_;
+  std::map<NodeId, std::string> map_texts_;
+  std::map<NodeId, std::string> topology_texts_;
   ExitRules rules_;
-  StartUpTimes times_;
-  pmix::JobRegistered registered_;
-  OutputCollector output_;
-  StdinFeeder stdin_;
-  PmixServices pmix_;
-  TemplateCache<std::shared_ptr<TemplateMaker>> templates_;
-  std::vector<std::shared_ptr<TemplateMaker>> app_templates_;  // by app; null: the spawner
-  std::vector<int> held_signals_;                              // came before the ranks ran
-  std::vector<Rank> unfinalized_;  // exited with 0; waiting for the host's word on MPI_Finalize
+  OutputRelay output_;
+  StdinRouter stdin_;
+  NameStore names_;
+  std::vector<Phase> phases_;
   std::vector<std::string> state_report_;
-  uint64_t pings_ = 0;          // sent to the host
-  bool any_connected_ = false;  // a rank has called MPI_Init
-  bool any_absent_ = false;     // a rank has exited with 0 and, as far as we know, without it
-  std::unique_ptr<StackTracer> tracer_;  // after a timeout, with --get-stack-traces
-  Rank next_birth_ = 0;                  // first rank not yet submitted
-  std::set<Rank> unanswered_;            // first ranks of the batches whose pids have not come
-  uint32_t batches_unborn_ = 0;
-  bool host_ready_ = false;
-  bool planned_ = false;
-  bool kill_sent_ = false;
+  std::vector<int> held_signals_;  // came before the parts were told
+  std::set<NodeId> asked_news_;    // parts whose host's word is waited for
+  uint64_t news_number_ = 0;
+  bool any_connected_ = false;
+  bool any_absent_ = false;
+  bool reporting_ = false;
   std::chrono::milliseconds grace_;
-  Timer deadline_;      // of the present state
-  Timer settle_;        // after a first failure
-  Timer timeout_;       // --timeout
-  Timer unsure_timer_;  // for the host's word on ranks' ends
+  bool discard_ = false;
+  size_t ranks_ended_ = 0;
+  Timer deadline_;  // of the present state
+  Timer settle_;    // after a first failure
+  Timer timeout_;   // --timeout
+  Timer name_timer_;
 };
 
 }  // namespace rex

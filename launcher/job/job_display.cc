@@ -1,86 +1,29 @@
 #include "launcher/job/job_display.h"
 
-#include <hwloc.h>
-
-#include <array>
-#include <string_view>
-
-#include "sched/placement/binding.h"
-#include "sched/topology/topology.h"
-
 namespace rex {
 
-namespace {
-
-// The binding of a rank in words; without a topology nothing can be bound.
-std::string BindingOf(const JobPlan& plan, const NodeFacts& node, Rank rank) {
-  if (!node.topology) return "not bound (or bound to all available processors)";
-  const CpuWords none;
-  return DescribeBinding(*node.topology, plan.bindings.empty() ? none : plan.bindings.at(rank));
-}
-
-// "bound to X: Y" as the map shows it, "X:Y"; "N/A" without a binding.
-std::string InMap(std::string text) {
-  constexpr std::string_view kBound = "bound to ";
-  if (!text.starts_with(kBound)) return "N/A";
-  text.erase(0, kBound.size());
-  if (const size_t at = text.find(": "); at != std::string::npos) text.erase(at + 1, 1);
-  return text;
-}
-
-void AddObject(hwloc_obj_t object, int depth, std::string* out) {
-  std::array<char, 128> type{};
-  std::array<char, 256> attributes{};
-  hwloc_obj_type_snprintf(type.data(), type.size(), object, 0);
-  hwloc_obj_attr_snprintf(attributes.data(), attributes.size(), object, " ", 0);
-  *out += std::string(static_cast<size_t>(depth) * 2, ' ') + type.data();
-  if (object->logical_index != HWLOC_UNKNOWN_INDEX) {
-    *out += " L#" + std::to_string(object->logical_index);
+std::string AllocationText(const std::vector<JobNode>& nodes) {
+  std::string text = "\n======================   ALLOCATED NODES   ======================\n";
+  for (const JobNode& node : nodes) {
+    text += "\t" + node.name + ": slots=" + std::to_string(node.slots) +
+            " max_slots=0 slots_inuse=0 state=UP\n";
   }
-  if (object->os_index != HWLOC_UNKNOWN_INDEX) *out += " P#" + std::to_string(object->os_index);
-  if (attributes[0] != '\0') *out += std::string(" (") + attributes.data() + ")";
-  *out += '\n';
-  for (hwloc_obj_t child = object->first_child; child != nullptr; child = child->next_sibling) {
-    AddObject(child, depth + 1, out);
-  }
+  return text + "=================================================================\n";
 }
 
-}  // namespace
-
-std::string AllocationText(const NodeFacts& node, uint32_t slots) {
-  return "\n======================   ALLOCATED NODES   ======================\n\t" + node.name +
-         ": slots=" + std::to_string(slots) +
-         " max_slots=0 slots_inuse=0 state=UP\n"
-         "=================================================================\n";
-}
-
-std::string MapText(const JobPlan& plan, const NodeFacts& node) {
-  const std::string slots = std::to_string(plan.slots);
-  std::string text = " Data for JOB " + plan.name_space + " offset 0 Total slots allocated " +
-                     slots +
-                     "\n\n ========================   JOB MAP   ========================\n\n" +
-                     " Data for node: " + node.name + "\tNum slots: " + slots +
-                     "\tMax slots: 0\tNum procs: " + std::to_string(plan.total) + "\n";
-  for (Rank rank = 0; rank < plan.total; ++rank) {
-    const auto app = &plan.AppOf(rank) - plan.apps.data();
-    text += " \tProcess jobid: " + plan.name_space + " App: " + std::to_string(app) +
-            " Process rank: " + std::to_string(rank) +
-            " Bound: " + InMap(BindingOf(plan, node, rank)) + "\n";
+std::string MapText(const std::string& name_space, const PlacedJob& job,
+                    const std::vector<JobNode>& nodes, const std::map<NodeId, std::string>& ranks) {
+  std::string text = " Data for JOB " + name_space + " offset 0 Total slots allocated " +
+                     std::to_string(job.slots) +
+                     "\n\n ========================   JOB MAP   ========================\n";
+  for (const JobNode& node : nodes) {
+    const auto lines = ranks.find(node.id);
+    if (lines == ranks.end()) continue;
+    text += "\n Data for node: " + node.name + "\tNum slots: " + std::to_string(node.slots) +
+            "\tMax slots: 0\tNum procs: " + std::to_string(job.map->CountOn(node.id)) + "\n" +
+            lines->second;
   }
   return text + "\n =============================================================\n";
-}
-
-std::string TopologyText(const NodeFacts& node) {
-  std::string text = "Topology of node " + node.name + ":\n";
-  if (!node.topology) return text + "  unknown\n";
-  AddObject(hwloc_get_root_obj(node.topology->get()), 1, &text);
-  return text;
-}
-
-std::string BindingLine(const JobPlan& plan, const NodeFacts& node, Rank rank, int64_t pid) {
-  const std::string binding = BindingOf(plan, node, rank);
-  return "[" + node.name + ":" + std::to_string(pid) + "] MCW rank " + std::to_string(rank) +
-         (binding.starts_with("bound") ? " " : " is ") + binding + "\n";
 }
 
 }  // namespace rex

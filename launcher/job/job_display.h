@@ -1,21 +1,19 @@
-// What --display and --report-bindings show of a job, in mpirun 4.1's layouts, so that scripts that
-// read those go on working. Pure.
+// What --display shows of a job over its nodes, in mpirun 4.1's layouts, so that scripts that read
+// those go on working. Pure.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
-#include "launcher/job/job_plan.h"
+#include "launcher/job/job_placement.h"
 
 namespace rex {
 
 // --display allocation.
-std::string AllocationText(const NodeFacts& node, uint32_t slots);
-// --display map: each rank with its app and what it is bound to.
-std::string MapText(const JobPlan& plan, const NodeFacts& node);
-// --display topo: hwloc's objects as an indented tree.
-std::string TopologyText(const NodeFacts& node);
-// --report-bindings: one line for one rank.
-std::string BindingLine(const JobPlan& plan, const NodeFacts& node, Rank rank, int64_t pid);
+std::string AllocationText(const std::vector<JobNode>& nodes);
+// --display map. `ranks`: each node's lines about its ranks.
+std::string MapText(const std::string& name_space, const PlacedJob& job,
+                    const std::vector<JobNode>& nodes, const std::map<NodeId, std::string>& ranks);
 
 }  // namespace rex

@@ -1,4 +1,4 @@
-// The states of a job as data. docs/design/one-machine.md shows the same table; tests walk the
+// The states of a job at its head as data. docs/design/tree.md shows the same table; tests walk the
 // whole grid. Side effects are in job.cc: entering a state runs one action.
 #pragma once
 
@@ -9,25 +9,27 @@
 namespace rex {
 
 enum class JobState : uint8_t {
-  kPlanned,      // accepted and planned; waits for the host
-  kRegistering,  // waits for the host to know the namespace
-  kForking,      // batches at the spawner, gates closed or opening
-  kRunning,      // every rank has exec'ed
-  kStopping,     // TERM sent, KILL follows after the grace time
-  kDraining,     // every rank reaped; the last output is read
-  kDone,         // JobEnded sent
+  kPlanned,    // accepted; waits for its nodes
+  kLaunching,  // every node with ranks has been told; waits until all ranks stand at their gates
+  kReleasing,  // gates are opening
+  kRunning,    // every rank is in its program
+  kStopping,   // parts end their ranks
+  kDraining,   // every rank has ended; the last output comes
+  kEnding,     // parts clean up
+  kDone,       // JobEnded sent
 };
-inline constexpr int kJobStates = 7;
+inline constexpr int kJobStates = 8;
 
 enum class JobEvent : uint8_t {
-  kHostReady,
-  kRegistered,
+  kPlaced,
   kAllBorn,
-  kStop,       // a failure, an abort, the user, a timeout, a lost process of ours
-  kAllReaped,  // no rank is alive and none can come
-  kDrained,    // the output is complete, or its time is up
+  kAllRunning,
+  kStop,  // a failure, an abort, the user, a timeout, a lost node or process of ours
+  kAllReaped,
+  kAllDrained,
+  kAllEnded,
 };
-inline constexpr int kJobEvents = 6;
+inline constexpr int kJobEvents = 7;
 
 struct JobEdge {
   JobState from;
@@ -35,16 +37,17 @@ struct JobEdge {
   JobState to;
 };
 inline constexpr JobEdge kJobEdges[] = {
-    {JobState::kPlanned, JobEvent::kHostReady, JobState::kRegistering},
-    {JobState::kPlanned, JobEvent::kStop, JobState::kStopping},
-    {JobState::kRegistering, JobEvent::kRegistered, JobState::kForking},
-    {JobState::kRegistering, JobEvent::kStop, JobState::kStopping},
-    {JobState::kForking, JobEvent::kAllBorn, JobState::kRunning},
-    {JobState::kForking, JobEvent::kStop, JobState::kStopping},
+    {JobState::kPlanned, JobEvent::kPlaced, JobState::kLaunching},
+    {JobState::kPlanned, JobEvent::kStop, JobState::kEnding},  // no part has been told
+    {JobState::kLaunching, JobEvent::kAllBorn, JobState::kReleasing},
+    {JobState::kLaunching, JobEvent::kStop, JobState::kStopping},
+    {JobState::kReleasing, JobEvent::kAllRunning, JobState::kRunning},
+    {JobState::kReleasing, JobEvent::kStop, JobState::kStopping},
     {JobState::kRunning, JobEvent::kAllReaped, JobState::kDraining},
     {JobState::kRunning, JobEvent::kStop, JobState::kStopping},
-    {JobState::kStopping, JobEvent::kAllReaped, JobState::kDraining},
-    {JobState::kDraining, JobEvent::kDrained, JobState::kDone},
+    {JobState::kStopping, JobEvent::kAllDrained, JobState::kEnding},
+    {JobState::kDraining, JobEvent::kAllDrained, JobState::kEnding},
+    {JobState::kEnding, JobEvent::kAllEnded, JobState::kDone},
 };
 
 // Pure. nullopt: the event means nothing in this state; the caller stays where it is.
@@ -54,12 +57,12 @@ constexpr std::optional<JobState> Next(JobState from, JobEvent on) {
   }
   return std::nullopt;
 }
-static_assert(Next(JobState::kForking, JobEvent::kStop) == JobState::kStopping);
+static_assert(Next(JobState::kReleasing, JobEvent::kStop) == JobState::kStopping);
 static_assert(!Next(JobState::kDone, JobEvent::kStop));
 
 constexpr std::string_view StateName(JobState state) {
-  constexpr std::string_view kNames[] = {"planned",  "registering", "forking", "running",
-                                         "stopping", "draining",    "done"};
+  constexpr std::string_view kNames[] = {"planned",  "launching", "releasing", "running",
+                                         "stopping", "draining",  "ending",    "done"};
   return kNames[static_cast<size_t>(state)];
 }
 

@@ -22,21 +22,6 @@ PmixPersistence PersistenceOf(uint32_t value) {
   return static_cast<PmixPersistence>(value);
 }
 
-// Whether `range` as seen from `owner` takes in `other`.
-bool Covers(PmixRange range, const pmix::ProcId& owner, const pmix::ProcId& other) {
-  switch (range) {
-    case PmixRange::kProcLocal:
-      return owner == other;
-    case PmixRange::kNamespace:
-      return owner.name_space == other.name_space;
-    case PmixRange::kResourceManager:
-    case PmixRange::kCustom:
-      return false;
-    default:
-      return true;
-  }
-}
-
 // The narrower, the smaller.
 int WidthOf(PmixRange range) {
   switch (range) {
@@ -78,7 +63,24 @@ bool HasRepeatedKey(const std::vector<pmix::Published>& items) {
 }
 }  // namespace
 
-int32_t NameStore::CheckPublish(const pmix::Publish& m) const {
+// Whether `range` as seen from `owner` takes in `other`.
+bool NameStore::Covers(PmixRange range, const Place& owner, const Place& other) {
+  switch (range) {
+    case PmixRange::kProcLocal:
+      return owner.proc == other.proc;
+    case PmixRange::kLocal:
+      return owner.node == other.node;
+    case PmixRange::kNamespace:
+      return owner.proc.name_space == other.proc.name_space;
+    case PmixRange::kResourceManager:
+    case PmixRange::kCustom:
+      return false;
+    default:
+      return true;
+  }
+}
+
+int32_t NameStore::CheckPublish(const pmix::Publish& m, NodeId node) const {
   const bool known = m.range <= kLastRange &&
                      (m.persistence <= kLastPersistence || m.persistence == kUndefinedPersistence);
   if (!known || m.items.empty()) return pmix::kErrBadParam;
@@ -86,53 +88,55 @@ int32_t NameStore::CheckPublish(const pmix::Publish& m) const {
   size_t bytes = bytes_;
   for (const auto& item : m.items) {
     if (item.key.empty()) return pmix::kErrBadParam;
-    if (IsTaken(item.key, RangeOf(m.range), m.proc)) return pmix::kErrDuplicateKey;
+    if (IsTaken(item.key, RangeOf(m.range), {m.proc, node})) return pmix::kErrDuplicateKey;
     bytes += BytesOf(item);
   }
   if (HasRepeatedKey(m.items)) return pmix::kErrDuplicateKey;
   return bytes > kMaxNameStoreBytes ? kPmixErrOutOfResource : pmix::kSuccess;
 }
 
-bool NameStore::IsTaken(const std::string& key, PmixRange range, const pmix::ProcId& owner) const {
+bool NameStore::IsTaken(const std::string& key, PmixRange range, const Place& owner) const {
   const auto items = items_.find(key);
   if (items == items_.end()) return false;
   return std::any_of(items->second.begin(), items->second.end(), [&](const Item& item) {
-    return item.range == range && Covers(range, owner, item.published.owner);
+    return item.range == range && Covers(range, owner, {item.published.owner, item.node});
   });
 }
 
-NameStore::Replies NameStore::Publish(const pmix::Publish& m) {
-  const int32_t status = CheckPublish(m);
-  Replies replies{pmix::OpDone{m.request, status}};
+NameStore::Replies NameStore::Publish(const pmix::Publish& m, NodeId node) {
+  const int32_t status = CheckPublish(m, node);
+  Replies replies{{node, pmix::OpDone{m.request, status}}};
   if (status != pmix::kSuccess) return replies;
   for (const auto& item : m.items) {
     // The publisher is who sent it; what the item itself says of its owner is not believed.
     items_[item.key].push_back(
-        {{item.key, item.value, m.proc}, RangeOf(m.range), PersistenceOf(m.persistence)});
+        {{item.key, item.value, m.proc}, node, RangeOf(m.range), PersistenceOf(m.persistence)});
     bytes_ += BytesOf(item);
   }
   AnswerWaiting(replies);
   return replies;
 }
 
-const NameStore::Item* NameStore::Find(const pmix::Lookup& lookup, const std::string& key) const {
+const NameStore::Item* NameStore::Find(const Waiting& asked, const std::string& key) const {
   const auto items = items_.find(key);
   if (items == items_.end()) return nullptr;
-  const PmixRange asked = RangeOf(lookup.range);
+  const PmixRange range = RangeOf(asked.lookup.range);
+  const Place asker{asked.lookup.proc, asked.node};
   const Item* best = nullptr;
   for (const Item& item : items->second) {
-    const pmix::ProcId& owner = item.published.owner;
-    const bool seen = Covers(item.range, owner, lookup.proc) && Covers(asked, lookup.proc, owner);
+    const Place owner{item.published.owner, item.node};
+    const bool seen = Covers(item.range, owner, asker) && Covers(range, asker, owner);
     if (seen && (best == nullptr || WidthOf(item.range) < WidthOf(best->range))) best = &item;
   }
   return best;
 }
 
-std::optional<pmix::LookupDone> NameStore::Answer(const pmix::Lookup& lookup) {
+std::optional<pmix::LookupDone> NameStore::Answer(const Waiting& asked) {
+  const pmix::Lookup& lookup = asked.lookup;
   std::set<const Item*> found;
   pmix::LookupDone done{lookup.request, pmix::kSuccess, {}};
   for (const std::string& key : lookup.keys) {
-    const Item* item = Find(lookup, key);
+    const Item* item = Find(asked, key);
     if (item == nullptr) continue;
     found.insert(item);
     done.items.push_back(item->published);
@@ -154,30 +158,28 @@ std::optional<pmix::LookupDone> NameStore::Answer(const pmix::Lookup& lookup) {
   return done;
 }
 
-NameStore::Replies NameStore::Lookup(const pmix::Lookup& m) {
-  if (m.keys.empty() || m.range > kLastRange) {
-    return {pmix::LookupDone{m.request, pmix::kErrBadParam, {}}};
-  }
-  if (!IsServed(RangeOf(m.range))) {
-    return {pmix::LookupDone{m.request, pmix::kErrNotSupported, {}}};
-  }
-  pmix::Lookup lookup = m;
-  lookup.keys = Distinct(m.keys);
-  if (std::optional<pmix::LookupDone> done = Answer(lookup)) return {*std::move(done)};
-  std::optional<Clock::Time> deadline;
-  if (m.timeout.count() > 0) deadline = clock_.Now() + m.timeout;
-  waiting_.push_back({std::move(lookup), deadline});
+NameStore::Replies NameStore::Lookup(const pmix::Lookup& m, NodeId node) {
+  const auto refuse = [&](int32_t status) {
+    return Replies{{node, pmix::LookupDone{m.request, status, {}}}};
+  };
+  if (m.keys.empty() || m.range > kLastRange) return refuse(pmix::kErrBadParam);
+  if (!IsServed(RangeOf(m.range))) return refuse(pmix::kErrNotSupported);
+  Waiting asked{m, node, std::nullopt};
+  asked.lookup.keys = Distinct(m.keys);
+  if (std::optional<pmix::LookupDone> done = Answer(asked)) return {{node, *std::move(done)}};
+  if (m.timeout.count() > 0) asked.deadline = clock_.Now() + m.timeout;
+  waiting_.push_back(std::move(asked));
   return {};
 }
 
 void NameStore::AnswerWaiting(Replies& replies) {
   for (auto it = waiting_.begin(); it != waiting_.end();) {
-    std::optional<pmix::LookupDone> done = Answer(it->lookup);
+    std::optional<pmix::LookupDone> done = Answer(*it);
     if (!done) {
       ++it;
       continue;
     }
-    replies.push_back(*std::move(done));
+    replies.push_back({it->node, *std::move(done)});
     it = waiting_.erase(it);
   }
 }
@@ -199,8 +201,8 @@ size_t NameStore::item_count() const {
   return count;
 }
 
-NameStore::Replies NameStore::Unpublish(const pmix::Unpublish& m) {
-  if (m.range > kLastRange) return {pmix::OpDone{m.request, pmix::kErrBadParam}};
+NameStore::Replies NameStore::Unpublish(const pmix::Unpublish& m, NodeId node) {
+  if (m.range > kLastRange) return {{node, pmix::OpDone{m.request, pmix::kErrBadParam}}};
   const PmixRange range = RangeOf(m.range);
   const auto is_mine = [&m](const Item& item) { return item.published.owner == m.proc; };
   if (m.keys.empty()) {
@@ -217,7 +219,7 @@ NameStore::Replies NameStore::Unpublish(const pmix::Unpublish& m) {
       return item.published.key == key && is_mine(item) && (!exact || item.range == range);
     });
   }
-  return {pmix::OpDone{m.request, pmix::kSuccess}};
+  return {{node, pmix::OpDone{m.request, pmix::kSuccess}}};
 }
 
 NameStore::Replies NameStore::EndWaiting(int32_t status,
@@ -228,7 +230,7 @@ NameStore::Replies NameStore::EndWaiting(int32_t status,
       ++it;
       continue;
     }
-    replies.push_back(pmix::LookupDone{it->lookup.request, status, {}});
+    replies.push_back({it->node, pmix::LookupDone{it->lookup.request, status, {}}});
     it = waiting_.erase(it);
   }
   return replies;

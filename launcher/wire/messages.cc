@@ -1,5 +1,6 @@
 #include "launcher/wire/messages.h"
 
+#include "launcher/wire/convert.h"
 #include "launcher/wire/launch.pb.h"
 
 namespace rex {
@@ -115,6 +116,8 @@ Result<DvmSpec> DvmFromPb(const pb::Dvm& m) {
   return dvm;
 }
 
+}  // namespace
+
 void PhaseToPb(const Phase& in, pb::Phase* out) {
   out->set_name(in.name);
   out->set_begin_us(in.begin.count());
@@ -167,8 +170,6 @@ Result<Failure> FailureFromPb(const pb::Failure& in) {
   out.others = in.others();
   return out;
 }
-
-}  // namespace
 
 uint32_t JobSpec::TotalRanks() const {
   uint32_t total = 0;

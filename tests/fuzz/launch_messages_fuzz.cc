@@ -24,12 +24,13 @@ void CheckBounds(const JobSpec& m) {
     for (const std::string& word : app.argv) REX_CHECK(!fuzz::HasNul(word));
     for (const std::string& entry : app.env) REX_CHECK(!fuzz::HasNul(entry));
     REX_CHECK(app.wdir.empty() || app.wdir[0] == '/');
-    REX_CHECK(app.ranks >= 1);
+    REX_CHECK(app.ranks >= 1 || !m.dvm.nodes.empty());
     total += app.ranks;
   }
   REX_CHECK(total <= kMaxRanks && m.TotalRanks() == total);
   REX_CHECK(m.cwd.starts_with('/') && !fuzz::HasNul(m.cwd));
-  REX_CHECK(m.stdin_rank >= kStdinNone && m.stdin_rank < static_cast<int64_t>(total));
+  const int64_t ranks = m.dvm.nodes.empty() ? static_cast<int64_t>(total) : kMaxRanks;
+  REX_CHECK(m.stdin_rank >= kStdinNone && m.stdin_rank < ranks);
   REX_CHECK(m.grace.count() >= 0 && m.timeout.count() >= 0 && m.timer_slack.count() >= 0);
   REX_CHECK(m.umask <= 0777 && m.open_files >= 1 && m.open_files <= m.open_files_hard);
 }

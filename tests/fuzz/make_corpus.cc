@@ -15,6 +15,7 @@
 #include "launcher/wire/messages.h"
 #include "sched/topology/topology_cache.h"
 #include "tests/unit/exchange/samples.h"
+#include "tests/unit/part/samples.h"
 #include "tests/unit/pmix_proto/samples.h"
 
 namespace rex {
@@ -47,6 +48,13 @@ std::string Frame(uint8_t kind, FrameClass frame_class, std::string_view payload
   const auto header =
       EncodeFrameHeader({static_cast<uint32_t>(payload.size()), kind, frame_class, more});
   return std::string(header.data(), header.size()) + std::string(payload);
+}
+
+void PartMessageInputs(const Corpus& corpus) {
+  for (const PartFrame& frame : SampleFrames()) {
+    corpus.Add("kind_" + std::to_string(frame.kind),
+               std::string(1, static_cast<char>(frame.kind)) + frame.payload);
+  }
 }
 
 void FrameReaderInputs(const Corpus& corpus) {
@@ -231,6 +239,7 @@ void MakeCorpora(const std::filesystem::path& base) {
   CommandLineInputs({base, "command_line"});
   DaemonNewsInputs({base, "daemon_news"});
   ExchangeMessageInputs({base, "exchange_messages"});
+  PartMessageInputs({base, "part_messages"});
   FrameReaderInputs({base, "frame_reader"});
   HostMessageInputs({base, "host_messages"});
   LaunchMessageInputs({base, "launch_messages"});

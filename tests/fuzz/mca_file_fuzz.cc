@@ -2,7 +2,7 @@
 // NUL, then environment entries, each ended by NUL.
 #include <algorithm>
 
-#include "launcher/job/fabric_probe.h"
+#include "launcher/ranks/fabric_probe.h"
 #include "tests/fuzz/fuzz_target.h"
 
 namespace rex {

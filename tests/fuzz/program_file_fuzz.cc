@@ -3,7 +3,7 @@
 #include <sys/mman.h>
 
 #include "launcher/base/fd.h"
-#include "launcher/job/program_search.h"
+#include "launcher/ranks/program_search.h"
 #include "tests/fuzz/fuzz_target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

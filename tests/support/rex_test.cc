@@ -46,7 +46,8 @@ CommandResult RexTest::Run(const std::vector<std::string>& argv, CommandOptions 
   return RunCommand(argv, Prepare(std::move(options)));
 }
 
-pid_t RexTest::FindDaemon(RunningCommand& command, const std::string& program, milliseconds bound) {
+std::vector<pid_t> RexTest::FindAll(RunningCommand& command, const std::string& program,
+                                    milliseconds bound) {
   std::vector<pid_t> found;
   command.WaitUntil(
       [&] {
@@ -55,7 +56,17 @@ pid_t RexTest::FindDaemon(RunningCommand& command, const std::string& program, m
       },
       bound);
   left_.Track(found);
+  return found;
+}
+
+pid_t RexTest::FindDaemon(RunningCommand& command, const std::string& program, milliseconds bound) {
+  const std::vector<pid_t> found = FindAll(command, program, bound);
   return found.empty() ? -1 : found.front();
+}
+
+pid_t RexTest::FindRank(RunningCommand& command, const std::string& program, milliseconds bound) {
+  const std::vector<pid_t> found = FindAll(command, program, bound);
+  return found.empty() ? -1 : *std::max_element(found.begin(), found.end());
 }
 
 std::string RexTest::WriteFile(const std::string& name, const std::string& bytes, int mode) {

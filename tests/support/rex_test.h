@@ -41,6 +41,11 @@ class RexTest : public ::testing::Test {
   pid_t FindDaemon(RunningCommand& command, const std::string& program,
                    milliseconds bound = seconds(10));
 
+  // A rank of `command` whose program is `program`: of several the youngest, so never a template,
+  // which has the same name and is there before them. Otherwise as FindDaemon.
+  pid_t FindRank(RunningCommand& command, const std::string& program,
+                 milliseconds bound = seconds(10));
+
   // Writes a file in the test's work directory and returns its path.
   std::string WriteFile(const std::string& name, const std::string& bytes, int mode = 0644);
   std::string ReadWorkFile(const std::string& name) const;
@@ -49,6 +54,9 @@ class RexTest : public ::testing::Test {
   void TearDown() override;
 
  private:
+  std::vector<pid_t> FindAll(RunningCommand& command, const std::string& program,
+                             milliseconds bound);
+
   NothingLeft left_;
 };
 

@@ -109,7 +109,7 @@ TEST_F(ExitRulesTest, AKilledRankIsToBlameAlsoWhenItsPeersAbort) {
   auto job = StartRex({"-n", "2", ProgramPath("mpi_phases"), "0", "60000"});
   const auto both = [&] { return CountOf(job->out(), "phase=initialized") == 2; };
   ASSERT_TRUE(job->WaitUntil(both, seconds(30))) << job->Snapshot();
-  const pid_t rank = FindDaemon(*job, "mpi_phases");
+  const pid_t rank = FindRank(*job, "mpi_phases");
   ASSERT_GT(rank, 0);
   ::kill(rank, SIGKILL);
   const CommandResult result = job->Wait(seconds(20));

@@ -71,7 +71,7 @@ class GoneTest : public RexTest, public ::testing::WithParamInterface<Case> {
   // The process to kill; -1 when it did not come, or the job ended before.
   pid_t Find(RunningCommand& job, const std::string& victim) {
     if (victim == "rexlaunch") return job.pid();
-    if (victim == "rank") return FindDaemon(job, GetRankName());
+    if (victim == "rank") return FindRank(job, GetRankName());
     return FindDaemon(job, victim);
   }
   static std::string GetRankName() {

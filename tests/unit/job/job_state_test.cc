@@ -23,11 +23,11 @@ TEST(JobStates, EveryPairHasAtMostOneMeaning) {
   }
 }
 
-TEST(JobStates, EveryStateBeforeStoppingCanBeStopped) {
-  for (const JobState s :
-       {JobState::kPlanned, JobState::kRegistering, JobState::kForking, JobState::kRunning}) {
+TEST(JobStates, WhatPartsWereToldOfIsStoppedThroughThem) {
+  for (const JobState s : {JobState::kLaunching, JobState::kReleasing, JobState::kRunning}) {
     EXPECT_EQ(Next(s, JobEvent::kStop), JobState::kStopping) << StateName(s);
   }
+  EXPECT_EQ(Next(JobState::kPlanned, JobEvent::kStop), JobState::kEnding);
 }
 
 TEST(JobStates, StoppingIsNotEnteredTwice) {

@@ -20,37 +20,39 @@ class NameStoreTest : public testing::Test {
  protected:
   int32_t Publish(const pmix::ProcId& proc, const std::string& key, const std::string& value,
                   PmixRange range = PmixRange::kSession,
-                  PmixPersistence persistence = PmixPersistence::kSession) {
+                  PmixPersistence persistence = PmixPersistence::kSession,
+                  NodeId node = kHeadNode) {
     pmix::Publish m;
     m.request = ++request_;
     m.proc = proc;
     m.items = {{key, value, {}}};
     m.range = Number(range);
     m.persistence = Number(persistence);
-    replies_ = store_.Publish(m);
+    replies_ = store_.Publish(m, node);
     return Status();
   }
   // The status, or 1 when the lookup waits.
   int32_t Lookup(const pmix::ProcId& proc, std::vector<std::string> keys,
-                 PmixRange range = PmixRange::kSession) {
-    replies_ =
-        store_.Lookup({++request_, proc, std::move(keys), false, 0, seconds(0), Number(range)});
+                 PmixRange range = PmixRange::kSession, NodeId node = kHeadNode) {
+    replies_ = store_.Lookup(
+        {++request_, proc, std::move(keys), false, 0, seconds(0), Number(range)}, node);
     return Status();
   }
   int32_t Wait(const pmix::ProcId& proc, std::vector<std::string> keys, uint32_t count = 0,
                seconds timeout = seconds(0)) {
     replies_ = store_.Lookup(
-        {++request_, proc, std::move(keys), true, count, timeout, Number(PmixRange::kSession)});
+        {++request_, proc, std::move(keys), true, count, timeout, Number(PmixRange::kSession)},
+        kHeadNode);
     return replies_.empty() ? 1 : Status();
   }
   int32_t Unpublish(const pmix::ProcId& proc, std::vector<std::string> keys,
                     PmixRange range = PmixRange::kSession) {
-    replies_ = store_.Unpublish({++request_, proc, std::move(keys), Number(range)});
+    replies_ = store_.Unpublish({++request_, proc, std::move(keys), Number(range)}, kHeadNode);
     return Status();
   }
   // Of the last call's first answer, which must answer the request itself.
   int32_t Status() const {
-    const pmix::HostMessage& first = replies_.at(0);
+    const pmix::HostMessage& first = replies_.at(0).message;
     if (const auto* done = std::get_if<pmix::OpDone>(&first)) {
       EXPECT_EQ(done->request, request_);
       return done->status;
@@ -59,7 +61,7 @@ class NameStoreTest : public testing::Test {
     return Found(0).status;
   }
   const pmix::LookupDone& Found(size_t index) const {
-    return std::get<pmix::LookupDone>(replies_.at(index));
+    return std::get<pmix::LookupDone>(replies_.at(index).message);
   }
   std::string Value(size_t reply, size_t item = 0) const {
     return Found(reply).items.at(item).value;
@@ -84,7 +86,7 @@ TEST_F(NameStoreTest, DoesNotBelieveTheOwnerInTheItem) {
   pmix::Publish m;
   m.proc = a0_;
   m.items = {{"k", "v", b0_}};
-  replies_ = store_.Publish(m);
+  replies_ = store_.Publish(m, kHeadNode);
   ASSERT_EQ(Lookup(a1_, {"k"}), pmix::kSuccess);
   EXPECT_EQ(Found(0).items[0].owner, a0_);
 }
@@ -109,15 +111,15 @@ TEST_F(NameStoreTest, RefusesBadRequests) {
   pmix::Publish m;
   m.request = ++request_;
   m.proc = a0_;
-  replies_ = store_.Publish(m);
+  replies_ = store_.Publish(m, kHeadNode);
   EXPECT_EQ(Status(), pmix::kErrBadParam);
   m.items = {{"k", "v", a0_}};
   m.range = 8;
-  replies_ = store_.Publish(m);
+  replies_ = store_.Publish(m, kHeadNode);
   EXPECT_EQ(Status(), pmix::kErrBadParam);
   m.range = 0;
   m.persistence = 5;
-  replies_ = store_.Publish(m);
+  replies_ = store_.Publish(m, kHeadNode);
   EXPECT_EQ(Status(), pmix::kErrBadParam);
   EXPECT_EQ(Publish(a0_, "k", "v", PmixRange::kCustom), pmix::kErrNotSupported);
   EXPECT_EQ(Publish(a0_, "k", "v", PmixRange::kResourceManager), pmix::kErrNotSupported);
@@ -151,10 +153,10 @@ TEST_F(NameStoreTest, ADuplicateAmongSeveralStoresNothing) {
   m.request = ++request_;
   m.proc = b0_;
   m.items = {{"new", "v", b0_}, {"k", "v", b0_}};
-  replies_ = store_.Publish(m);
+  replies_ = store_.Publish(m, kHeadNode);
   EXPECT_EQ(Status(), pmix::kErrDuplicateKey);
   m.items = {{"new", "v", b0_}, {"new", "w", b0_}};
-  replies_ = store_.Publish(m);
+  replies_ = store_.Publish(m, kHeadNode);
   EXPECT_EQ(Status(), pmix::kErrDuplicateKey);
   EXPECT_EQ(store_.item_count(), 1U);
 }
@@ -209,7 +211,47 @@ TEST_F(NameStoreTest, TheNarrowestItemWins) {
   EXPECT_EQ(Value(0), "global");
 }
 
+TEST_F(NameStoreTest, TheLocalRangeIsTheAskersNode) {
+  constexpr NodeId kOther{3};
+  EXPECT_EQ(Publish(a0_, "k", "here", PmixRange::kLocal), pmix::kSuccess);
+  EXPECT_EQ(Publish(a1_, "k", "again", PmixRange::kLocal), pmix::kErrDuplicateKey);
+  EXPECT_EQ(Publish(a1_, "k", "there", PmixRange::kLocal, PmixPersistence::kSession, kOther),
+            pmix::kSuccess)
+      << "another node's key is another key";
+  EXPECT_EQ(Lookup(b0_, {"k"}), pmix::kSuccess);
+  EXPECT_EQ(Value(0), "here");
+  EXPECT_EQ(Lookup(b0_, {"k"}, PmixRange::kSession, kOther), pmix::kSuccess);
+  EXPECT_EQ(Value(0), "there");
+  EXPECT_EQ(Lookup(a0_, {"k"}, PmixRange::kSession, NodeId{4}), pmix::kErrNotFound);
+}
+
+TEST_F(NameStoreTest, ALookupInTheLocalRangeFindsWhatItsNodePublished) {
+  constexpr NodeId kOther{3};
+  Publish(a0_, "k", "v", PmixRange::kSession, PmixPersistence::kSession, kOther);
+  EXPECT_EQ(Lookup(b0_, {"k"}, PmixRange::kLocal), pmix::kErrNotFound);
+  EXPECT_EQ(Lookup(b0_, {"k"}, PmixRange::kLocal, kOther), pmix::kSuccess);
+}
+
 // ---- waiting ----
+
+TEST_F(NameStoreTest, WaitersOfSeveralNodesAreToldApartThoughTheirNumbersAreTheSame) {
+  const auto wait = [&](NodeId node, const char* key, seconds timeout) {
+    const pmix::Lookup m{7, b0_, {key}, true, 0, timeout, Number(PmixRange::kSession)};
+    EXPECT_TRUE(store_.Lookup(m, node).empty());
+  };
+  wait(NodeId{1}, "k", seconds(0));
+  wait(NodeId{2}, "k", seconds(0));
+  wait(NodeId{3}, "late", seconds(5));
+  Publish(a0_, "k", "v", PmixRange::kSession, PmixPersistence::kSession, NodeId{4});
+  ASSERT_EQ(replies_.size(), 3U);
+  EXPECT_EQ(replies_[0].node, NodeId{4});
+  EXPECT_EQ(replies_[1].node, NodeId{1});
+  EXPECT_EQ(replies_[2].node, NodeId{2});
+  EXPECT_EQ(Found(1).request, 7U);
+  replies_ = store_.Expire(clock_.now + seconds(5));
+  ASSERT_EQ(replies_.size(), 1U);
+  EXPECT_EQ(replies_[0].node, NodeId{3});
+}
 
 TEST_F(NameStoreTest, AWaitingLookupIsAnsweredByALaterPublish) {
   EXPECT_EQ(Wait(b0_, {"k"}), 1);
@@ -331,7 +373,7 @@ TEST_F(NameStoreTest, PersistenceDecidesWhatOutlivesProcessAndJob) {
     m.proc = a0_;
     m.items = {{"k", "v", a0_}};
     m.persistence = c.persistence;
-    store.Publish(m);
+    store.Publish(m, kHeadNode);
     store.OnProcGone(a1_);
     store.OnProcGone({"b", pmix::kRankWildcard});
     EXPECT_EQ(store.item_count(), 1U) << c.persistence;

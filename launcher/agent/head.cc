@@ -1,0 +1,196 @@
+#include "launcher/agent/head.h"
+
+#include <signal.h>
+
+#include "launcher/base/log.h"
+
+namespace rex {
+
+namespace {
+constexpr std::chrono::milliseconds kFlushBound{2000};
+constexpr JobNumber kJob = 1;  // a one-shot DVM has one
+
+Failure Internal(std::string detail, std::string remedy) {
+  Failure failure;
+  failure.kind = FailureKind::kInternal;
+  failure.detail = std::move(detail);
+  failure.remedy = std::move(remedy);
+  return failure;
+}
+}  // namespace
+
+Head::Head(EventLoop& loop, UniqueFd launch_fd, NodeOptions options)
+    : loop_(loop),
+      launch_fd_(std::move(launch_fd)),
+      children_(loop),
+      node_(loop, children_, std::move(options),
+            {[this](JobNumber, PartEvent event) { OnPartEvent(kHeadNode, std::move(event)); },
+             [this] { OnKeeperLost(); },
+             [this](NodeId from, pmix::HostMessage m) {
+               if (job_) job_->OnHostRequest(from, std::move(m));
+             }}),
+      sigterm_(loop, SIGTERM, [this] { OnTerminate(); }) {}
+
+Status Head::Start() {
+  const Status started = node_.Start();
+  if (!started) return started;
+  launch_ = std::make_unique<FrameChannel>(
+      loop_, std::move(launch_fd_), kMaxLaunchMessageBytes,
+      FrameChannel::Handlers{[this](uint8_t kind, FrameClass, std::string payload) {
+                               OnLaunchMessage(kind, std::move(payload));
+                             },
+                             [this](const Error& error) { OnClientGone(error); }});
+  SendControl(*launch_, LaunchMessage::kHello, Hello{std::string(kProtocolVersion)});
+  return Ok{};
+}
+
+// ---- rexlaunch
+
+void Head::OnLaunchMessage(uint8_t kind, std::string payload) {
+  const Status done = Dispatch(static_cast<LaunchMessage>(kind), std::move(payload));
+  if (done) return;
+  Log(LogLevel::kError,
+      "bad message from rexlaunch kind=" + std::to_string(kind) + " why=" + done.error().text);
+  Failure failure;
+  failure.kind = FailureKind::kRefused;
+  failure.detail = done.error().text;
+  failure.remedy = "use rexlaunch and rexd of the same installation";
+  EndWith(failure, false);
+}
+
+Status Head::Dispatch(LaunchMessage kind, std::string payload) {
+  if (kind == LaunchMessage::kHello) return OnHello(payload);
+  if (!hello_seen_) return Error{Errc::kProtocol, "message before Hello"};
+  if (kind == LaunchMessage::kLaunchJob) return OnLaunchJob(payload);
+  if (!job_) return Ok{};  // the job has ended while this was under way
+  switch (kind) {
+    case LaunchMessage::kSignal: {
+      const auto m = FromWire<SignalRanks>(payload);
+      if (!m) return m.error();
+      job_->OnSignal(m->signo);
+      return Ok{};
+    }
+    case LaunchMessage::kEndJob: {
+      const auto m = FromWire<EndJob>(payload);
+      if (!m) return m.error();
+      job_->OnEndJob(m->signo);
+      return Ok{};
+    }
+    case LaunchMessage::kOutputCredit: {
+      const auto m = FromWire<Credit>(payload);
+      if (!m) return m.error();
+      job_->OnOutputCredit(m->bytes);
+      return Ok{};
+    }
+    case LaunchMessage::kStdin:
+      return job_->OnStdin(payload);
+    case LaunchMessage::kStdinEnd:
+      job_->OnStdinEnd();
+      return Ok{};
+    default:
+      return Error{Errc::kProtocol, "unknown message"};
+  }
+}
+
+Status Head::OnHello(const std::string& payload) {
+  const auto hello = FromWire<Hello>(payload);
+  if (!hello) return hello.error();
+  if (hello->version != kProtocolVersion) {
+    return Error{Errc::kProtocol, "rexlaunch is version " + hello->version + ", this agent is " +
+                                      std::string(kProtocolVersion)};
+  }
+  hello_seen_ = true;
+  return Ok{};
+}
+
+Status Head::OnLaunchJob(const std::string& payload) {
+  if (job_) return Error{Errc::kProtocol, "a second job on one connection"};
+  auto spec = FromWire<JobSpec>(payload);
+  if (!spec) return spec.error();
+  node_.job_begin = loop_.clock().Now();
+  job_ = std::make_unique<Job>(MakeServices(), *spec, MakeClient());
+  job_->Start();
+  const uint32_t cores = node_.facts().slots;
+  const bool named = spec->slots > 0;
+  job_->OnNodes({{kHeadNode, node_.facts().name, cores, named ? spec->slots : cores, !named}}, 1);
+  return Ok{};
+}
+
+JobClient Head::MakeClient() {
+  return JobClient{
+      [this](const Notice& m) { SendControl(*launch_, LaunchMessage::kNotice, m); },
+      [this](const JobStarted& m) { SendControl(*launch_, LaunchMessage::kJobStarted, m); },
+      [this](std::string payload) {
+        launch_->Send(static_cast<uint8_t>(LaunchMessage::kOutput), FrameClass::kStdio,
+                      std::move(payload));
+      },
+      [this](uint64_t bytes) { SendControl(*launch_, LaunchMessage::kStdinCredit, Credit{bytes}); },
+      [this](const JobEnded& m) {
+        // Behind the output, in its class: JobEnded is the last thing rexlaunch hears.
+        launch_->Send(static_cast<uint8_t>(LaunchMessage::kJobEnded), FrameClass::kStdio,
+                      ToWire(m));
+        // The job is on the stack below us: end it in a turn of its own.
+        loop_.Post([this] { Finish(); });
+      }};
+}
+
+void Head::OnClientGone(const Error& error) {
+  client_lost_ = true;
+  Log(LogLevel::kInfo, "rexlaunch is gone why=" + error.text);
+  EndWith(Internal("rexlaunch is gone", ""), true);
+}
+
+// ---- the job
+
+JobServices Head::MakeServices() {
+  return {loop_, [this](NodeId node, PartCommand m) { Command(node, std::move(m)); },
+          [this](PartCommand m) { CommandAll(std::move(m)); },
+          [this](NodeId node, const pmix::HostMessage& m) { node_.exchange().AnswerTo(node, m); },
+          [](NodeId) { return std::chrono::microseconds(0); }};
+}
+
+void Head::Command(NodeId, PartCommand command) {
+  REX_CHECK(node_.Command(kJob, std::move(command)).has_value());
+}
+
+void Head::CommandAll(PartCommand command) {
+  REX_CHECK(node_.Command(kJob, std::move(command)).has_value());
+}
+
+void Head::OnPartEvent(NodeId from, PartEvent event) {
+  if (!job_) return;
+  const Status taken = job_->OnPart(from, std::move(event));
+  REX_CHECK(taken.has_value());
+}
+
+// ---- ends
+
+void Head::OnKeeperLost() {
+  EndWith(Internal("the keeper (rexd) of this node was killed",
+                   "find out who kills processes here (the kernel's OOM killer? `dmesg`)"),
+          true);
+}
+
+void Head::OnTerminate() {
+  EndWith(Internal("the agent (rexd-agent) was told to end (SIGTERM)", ""), false);
+}
+
+void Head::EndWith(const Failure& failure, bool quick) {
+  if (job_) return job_->OnLost(failure, quick);
+  if (!client_lost_) {
+    JobEnded ended;
+    ended.failure = failure;
+    ended.exit_code = ExitCodeOf(failure);
+    SendControl(*launch_, LaunchMessage::kJobEnded, ended);
+  }
+  Finish();
+}
+
+void Head::Finish() {
+  job_.reset();
+  if (!client_lost_) launch_->Flush(kFlushBound);
+  node_.CleanUp();
+  loop_.Stop();
+}
+
+}  // namespace rex

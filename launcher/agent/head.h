@@ -1,0 +1,52 @@
+// The head: serves rexlaunch, brings the job's nodes together and runs the job over them. Loop
+// thread only. docs/design/tree.md and one-machine.md have the connections.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "launcher/agent/local_node.h"
+#include "launcher/base/frame_channel.h"
+#include "launcher/job/job.h"
+
+namespace rex {
+
+class Head {
+ public:
+  Head(EventLoop& loop, UniqueFd launch_fd, NodeOptions options);
+  // Begins to listen. Errors: as LocalNode::Start.
+  Status Start();
+
+ private:
+  // rexlaunch.
+  void OnLaunchMessage(uint8_t kind, std::string payload);
+  Status Dispatch(LaunchMessage kind, std::string payload);
+  Status OnHello(const std::string& payload);
+  Status OnLaunchJob(const std::string& payload);
+  void OnClientGone(const Error& error);
+  JobClient MakeClient();
+
+  // The job.
+  JobServices MakeServices();
+  void Command(NodeId node, PartCommand command);
+  void CommandAll(PartCommand command);
+  void OnPartEvent(NodeId from, PartEvent event);
+
+  void OnKeeperLost();
+  void OnTerminate();
+  // Refuses the job, or ends the agent when there is none.
+  void EndWith(const Failure& failure, bool quick);
+  void Finish();
+
+  EventLoop& loop_;
+  UniqueFd launch_fd_;
+  ChildTable children_;
+  LocalNode node_;
+  std::unique_ptr<FrameChannel> launch_;
+  SignalWatcher sigterm_;
+  std::unique_ptr<Job> job_;
+  bool hello_seen_ = false;
+  bool client_lost_ = false;
+};
+
+}  // namespace rex

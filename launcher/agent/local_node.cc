@@ -1,0 +1,237 @@
+#include "launcher/agent/local_node.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "launcher/base/log.h"
+#include "launcher/base/private_dir.h"
+
+namespace rex {
+
+namespace {
+constexpr std::chrono::seconds kBirthBound{60};
+constexpr std::chrono::milliseconds kSweepBound{3000};
+constexpr uint64_t kDefaultMaxModex = uint64_t{1} << 30;
+
+Failure HostFailure(const std::string& why) {
+  Failure failure;
+  failure.kind = FailureKind::kInternal;
+  failure.detail = "the PMIx host (rexd-pmix) of this node ended: " + why;
+  failure.remedy = "its last words may stand above; run again with REX_LOG=debug";
+  return failure;
+}
+
+// A node that is alone.
+ExchangePort NoOthers() {
+  ExchangePort port;
+  port.children = [] { return std::vector<NodeId>{}; };
+  port.below = [](NodeId) -> const std::vector<NodeId>& {
+    static const std::vector<NodeId> none;
+    return none;
+  };
+  port.send = [](NodeId, uint8_t, FrameClass, const std::string&) {};
+  return port;
+}
+}  // namespace
+
+NodeFacts ReadNodeFacts(const NodeOptions& options) {
+  NodeFacts node;
+  std::array<char, 256> name{};
+  ::gethostname(name.data(), name.size() - 1);
+  node.name = name.data();
+  node.session_dir = options.session_dir;
+  node.shm_dir = options.shm_dir;
+  node.open_files = options.open_files;
+  node.fabrics = ReadFabricFacts();
+  auto topology = Topology::OfThisNode();
+  if (topology) {
+    node.slots = topology->usable_cores();
+    node.topology = std::make_shared<const Topology>(*std::move(topology));
+  } else {
+    Log(LogLevel::kWarn, "topology unknown, one slot assumed why=" + topology.error().text);
+  }
+  return node;
+}
+
+LocalNode::LocalNode(EventLoop& loop, ChildTable& children, NodeOptions options, Handlers handlers)
+    : loop_(loop),
+      children_(children),
+      options_(std::move(options)),
+      handlers_(std::move(handlers)) {}
+
+LocalNode::~LocalNode() = default;
+
+Status LocalNode::Start() {
+  auto maker = RankMaker::StartSpawner(loop_, children_, kBirthBound);
+  if (!maker) return maker.error();
+  maker_ = std::move(*maker);
+  host_ = std::make_unique<pmix::HostClient>(
+      loop_, std::move(options_.host_fd),
+      [this](pmix::HostMessage message) { OnHostMessage(std::move(message)); },
+      [this](const Error& error) { OnHostClosed(error); });
+  keeper_watcher_ =
+      std::make_unique<ReadWatcher>(loop_, options_.keeper_fd.get(), [this] { OnKeeperGone(); });
+  facts_ = ReadNodeFacts(options_);
+  SetUp(kHeadNode, facts_.name, NoOthers(), kDefaultMaxModex);
+  return Ok{};
+}
+
+void LocalNode::SetUp(NodeId id, const std::string& name, ExchangePort port,
+                      uint64_t max_modex_bytes) {
+  facts_.id = id;
+  facts_.name = name;
+  exchange_ = std::make_unique<Exchange>(Exchange::Deps{loop_, std::move(port),
+                                                        [this](const pmix::HostMessage& m) {
+                                                          if (!host_lost_) host_->Send(m);
+                                                        },
+                                                        [this](NodeId from, pmix::HostMessage m) {
+                                                          if (handlers_.to_head)
+                                                            handlers_.to_head(from, std::move(m));
+                                                        },
+                                                        max_modex_bytes});
+}
+
+// ---- the head's word
+
+Status LocalNode::Command(JobNumber job, PartCommand command) {
+  if (auto* launch = std::get_if<LaunchPart>(&command)) {
+    if (name_spaces_.contains(job)) return Error{Errc::kProtocol, "one job launched twice"};
+    MakePart(job, std::move(*launch));
+    return Ok{};
+  }
+  if (const auto name = name_spaces_.find(job);
+      name != name_spaces_.end() && std::holds_alternative<EndPart>(command)) {
+    exchange_->RemoveNamespace(name->second);
+    name_spaces_.erase(name);
+  }
+  const auto part = parts_.find(job);
+  return part == parts_.end() ? Status(Ok{}) : part->second->On(std::move(command));
+}
+
+void LocalNode::MakePart(JobNumber job, LaunchPart launch) {
+  name_spaces_[job] = launch.name_space;
+  exchange_->AddNamespace(launch.name_space, launch.map);
+  if (launch.map->CountOn(facts_.id) == 0) return;
+  auto made = std::make_unique<Part>(
+      PartServices{loop_, children_, *maker_,
+                   [this](const pmix::HostMessage& m) {
+                     if (!host_lost_) host_->Send(m);
+                   },
+                   [this, job](PartEvent event) { Tell(job, std::move(event)); },
+                   [this] { return KillLeftovers(); }},
+      facts_, std::move(launch));
+  Part& part = *(parts_[job] = std::move(made));
+  part.Start();
+  if (host_lost_) return part.OnHostLost(*host_lost_);
+  if (host_ready_) part.OnHostReady();
+}
+
+// Events leave in a turn of their own, so that nobody is called back from inside a call.
+void LocalNode::Tell(JobNumber job, PartEvent event) {
+  if (auto* ended = std::get_if<PartEnded>(&event)) {
+    std::vector<Phase> phases = StartPhases();
+    phases.insert(phases.end(), ended->phases.begin(), ended->phases.end());
+    ended->phases = std::move(phases);
+  }
+  loop_.Post([this, job, event = std::move(event)]() mutable {
+    const bool ended = std::holds_alternative<PartEnded>(event);
+    handlers_.tell(job, std::move(event));
+    if (ended) parts_.erase(job);
+  });
+}
+
+Status LocalNode::OnExchange(NodeId from, uint8_t kind, std::string payload) {
+  return exchange_->FromNode(from, kind, std::move(payload));
+}
+
+void LocalNode::OnNodesLost(const std::vector<NodeId>& nodes) { exchange_->OnNodesLost(nodes); }
+
+void LocalNode::FailParts(const Failure& failure) {
+  for (const auto& [job, part] : parts_) {
+    Failure here = failure;
+    here.node = facts_.name;
+    Tell(job, PartFailed{std::move(here), true});
+  }
+}
+
+void LocalNode::Abandon(std::function<void()> done) {
+  if (parts_.empty()) return loop_.Post(std::move(done));
+  auto left = std::make_shared<size_t>(parts_.size());
+  for (const auto& [job, part] : parts_) {
+    part->Abandon([left, done] {
+      if (--*left == 0) done();
+    });
+  }
+}
+
+// ---- the node's own processes
+
+void LocalNode::OnHostMessage(pmix::HostMessage message) {
+  if (const auto* ready = std::get_if<pmix::HostReady>(&message)) {
+    host_ready_ = *ready;
+    for (const auto& [job, part] : parts_) part->OnHostReady();
+    return;
+  }
+  if (exchange_->FromHost(std::move(message))) return;
+  // As it was: it was not the exchange's. Parts pick what is theirs by its namespace.
+  for (const auto& [job, part] : parts_)
+    part->OnHostMessage(message);  // NOLINT(bugprone-use-after-move)
+}
+
+void LocalNode::OnHostClosed(const Error& error) {
+  host_lost_ = HostFailure(error.text);
+  exchange_->OnHostLost();
+  for (const auto& [job, part] : parts_) part->OnHostLost(*host_lost_);
+}
+
+void LocalNode::OnKeeperGone() {
+  keeper_watcher_->Enable(false);
+  if (keeper_lost_) return;
+  keeper_lost_ = true;
+  handlers_.on_keeper_lost();
+}
+
+std::vector<ProcessInfo> LocalNode::KillLeftovers() {
+  std::vector<ProcessInfo> killed;
+  const auto deadline = loop_.clock().Now() + kSweepBound;
+  for (;;) {
+    auto left = FindDescendants(::getpid());
+    // What the agent started itself (the spawner, templates about to end, ssh) is left to it.
+    std::erase_if(left, [this](const ProcessInfo& p) { return children_.Contains(p.pid); });
+    if (left.empty() || loop_.clock().Now() >= deadline) return killed;
+    for (const ProcessInfo& p : left) {
+      ::kill(p.pid, SIGKILL);
+      const bool known = std::any_of(killed.begin(), killed.end(),
+                                     [&](const ProcessInfo& k) { return k.pid == p.pid; });
+      if (!known) killed.push_back(p);
+    }
+    children_.Reap();
+    ::usleep(500);
+  }
+}
+
+void LocalNode::CleanUp() {
+  if (!keeper_lost_) return;  // its duties fall to us
+  KillLeftovers();
+  RemoveTree(options_.session_dir);
+  RemoveTree(options_.shm_dir);
+}
+
+std::vector<Phase> LocalNode::StartPhases() const {
+  std::vector<Phase> phases;
+  if (options_.keeper_begin.count() > 0) {
+    phases.push_back(
+        {"keeper", options_.keeper_begin, options_.agent_begin, facts_.name, "keeper", ""});
+  }
+  phases.push_back({"agent", options_.agent_begin, job_begin, facts_.name, "agent", ""});
+  if (host_ready_) {
+    phases.push_back(
+        {"host", host_ready_->init_begin, host_ready_->init_end, facts_.name, "host", ""});
+  }
+  return phases;
+}
+
+}  // namespace rex

@@ -1,0 +1,98 @@
+// What every agent does for its own node, whoever commands it: keeper watched, host connected,
+// spawner started, parts of jobs run, PMIx requests exchanged. Loop thread only.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launcher/base/child_table.h"
+#include "launcher/base/event_loop.h"
+#include "launcher/exchange/exchange.h"
+#include "launcher/part/part_messages.h"
+#include "launcher/ranks/part.h"
+#include "pmix-server/client/host_client.h"
+
+namespace rex {
+
+struct NodeOptions {
+  UniqueFd keeper_fd;  // liveness only
+  UniqueFd host_fd;    // to rexd-pmix
+  std::string session_dir;
+  std::string shm_dir;
+  uint64_t open_files = 1024;  // this process's limit
+  Clock::Time keeper_begin{0};
+  Clock::Time agent_begin{0};
+};
+
+class LocalNode {
+ public:
+  struct Handlers {
+    // To the head. Never called from inside a call of the owner's.
+    std::function<void(JobNumber, PartEvent)> tell;
+    std::function<void()> on_keeper_lost;
+    // Head only: what a node's host asks of the head.
+    std::function<void(NodeId from, pmix::HostMessage)> to_head;
+  };
+
+  // `children` is the process's table.
+  LocalNode(EventLoop& loop, ChildTable& children, NodeOptions options, Handlers handlers);
+  ~LocalNode();
+
+  // Starts the spawner, connects the host and reads the node's facts; until SetUp the node is the
+  // head's and has the machine's name. Errors: kResource, kNotFound (spawner).
+  Status Start();
+  // Which node of which tree this is; before the first Command. `port`: how to reach the others.
+  void SetUp(NodeId id, const std::string& name, ExchangePort port, uint64_t max_modex_bytes);
+
+  // The head's word about a job; LaunchPart makes the part, if the node has ranks. Commands for
+  // jobs that have no part here do nothing. Errors: kProtocol.
+  Status Command(JobNumber job, PartCommand command);
+  // A message of another agent's exchange.
+  Status OnExchange(NodeId from, uint8_t kind, std::string payload);
+  void OnNodesLost(const std::vector<NodeId>& nodes);
+  // Every part fails with this; the head hears of it.
+  void FailParts(const Failure& failure);
+  // Nobody is there to command: ends every part by itself, then calls `done`, soon.
+  void Abandon(std::function<void()> done);
+  // Last: ends what is left below this process; without a keeper also removes the directories.
+  void CleanUp();
+
+  const NodeFacts& facts() const { return facts_; }
+  Exchange& exchange() { return *exchange_; }
+  bool keeper_lost() const { return keeper_lost_; }
+  // keeper, agent and host, as far as they are known.
+  std::vector<Phase> StartPhases() const;
+  Clock::Time job_begin{0};  // when the agent was ready for its job; for StartPhases
+
+ private:
+  void OnHostMessage(pmix::HostMessage message);
+  void OnHostClosed(const Error& error);
+  void OnKeeperGone();
+  void MakePart(JobNumber job, LaunchPart launch);
+  void Tell(JobNumber job, PartEvent event);
+  std::vector<ProcessInfo> KillLeftovers();
+
+  EventLoop& loop_;
+  ChildTable& children_;
+  NodeOptions options_;
+  Handlers handlers_;
+  std::unique_ptr<RankMaker> maker_;
+  std::unique_ptr<pmix::HostClient> host_;
+  std::unique_ptr<ReadWatcher> keeper_watcher_;
+  NodeFacts facts_;
+  std::unique_ptr<Exchange> exchange_;
+  std::map<JobNumber, std::unique_ptr<Part>> parts_;
+  std::map<JobNumber, std::string> name_spaces_;  // known to the exchange
+  std::optional<pmix::HostReady> host_ready_;
+  std::optional<Failure> host_lost_;
+  bool keeper_lost_ = false;
+};
+
+// This node as jobs see it: name, slots, fabrics. Reads the topology (cached) and /sys.
+NodeFacts ReadNodeFacts(const NodeOptions& options);
+
+}  // namespace rex

@@ -1,0 +1,38 @@
+// From the nodes that are there to the map of a job: numbers of ranks settled, ranks placed,
+// oversubscription judged. Pure.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "launcher/wire/messages.h"
+#include "sched/placement/job_map.h"
+
+namespace rex {
+
+// A node that may get ranks, as the head knows it once its agent has answered.
+struct JobNode {
+  NodeId id{0};
+  std::string name;
+  uint32_t cores = 1;
+  uint32_t slots = 1;
+  bool slots_from_cores = true;  // nobody asked for that number of slots
+};
+
+struct PlacedJob {
+  std::shared_ptr<const JobSpec> spec;  // every app with its number of ranks, without nodes
+  std::shared_ptr<const JobMap> map;
+  uint32_t slots = 0;  // of all nodes
+  std::vector<Notice> notices;
+};
+
+// `nodes`: in the user's order; not empty. `dvm_nodes`: how many ids there are.
+std::variant<PlacedJob, Failure> PlaceJob(const JobSpec& spec, const std::vector<JobNode>& nodes,
+                                          uint32_t dvm_nodes);
+
+// Unguessable, and usable as Open MPI's job id, which is a hash of the name.
+std::string NewNameSpace();
+
+}  // namespace rex

@@ -1,0 +1,374 @@
+#include "launcher/ranks/part.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "launcher/base/log.h"
+#include "launcher/base/private_dir.h"
+#include "launcher/ranks/part_display.h"
+
+namespace rex {
+
+namespace {
+
+Failure InternalFailure(std::string detail, std::string remedy) {
+  Failure failure;
+  failure.kind = FailureKind::kInternal;
+  failure.detail = std::move(detail);
+  failure.remedy = std::move(remedy);
+  return failure;
+}
+
+}  // namespace
+
+Part::Part(PartServices services, NodeFacts node, LaunchPart launch)
+    : services_(std::move(services)),
+      node_(std::move(node)),
+      launch_(std::move(launch)),
+      spec_(*launch_.spec),
+      output_(services_.loop,
+              {[this](std::string payload) { services_.tell(PartOutput{std::move(payload)}); },
+               [this] { Take(PartStep::kDrained); }}),
+      stdin_(services_.loop, {[this](uint64_t bytes) { services_.tell(PartStdinCredit{bytes}); },
+                              [this] { services_.tell(PartStdinDone{}); }}),
+      grace_(spec_.grace),
+      deadline_(services_.loop, [this] { OnDeadline(); }),
+      unsure_timer_(services_.loop, [this] { TellUnsure(); }) {
+  plan_.name_space = launch_.name_space;
+}
+
+void Part::Start() {
+  deadline_.Set(kHostBound);
+  auto planned = PlanPart(launch_, node_);
+  if (const Failure* failure = std::get_if<Failure>(&planned)) return Fail(*failure);
+  plan_ = std::get<PartPlan>(std::move(planned));
+  ranks_ = RankTable(plan_.ranks);
+  for (const Notice& notice : plan_.notices) services_.tell(PartNotice{notice});
+  PartPlanned told{launch_.map->Digest(), "", ""};
+  if (spec_.show_map) told.map_text = MapText(plan_, node_);
+  if (spec_.show_topology) told.topology_text = TopologyText(node_);
+  services_.tell(std::move(told));
+  if (spec_.do_not_launch) return deadline_.Cancel();  // the head ends the part
+  if (const Status made = MakeDirs(); !made) return;
+  output_.SetUnbuffered(launch_.unbuffered);
+  StartTemplates();
+  planned_ = true;
+  if (host_ready_) Take(PartStep::kHostReady);
+}
+
+Status Part::MakeDirs() {
+  for (const std::string& dir : {plan_.job_dir, plan_.shm_dir}) {
+    // There already: without a usable /dev/shm the two are one.
+    if (::mkdir(dir.c_str(), 0700) == 0 || errno == EEXIST) continue;
+    const Error error = Error::FromErrno(errno, "make '" + dir + "'");
+    Failure failure = InternalFailure(error.text, "look at the free space and permissions there");
+    if (error.sys_errno == ENOENT) {
+      failure.detail = "the directory '" + dir + "' of the keeper (rexd) is gone";
+      failure.remedy = "somebody killed the keeper or cleaned up below it: run the job again";
+    } else {
+      failure.kind = FailureKind::kNoResources;
+    }
+    Fail(std::move(failure));
+    return error;
+  }
+  return Ok{};
+}
+
+// ---- states
+
+void Part::Take(PartStep step) {
+  if (const auto next = Next(state_, step)) Enter(*next);
+}
+
+void Part::Enter(PartState state) {
+  if (LogEnabled(LogLevel::kInfo)) {
+    Log(LogLevel::kInfo, "part state job=" + plan_.name_space +
+                             " from=" + std::string(StateName(state_)) +
+                             " to=" + std::string(StateName(state)));
+  }
+  state_ = state;
+  deadline_.Cancel();
+  switch (state) {
+    case PartState::kPlanned:
+      return;
+    case PartState::kRegistering:
+      return EnterRegistering();
+    case PartState::kForking:
+      return EnterForking();
+    case PartState::kBorn:
+      return EnterBorn();
+    case PartState::kRunning:
+      return EnterRunning();
+    case PartState::kStopping:
+      return EnterStopping();
+    case PartState::kDraining:
+      return EnterDraining();
+    case PartState::kDrained:
+      return EnterDrained();
+    case PartState::kEnded:
+      return EnterEnded();
+  }
+}
+
+void Part::EnterRegistering() {
+  deadline_.Set(kHostBound);
+  times_.name_space.begin = services_.loop.clock().Now();
+  host_knows_ = true;
+  services_.to_host(RegistrationOf(launch_, plan_, node_));
+}
+
+void Part::EnterForking() {
+  times_.births.begin = services_.loop.clock().Now();
+  SubmitNextBatch();
+}
+
+void Part::EnterBorn() {
+  PartBorn born;
+  for (const RankRecord& r : ranks_.all()) {
+    born.pids.push_back(r.pid);
+    born.templated.push_back(r.birth == Birth::kTemplate);
+  }
+  services_.tell(std::move(born));
+  if (gates_open_) ReleaseAll();
+}
+
+void Part::EnterRunning() {
+  times_.births.end = services_.loop.clock().Now();
+  times_.births_note = BirthsNote();
+  EndTemplates();
+  if (spec_.show_bindings) {
+    for (size_t i = 0; i < ranks_.size(); ++i) {
+      services_.tell(
+          PartNotice{{Notice::Level::kPlain, BindingLine(plan_, node_, i, ranks_[i].pid)}});
+    }
+  }
+  services_.tell(PartRunning{});
+  for (SignalPart& signal : std::exchange(held_signals_, {})) (void)OnCommand(signal);
+  CheckReaped();
+}
+
+void Part::EnterStopping() {
+  if (unsure_timer_.pending()) unsure_timer_.Set(kNewsBound);  // not a word more is waited for
+  for (RankRecord& record : ranks_.all()) record.signalled |= record.alive();
+  SignalAll(SIGTERM);
+  SignalAll(SIGCONT);  // a stopped process acts on TERM only when it goes on
+  deadline_.Set(grace_);
+  CheckReaped();
+}
+
+void Part::EnterDraining() {
+  unsure_timer_.Cancel();
+  EndTemplates();
+  FlushNews();
+  if (output_.open_streams() == 0) return Take(PartStep::kDrained);
+  deadline_.Set(std::max(grace_, kDrainStep));
+}
+
+void Part::EnterDrained() {
+  services_.tell(PartDrained{});
+  if (abandoned_) Take(PartStep::kEnd);
+}
+
+void Part::EnterEnded() {
+  EndTemplates();
+  PartEnded ended;
+  for (const ProcessInfo& p : services_.kill_leftovers()) {
+    ended.leftovers.push_back(p.command + " (pid " + std::to_string(p.pid) + ")");
+  }
+  output_.CloseAll();
+  ended.phases = times_.Phases(node_.name);
+  if (host_knows_) services_.to_host(pmix::DeregisterJob{plan_.name_space});
+  for (const std::string& dir : {plan_.job_dir, plan_.shm_dir}) {
+    if (!dir.empty()) RemoveTree(dir);
+  }
+  services_.tell(std::move(ended));
+  if (abandoned_) services_.loop.Post(abandoned_);
+}
+
+// A failure here is the head's to judge; the part itself starts to stop at once, so that it does so
+// also when the head's answer is late.
+void Part::Fail(Failure failure, bool root_cause) {
+  if (failure.node.empty()) failure.node = node_.name;
+  services_.tell(PartFailed{std::move(failure), root_cause});
+  Take(PartStep::kStop);
+}
+
+void Part::OnDeadline() {
+  switch (state_) {
+    case PartState::kPlanned:
+    case PartState::kRegistering:
+      return Fail(InternalFailure("the PMIx host (rexd-pmix) did not answer in " +
+                                      std::to_string(kHostBound.count()) + " s while the job was " +
+                                      std::string(StateName(state_)),
+                                  "look at the machine's load; run again with REX_LOG=debug"));
+    case PartState::kStopping:
+      return OnGraceOver();
+    case PartState::kDraining:
+      if (output_.starved()) return deadline_.Set(std::max(grace_, kDrainStep));  // a slow reader loses nothing
+      // Somebody below the ranks holds their output open: what has been written is read, no more.
+      services_.kill_leftovers();
+      output_.CloseAll();
+      return Take(PartStep::kDrained);
+    default:
+      return;
+  }
+}
+
+void Part::OnGraceOver() {
+  if (!kill_sent_) {
+    kill_sent_ = true;
+    SignalAll(SIGKILL);
+    return deadline_.Set(kKillBound);
+  }
+  std::string stuck;
+  for (const RankRecord& r : ranks_.all()) {
+    if (r.alive()) stuck += " " + std::to_string(r.rank) + " (pid " + std::to_string(r.pid) + ")";
+  }
+  Failure failure = InternalFailure("these ranks could not be killed:" + stuck,
+                                    "look at /proc/PID/stack: they hang in the kernel");
+  failure.node = node_.name;
+  services_.tell(PartFailed{std::move(failure)});
+  Enter(PartState::kDraining);
+}
+
+// ---- the head's commands
+
+Status Part::On(PartCommand command) {
+  return std::visit([this](auto& m) { return OnCommand(m); }, command);
+}
+
+Status Part::OnCommand(LaunchPart&) {
+  return Error{Errc::kProtocol, "a second LaunchPart for one job"};
+}
+
+Status Part::OnCommand(OpenGates&) {
+  gates_open_ = true;
+  if (state_ == PartState::kBorn) ReleaseAll();
+  return Ok{};
+}
+
+Status Part::OnCommand(SignalPart& m) {
+  if (state_ < PartState::kRunning && !m.ends_them) {
+    held_signals_.push_back(std::move(m));
+    return Ok{};
+  }
+  const auto signal = [&](RankRecord& record) {
+    if (m.ends_them) record.signalled = true;
+    if (record.alive()) services_.children.KillGroup(record.pid, m.signo);
+  };
+  if (m.ranks.empty()) {
+    for (RankRecord& record : ranks_.all()) signal(record);
+  }
+  for (const Rank rank : m.ranks) {
+    if (RankRecord* record = ranks_.Find(rank)) signal(*record);
+  }
+  return Ok{};
+}
+
+// A shorter grace than the one under way counts, in any state.
+Status Part::OnCommand(StopPart& m) {
+  grace_ = std::min(grace_, m.grace);
+  if (m.discard_output) output_.Discard();
+  if (state_ == PartState::kStopping && !kill_sent_) deadline_.Set(grace_);
+  Take(PartStep::kStop);
+  return Ok{};
+}
+
+Status Part::OnCommand(PartCredit& m) {
+  output_.AddCredit(m.bytes);
+  return Ok{};
+}
+
+Status Part::OnCommand(PartStdin& m) { return stdin_.OnBytes(std::move(m.bytes)); }
+
+Status Part::OnCommand(PartStdinEnd&) {
+  stdin_.OnEnd();
+  output_.NoMorePrompts();
+  return Ok{};
+}
+
+Status Part::OnCommand(AskNews& m) {
+  questions_.push_back(m.number);
+  AskHost();
+  return Ok{};
+}
+
+Status Part::OnCommand(AskReport& m) {
+  std::vector<std::string> lines = ReportState();
+  if (!m.stack_traces || state_ != PartState::kRunning) {
+    services_.tell(PartReport{std::move(lines)});
+    return Ok{};
+  }
+  std::vector<StackTracer::Subject> subjects;
+  for (const RankRecord& r : ranks_.all()) {
+    if (r.alive()) subjects.push_back({r.rank, r.pid});
+  }
+  tracer_ = std::make_unique<StackTracer>(services_.loop, services_.children);
+  tracer_->Start(std::move(subjects), kTraceBound,
+                 [this, lines = std::move(lines)](const std::vector<std::string>& traces) mutable {
+                   lines.insert(lines.end(), traces.begin(), traces.end());
+                   services_.tell(PartReport{std::move(lines)});
+                 });
+  return Ok{};
+}
+
+Status Part::OnCommand(EndPart&) {
+  Take(PartStep::kEnd);
+  return Ok{};
+}
+
+void Part::Abandon(std::function<void()> ended) {
+  abandoned_ = std::move(ended);
+  StopPart stop{kQuickGrace, true};
+  (void)OnCommand(stop);
+  if (state_ == PartState::kDrained) Take(PartStep::kEnd);
+  if (state_ == PartState::kEnded) services_.loop.Post(abandoned_);
+}
+
+// ---- the host
+
+void Part::OnHostReady() {
+  host_ready_ = true;
+  if (planned_) Take(PartStep::kHostReady);
+}
+
+void Part::OnHostMessage(const pmix::HostMessage& message) {
+  if (const auto* registered = std::get_if<pmix::JobRegistered>(&message)) {
+    OnRegistered(*registered);
+  } else if (const auto* event = std::get_if<pmix::ClientEvent>(&message)) {
+    OnClientEvent(*event);
+  } else if (const auto* pong = std::get_if<pmix::Pong>(&message)) {
+    OnPong(*pong);
+  } else if (const auto* fence = std::get_if<pmix::FenceReleased>(&message)) {
+    if (IsWholeJob(launch_, fence->participants)) times_.OnFence(fence->at);
+  } else if (const auto* log = std::get_if<pmix::LogText>(&message)) {
+    OnLog(*log);
+  }
+}
+
+void Part::OnRegistered(pmix::JobRegistered registered) {
+  if (state_ != PartState::kRegistering) return;
+  times_.name_space.end = services_.loop.clock().Now();
+  if (registered.status != pmix::kSuccess) {
+    return Fail(InternalFailure("libpmix did not accept the job: " + registered.error,
+                                "run again with REX_LOG=debug and report this"));
+  }
+  registered_ = std::move(registered);
+  Take(PartStep::kRegistered);
+}
+
+void Part::OnLog(const pmix::LogText& log) {
+  const auto stream = log.to_stdout ? OutputStream::kStdout : OutputStream::kStderr;
+  services_.tell(PartOutput{EncodeOutput({log.proc.rank, stream, false}, log.text)});
+  services_.to_host(pmix::OpDone{log.request, pmix::kSuccess});
+}
+
+void Part::OnHostLost(const Failure& failure) {
+  Failure here = failure;
+  here.node = node_.name;
+  Fail(std::move(here), state_ < PartState::kStopping);
+}
+
+}  // namespace rex

@@ -1,0 +1,215 @@
+// How a job's ranks are made: stdio opened, batches handed to templates or the spawner, pids
+// recorded, gates opened, errors between fork and exec turned into failures.
+#include <signal.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "launcher/ranks/part.h"
+#include "launcher/ranks/rank_stdio.h"
+#include "launcher/template/template_fitness.h"
+
+namespace rex {
+
+// As soon as the programs are known: what ld.so does then runs beside the host's registration.
+void Part::StartTemplates() {
+  app_templates_.resize(plan_.apps.size());
+  if (spec_.no_template) return;
+  for (size_t app = 0; app < plan_.apps.size(); ++app) StartTemplate(app);
+}
+
+void Part::StartTemplate(size_t index) {
+  const AppPlan& app = plan_.apps[index];
+  const auto tell = [this, name = app.argv[0]](const std::string& why) {
+    services_.tell(
+        PartNotice{{Notice::Level::kDetail, "ranks of '" + name + "' are born by exec: " + why}});
+  };
+  if (const std::string why = WhyExec(app.path, app.env); !why.empty()) return tell(why);
+  const TemplateKey key{app.path,    app.argv,     app.wdir, LoaderEnvironment(app.env),
+                        OwnLimits(), OwnAffinity()};
+  const auto now = services_.loop.clock().Now();
+  app_templates_[index] = templates_.Find(key, now);
+  if (app_templates_[index] != nullptr) return;
+  auto made = TemplateMaker::Start(services_.loop, services_.children, services_.maker,
+                                   {app.path, app.argv, app.wdir, app.env}, kTemplateBound, tell);
+  if (!made) return tell(made.error().text);
+  app_templates_[index] = std::move(*made);
+  templates_.Put(key, app_templates_[index], now);
+}
+
+// Nothing is born later in a job, and a process with the program's name would only stand about.
+void Part::EndTemplates() {
+  app_templates_.clear();
+  templates_.Clear();
+}
+
+std::string Part::BirthsNote() const {
+  size_t templated = 0;
+  for (const RankRecord& r : ranks_.all()) templated += r.birth == Birth::kTemplate ? 1 : 0;
+  const size_t all = ranks_.all().size();
+  if (templated == all) return BirthName(Birth::kTemplate);
+  if (templated == 0) return BirthName(Birth::kExec);
+  return std::to_string(templated) + " template, " + std::to_string(all - templated) + " exec";
+}
+
+size_t Part::BatchSize(size_t first) const {
+  const AppPlan& app = plan_.AppOf(ranks_[first].rank);
+  const size_t per_rank = spec_.stdin_rank == kStdinAll ? 3 : 2;
+  // One more for a single rank that gets stdin.
+  const size_t room = (REX_BATCH_MAX_FDS - REX_BATCH_FIXED_FDS - 1) / per_rank;
+  size_t count = 1;
+  while (count < room && first + count < ranks_.size() &&
+         &plan_.AppOf(ranks_[first + count].rank) == &app) {
+    ++count;
+  }
+  return count;
+}
+
+void Part::SubmitNextBatch() {
+  if (state_ != PartState::kForking || next_birth_ >= ranks_.size()) return;
+  const size_t first = next_birth_;
+  const size_t count = BatchSize(first);
+  auto batch = MakeBatch(first, count);
+  if (!batch) {
+    Failure failure;
+    failure.kind = FailureKind::kNoResources;
+    failure.rank = ranks_[first].rank;
+    failure.detail = "could not open the standard descriptors of a rank: " + batch.error().text;
+    failure.remedy = "raise the hard limit of open files (`ulimit -Hn`); a rank takes two or three";
+    return Fail(std::move(failure));
+  }
+  next_birth_ += count;
+  unanswered_.insert(first);
+  ++batches_unborn_;
+  BatchEvents events;
+  events.on_pids = [this, first, count](const std::vector<pid_t>& pids, int error, Birth birth) {
+    OnPids(first, count, pids, error, birth);
+  };
+  events.on_failure = [this, first](const BirthFailure& failure) {
+    OnBirthFailure(first + failure.index, failure);
+  };
+  events.on_born = [this] { OnBatchBorn(); };
+  events.on_lost = [this, first](const Error& error) {
+    unanswered_.erase(first);
+    Failure failure;
+    failure.kind = FailureKind::kInternal;
+    failure.detail = "the process that makes ranks (rexd-spawner) failed: " + error.text;
+    failure.remedy = "run the job again; if it happens again, run with REX_LOG=debug";
+    Fail(std::move(failure));
+    CheckReaped();
+  };
+  const auto app = static_cast<size_t>(&plan_.AppOf(ranks_[first].rank) - plan_.apps.data());
+  if (app < app_templates_.size() && app_templates_[app] != nullptr) {
+    return app_templates_[app]->Submit(std::move(*batch), std::move(events));
+  }
+  services_.maker.Submit(std::move(*batch), std::move(events));
+}
+
+bool Part::GetsStdin(Rank rank) const {
+  return spec_.stdin_rank == kStdinAll || spec_.stdin_rank == static_cast<int32_t>(rank);
+}
+
+Result<BirthBatch> Part::MakeBatch(size_t first, size_t count) {
+  const AppPlan& app = plan_.AppOf(ranks_[first].rank);
+  BirthBatch batch;
+  batch.path = app.path;
+  batch.argv = app.argv;
+  batch.wdir = app.wdir;
+  batch.common_env = MergeEnvironments({&app.env, &registered_.common_env});
+  batch.umask = spec_.umask;
+  batch.open_files = spec_.open_files;
+  batch.open_files_hard = spec_.open_files_hard;
+  if (plan_.oversubscribed) batch.timer_slack = spec_.timer_slack;
+  for (size_t local = first; local < first + count; ++local) {
+    const Rank rank = ranks_[local].rank;
+    const bool gets_stdin = GetsStdin(rank);
+    auto io = OpenRankStdio(!spec_.stdout_pipe, gets_stdin);
+    if (!io) return io.error();
+    output_.Add(rank, OutputStream::kStdout, std::move(io->stdout_read), gets_stdin);
+    output_.Add(rank, OutputStream::kStderr, std::move(io->stderr_read), gets_stdin);
+    if (gets_stdin) stdin_.AddTarget(std::move(io->stdin_write));
+    BirthBatch::Rank birth;
+    if (local < registered_.ranks.size()) birth.env = registered_.ranks[local].env;
+    if (!plan_.bindings.empty()) birth.cpuset = plan_.bindings[local];
+    birth.stdin_fd = std::move(io->stdin_fd);
+    birth.stdout_fd = std::move(io->stdout_fd);
+    birth.stderr_fd = std::move(io->stderr_fd);
+    batch.ranks.push_back(std::move(birth));
+  }
+  return batch;
+}
+
+void Part::OnPids(size_t first, size_t asked, const std::vector<pid_t>& pids, int error,
+                  Birth birth) {
+  unanswered_.erase(first);
+  for (size_t i = 0; i < pids.size() && i < asked; ++i) {
+    const size_t local = first + i;
+    ranks_.Born(local, pids[i], birth);
+    services_.children.Adopt(pids[i],
+                             [this, local, alive = std::weak_ptr(alive_)](const ExitStatus& end) {
+                               // One that could not be killed may outlive the part.
+                               if (!alive.expired()) OnRankEnd(local, end);
+                             });
+  }
+  if (pids.size() < asked) {
+    Failure failure;
+    failure.kind = FailureKind::kNoResources;
+    failure.rank = ranks_[first + pids.size()].rank;
+    failure.detail = "could not make the process of rank " + std::to_string(failure.rank) + ": " +
+                     std::strerror(error);
+    failure.remedy =
+        "use fewer ranks, or raise the limit of processes (`ulimit -u`, the cgroup's pids.max, "
+        "/proc/sys/kernel/pid_max)";
+    Fail(std::move(failure));
+    return CheckReaped();
+  }
+  if (state_ != PartState::kForking) {  // stopped meanwhile: they must not get past the gate
+    for (const pid_t pid : pids) services_.children.Kill(pid, SIGKILL);
+  }
+  SubmitNextBatch();
+  if (unanswered_.empty() && next_birth_ >= ranks_.size()) Take(PartStep::kAllBorn);
+}
+
+void Part::ReleaseAll() {
+  services_.maker.Release();
+  templates_.ForEach([](const auto& maker) { maker->Release(); });
+}
+
+void Part::OnBirthFailure(size_t local, const BirthFailure& birth) {
+  RankRecord& record = ranks_[local];
+  const AppPlan& app = plan_.AppOf(record.rank);
+  Failure failure;
+  failure.rank = record.rank;
+  failure.pid = record.pid;
+  failure.program = app.argv[0];
+  const std::string why = std::strerror(birth.error);
+  switch (birth.phase) {
+    case REX_PHASE_WDIR:
+      failure.kind = FailureKind::kWdirMissing;
+      failure.detail = "cannot enter the working directory '" + app.wdir + "': " + why;
+      break;
+    case REX_PHASE_EXEC:
+      failure.kind = birth.error == ENOENT ? FailureKind::kProgramNotFound
+                     : birth.error == ENOMEM || birth.error == EAGAIN
+                         ? FailureKind::kNoResources
+                         : FailureKind::kProgramNotRunnable;
+      failure.detail = "cannot execute '" + app.path + "': " + why;
+      break;
+    case REX_PHASE_SETUP:
+    case REX_PHASE_AFFINITY:
+      failure.kind = FailureKind::kNoResources;
+      failure.detail = "cannot set up the process: " + why;
+      break;
+  }
+  record.signalled = true;  // its exit code 127 is ours, not the program's
+  Fail(std::move(failure));
+}
+
+void Part::OnBatchBorn() {
+  --batches_unborn_;
+  if (batches_unborn_ > 0 || next_birth_ < ranks_.size() || state_ != PartState::kBorn) return;
+  stdin_.Start();
+  Take(PartStep::kAllRunning);
+}
+
+}  // namespace rex

@@ -1,0 +1,127 @@
+// How a part's ranks end: what is told to the head of each, and when it is sure.
+#include <signal.h>
+
+#include <algorithm>
+
+#include "launcher/ranks/part.h"
+
+namespace rex {
+
+void Part::OnClientEvent(const pmix::ClientEvent& event) {
+  RankRecord* record = ranks_.Find(event.proc.rank);
+  if (event.proc.name_space != plan_.name_space || record == nullptr) return;
+  if (event.what == pmix::ClientEvent::What::kConnected) {
+    record->connected = true;
+    times_.OnConnect(event.at);
+    progress_.connected.push_back(record->rank);
+  } else {
+    record->finalized = true;
+    times_.OnFinalize(event.at);
+    progress_.finalized.push_back(record->rank);
+  }
+  PostFlush();
+  if (record->finalized && !unfinalized_.empty()) CheckReaped();
+}
+
+// Many ranks connect, or end, together: one message for a turn's worth.
+void Part::PostFlush() {
+  if (flush_posted_) return;
+  flush_posted_ = true;
+  services_.loop.Post([this, alive = std::weak_ptr(alive_)] {
+    if (!alive.expired()) FlushNews();
+  });
+}
+
+void Part::FlushNews() {
+  flush_posted_ = false;
+  if (!progress_.connected.empty() || !progress_.finalized.empty()) {
+    services_.tell(std::exchange(progress_, {}));
+  }
+  if (!ends_.ends.empty()) services_.tell(std::exchange(ends_, {}));
+}
+
+void Part::OnRankEnd(size_t local, const ExitStatus& end) {
+  ranks_.Ended(local, end);
+  times_.OnExit(services_.loop.clock().Now());
+  const RankRecord& record = ranks_[local];
+  if (end.ok() && !record.signalled && record.connected && !record.finalized) {
+    unfinalized_.push_back(local);
+    AskHost();
+  } else {
+    TellEnd(record);
+  }
+  CheckReaped();
+}
+
+void Part::TellEnd(const RankRecord& record) {
+  services_.to_host(pmix::RankGone{{plan_.name_space, record.rank}});
+  const ExitStatus& end = *record.end;
+  ends_.ends.push_back({record.rank, end.signal == 0 ? end.code : 0, end.signal, end.core,
+                        record.connected, record.finalized, record.signalled});
+  PostFlush();
+}
+
+// The host's word that a rank initialised or finalized may come after the kernel's that it ended,
+// much later when the host was stopped or starved.
+void Part::AskHost() {
+  services_.to_host(pmix::Ping{++pings_});
+  unsure_timer_.Set(state_ < PartState::kStopping ? std::chrono::milliseconds(kHostBound)
+                                                  : kNewsBound);
+}
+
+void Part::OnPong(const pmix::Pong& pong) {
+  if (pong.number == pings_ && unsure_timer_.pending()) unsure_timer_.Set(kNewsBound);
+}
+
+void Part::TellUnsure() {
+  for (const size_t local : std::exchange(unfinalized_, {})) TellEnd(ranks_[local]);
+  FlushNews();
+  for (const uint64_t number : std::exchange(questions_, {})) services_.tell(PartNews{number});
+  CheckReaped();
+}
+
+void Part::CheckReaped() {
+  if (ranks_.alive() > 0 || !unanswered_.empty()) return;
+  if (!unfinalized_.empty()) {
+    // Nobody is left to wait for but the host's word; when it has come already, so much the better.
+    std::erase_if(unfinalized_, [this](size_t local) {
+      if (!ranks_[local].finalized) return false;
+      TellEnd(ranks_[local]);
+      return true;
+    });
+    if (!unfinalized_.empty()) return;
+  }
+  Take(PartStep::kAllReaped);
+}
+
+void Part::SignalAll(int signo) {
+  for (const RankRecord& record : ranks_.all()) {
+    if (record.alive()) services_.children.KillGroup(record.pid, signo);
+  }
+}
+
+std::vector<std::string> Part::ReportState() const {
+  std::vector<std::string> lines;
+  for (const RankRecord& r : ranks_.all()) {
+    std::string line = "rank " + std::to_string(r.rank) + " (";
+    line += plan_.apps.empty() ? "?" : plan_.AppOf(r.rank).argv[0];
+    line += ", node " + node_.name;
+    if (r.pid != 0) line += ", pid " + std::to_string(r.pid);
+    line += "): ";
+    if (r.end) {
+      line += "ended with " + std::to_string(r.end->ShellCode());
+    } else if (r.pid == 0) {
+      line += "not started";
+    } else {
+      const ProcessInfo process = ReadProcess(r.pid);
+      line += r.finalized   ? "after MPI_Finalize"
+              : r.connected ? "in MPI (initialised)"
+                            : "before MPI_Init";
+      line += std::string(", process state ") + process.state;
+    }
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+}  // namespace rex

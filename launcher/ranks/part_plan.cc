@@ -1,0 +1,246 @@
+#include "launcher/ranks/part_plan.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+
+#include "launcher/ranks/program_search.h"
+#include "sched/placement/binding.h"
+
+namespace rex {
+
+namespace {
+
+std::string_view NameOf(std::string_view assignment) {
+  return assignment.substr(0, assignment.find('='));
+}
+
+// Settings that the user may override: put before the user's own, which win.
+std::vector<std::string> Defaults(const PartPlan& plan, bool virtual_nodes) {
+  std::vector<std::string> env = {"OMPI_MCA_btl_vader_backing_directory=" + plan.shm_dir};
+  // Nodes that are one machine reach each other by its loopback, which Open MPI leaves out.
+  if (virtual_nodes) env.emplace_back("OMPI_MCA_btl_tcp_if_include=lo");
+  if (plan.oversubscribed) {
+    // More ranks than cores: waiting ranks must give the core away. Open MPI 4.1 reads both.
+    env.push_back("OMPI_MCA_mpi_oversubscribe=1");
+    env.push_back("OMPI_MCA_mpi_yield_when_idle=1");
+  }
+  return env;
+}
+
+std::string ValueOf(const std::vector<std::string>& env, std::string_view name) {
+  for (const std::string& e : env) {
+    if (NameOf(e) == name && e.size() > name.size()) return e.substr(name.size() + 1);
+  }
+  return {};
+}
+
+// Adds the exclusions that this node's fabrics and this app's own settings allow.
+void AddFabricSettings(const NodeFacts& node, AppPlan& app, std::vector<Notice>& notices) {
+  const McaFiles files = ReadMcaFiles(ValueOf(app.env, "HOME"));
+  const FabricSettings settings =
+      ChooseComponents(node.fabrics, files, app.env, HasForeignLibmpi(app.env));
+  app.env = MergeEnvironments({&app.env, &settings.env});
+  for (const std::string& line : settings.explanations) {
+    const bool said = std::any_of(notices.begin(), notices.end(),
+                                  [&](const Notice& n) { return n.text == line; });
+    if (!said) notices.push_back({Notice::Level::kDetail, line});
+  }
+}
+
+Failure ProgramFailure(const AppSpec& app, Rank rank, const Error& error, std::string remedy) {
+  Failure failure;
+  failure.kind = error.code == Errc::kNotFound ? FailureKind::kProgramNotFound
+                                               : FailureKind::kProgramNotRunnable;
+  failure.rank = rank;
+  failure.program = app.argv[0];
+  failure.detail = error.text;
+  failure.remedy = std::move(remedy);
+  return failure;
+}
+
+// Where a relative name of a program counts from: the directory the user thinks of.
+const std::string& SearchDir(const JobSpec& spec, const AppSpec& app) {
+  return app.wdir.empty() ? spec.cwd : app.wdir;
+}
+
+// `env` with --path's directories before PATH's; for the search only.
+std::vector<std::string> SearchEnv(const AppSpec& app, const std::vector<std::string>& env) {
+  if (app.search_path.empty()) return env;
+  const std::vector<std::string> path = {"PATH=" + app.search_path + ":" + ValueOf(env, "PATH")};
+  return MergeEnvironments({&env, &path});
+}
+
+// The directory an app starts in. A user's current directory that this node does not have is
+// replaced by the home directory, as mpirun does; a named one must be there.
+std::variant<std::string, Failure> WdirOf(const LaunchPart& launch, const AppSpec& app,
+                                          Rank first_rank, const NodeFacts& node,
+                                          std::vector<Notice>& notices) {
+  const std::string wdir = app.wdir.empty() ? launch.spec->cwd : app.wdir;
+  const WdirCheck check = CheckWdir(wdir);
+  if (check.status) return wdir;
+  const char* home = std::getenv("HOME");
+  if (app.wdir.empty() && node.id != kHeadNode && home != nullptr && CheckWdir(home).status) {
+    notices.push_back({Notice::Level::kInfo, "node " + node.name + " has no directory '" + wdir +
+                                                 "': ranks start in '" + home + "' there"});
+    return std::string(home);
+  }
+  Failure failure = ProgramFailure(app, first_rank, check.status.error(), check.remedy);
+  failure.kind = FailureKind::kWdirMissing;
+  return failure;
+}
+
+AppPlan NamesOf(const AppSpec& app, Rank first_rank) {
+  AppPlan plan;
+  plan.argv = app.argv;
+  plan.first_rank = first_rank;
+  plan.ranks = app.ranks;
+  return plan;
+}
+
+std::variant<AppPlan, Failure> PlanApp(const LaunchPart& launch, const AppSpec& app,
+                                       Rank first_rank, const NodeFacts& node, PartPlan& part) {
+  const JobSpec& spec = *launch.spec;
+  AppPlan plan = NamesOf(app, first_rank);
+  plan.wdir = part.job_dir;  // is made after planning
+  if (!spec.cwd_in_session) {
+    auto wdir = WdirOf(launch, app, first_rank, node, part.notices);
+    if (Failure* failure = std::get_if<Failure>(&wdir)) return std::move(*failure);
+    plan.wdir = std::get<std::string>(std::move(wdir));
+  }
+  const std::vector<std::string> defaults = Defaults(part, launch.virtual_nodes);
+  const std::vector<std::string> pwd = {"PWD=" + plan.wdir};
+  plan.env = MergeEnvironments({&defaults, &spec.env, &app.env, &pwd});
+  ProgramSearch found = FindProgram({app.argv[0], SearchDir(spec, app), SearchEnv(app, plan.env)});
+  if (!found.path) return ProgramFailure(app, first_rank, found.path.error(), found.remedy);
+  plan.path = *std::move(found.path);
+  return plan;
+}
+
+// Each rank costs the agent one descriptor per stream: better said before any of them is born.
+std::optional<Failure> LackOfDescriptors(const JobSpec& spec, uint64_t ranks,
+                                         const NodeFacts& node) {
+  constexpr uint64_t kOfTheAgent = 300;  // its own, and those of one batch under way
+  const uint64_t need = ranks * (spec.stdin_rank == kStdinAll ? 3 : 2) + kOfTheAgent;
+  if (need <= node.open_files) return std::nullopt;
+  Failure failure;
+  failure.kind = FailureKind::kNoResources;
+  failure.detail = std::to_string(ranks) + " ranks take about " + std::to_string(need) +
+                   " open files for their output, and the hard limit is " +
+                   std::to_string(node.open_files);
+  failure.remedy = "raise the hard limit (`ulimit -Hn`, limits.conf(5)) or start fewer ranks";
+  return failure;
+}
+
+std::optional<Failure> BindPlan(const JobSpec& spec, const NodeFacts& node, PartPlan& plan) {
+  if (spec.bind == BindPolicy::kNone) return std::nullopt;
+  Failure failure;
+  failure.kind = FailureKind::kNoResources;
+  failure.detail = "cannot bind ranks: the topology of this node is unknown";
+  if (!node.topology) return failure;
+  const BindObject object =
+      spec.bind == BindPolicy::kCore ? BindObject::kCore : BindObject::kHwthread;
+  auto bindings = BindRanks(*node.topology, static_cast<uint32_t>(plan.ranks.size()), object,
+                            spec.bind_overload);
+  if (bindings) {
+    plan.bindings = *std::move(bindings);
+    return std::nullopt;
+  }
+  failure.detail = bindings.error().text;
+  return failure;
+}
+
+bool HasRanks(const PartPlan& plan, const AppPlan& app) {
+  const auto first = std::lower_bound(plan.ranks.begin(), plan.ranks.end(), app.first_rank);
+  return first != plan.ranks.end() && *first - app.first_rank < app.ranks;
+}
+
+}  // namespace
+
+const AppPlan& PartPlan::AppOf(Rank rank) const {
+  for (const AppPlan& app : apps) {
+    if (rank - app.first_rank < app.ranks) return app;
+  }
+  REX_CHECK(!"a rank belongs to an app");
+  return apps.front();
+}
+
+std::variant<PartPlan, Failure> PlanPart(const LaunchPart& launch, const NodeFacts& node) {
+  const JobSpec& spec = *launch.spec;
+  PartPlan plan;
+  plan.name_space = launch.name_space;
+  plan.ranks = launch.map->RanksOf(node.id);
+  if (auto failure = LackOfDescriptors(spec, plan.ranks.size(), node)) return *failure;
+  // Whatever the slots say: ranks that share cores must yield while they wait.
+  plan.oversubscribed = plan.ranks.size() > node.slots;
+  if (auto failure = BindPlan(spec, node, plan)) return *failure;
+  plan.job_dir = node.session_dir + "/" + plan.name_space;
+  plan.shm_dir = node.shm_dir + "/" + plan.name_space;
+  Rank first_rank = 0;
+  for (const AppSpec& app : spec.apps) {
+    AppPlan names = NamesOf(app, first_rank);
+    first_rank += app.ranks;
+    if (!HasRanks(plan, names)) {
+      plan.apps.push_back(std::move(names));
+      continue;
+    }
+    auto planned = PlanApp(launch, app, names.first_rank, node, plan);
+    if (Failure* failure = std::get_if<Failure>(&planned)) return std::move(*failure);
+    plan.apps.push_back(std::get<AppPlan>(std::move(planned)));
+    AddFabricSettings(node, plan.apps.back(), plan.notices);
+  }
+  return plan;
+}
+
+pmix::RegisterJob RegistrationOf(const LaunchPart& launch, const PartPlan& plan,
+                                 const NodeFacts& node) {
+  pmix::RegisterJob job;
+  job.name_space = launch.name_space;
+  const auto& nodes = launch.map->nodes();
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    if (nodes[i] == node.id) job.local_node = static_cast<uint32_t>(i);
+    job.nodes.push_back({launch.node_names[i], {}});
+  }
+  for (const MapRun& run : launch.map->runs()) {
+    const auto i = std::lower_bound(nodes.begin(), nodes.end(), run.node) - nodes.begin();
+    job.nodes[static_cast<size_t>(i)].runs.push_back({run.first, run.count, run.stride});
+  }
+  for (const AppPlan& app : plan.apps) {
+    job.apps.push_back({app.first_rank, app.ranks, app.argv, app.wdir});
+  }
+  job.job_dir = plan.shm_dir;  // libpmix makes a directory per rank: 10 times faster in memory
+  job.slots = std::max(launch.slots, launch.map->total());
+  for (const auto& cpus : plan.bindings) job.cpusets.push_back(CpuList(cpus));
+  return job;
+}
+
+bool IsWholeJob(const LaunchPart& launch, const std::vector<pmix::ProcId>& participants) {
+  size_t named = 0;
+  for (const pmix::ProcId& proc : participants) {
+    if (proc.name_space != launch.name_space) continue;
+    if (proc.rank == pmix::kRankWildcard) return true;
+    ++named;
+  }
+  return named == launch.map->total();
+}
+
+std::vector<std::string> MergeEnvironments(
+    const std::vector<const std::vector<std::string>*>& lists) {
+  std::vector<std::string> merged;
+  std::unordered_map<std::string_view, size_t> index;  // views into `lists`, which outlive this
+  for (const auto* list : lists) {
+    for (const std::string& assignment : *list) {
+      const auto [it, is_new] = index.emplace(NameOf(assignment), merged.size());
+      if (is_new) {
+        merged.push_back(assignment);
+      } else {
+        merged[it->second] = assignment;
+      }
+    }
+  }
+  return merged;
+}
+
+}  // namespace rex

@@ -1,0 +1,67 @@
+// From what the head decided to what this node will do: programs found, environments composed,
+// ranks bound. Pure but for looking at files named by the job (programs, directories).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "launcher/part/part_messages.h"
+#include "launcher/ranks/fabric_probe.h"
+#include "launcher/wire/messages.h"
+#include "pmix-server/proto/host_types.h"
+#include "sched/topology/topology.h"
+
+namespace rex {
+
+// What the agent knows of its node before any job.
+struct NodeFacts {
+  NodeId id{0};
+  std::string name;                          // as the job calls it
+  uint32_t slots = 1;                        // usable cores
+  std::shared_ptr<const Topology> topology;  // none: it could not be read
+  uint64_t open_files = 1024;                // how many descriptors the agent may have
+  std::string session_dir;                   // private, on disk or tmpfs
+  std::string shm_dir;                       // private, memory-backed
+  FabricFacts fabrics;                       // which network devices are there
+};
+
+struct AppPlan {
+  std::string path;  // absolute
+  std::vector<std::string> argv;
+  std::string wdir;
+  std::vector<std::string> env;  // the app's common environment, without the host's part
+  Rank first_rank = 0;
+  uint32_t ranks = 0;
+};
+
+struct PartPlan {
+  std::string name_space;
+  std::string job_dir;  // below the session directory; made by the part; ranks may start in it
+  std::string shm_dir;  // below the memory-backed one, likewise: libpmix's and Open MPI's files
+  std::vector<AppPlan> apps;  // all of the job's; those without ranks here have no path
+  std::vector<Rank> ranks;    // this node's, ascending
+  bool oversubscribed = false;
+  std::vector<std::vector<uint64_t>>
+      bindings;  // by ranks' places, as BirthBatch::Rank::cpuset; or empty
+  std::vector<Notice> notices;
+
+  const AppPlan& AppOf(Rank rank) const;
+};
+
+// A plan, or why this node can't do its part (exit code and text follow from the failure).
+std::variant<PartPlan, Failure> PlanPart(const LaunchPart& launch, const NodeFacts& node);
+
+// What the host has to know of the job.
+pmix::RegisterJob RegistrationOf(const LaunchPart& launch, const PartPlan& plan,
+                                 const NodeFacts& node);
+
+// Whether `participants` are all ranks of the job.
+bool IsWholeJob(const LaunchPart& launch, const std::vector<pmix::ProcId>& participants);
+
+// Merges NAME=VALUE lists; later ones win, order of first appearance is kept.
+std::vector<std::string> MergeEnvironments(
+    const std::vector<const std::vector<std::string>*>& lists);
+
+}  // namespace rex

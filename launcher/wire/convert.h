@@ -1,0 +1,15 @@
+// Parts of messages that other rooms' messages contain, too: validated type <-> protobuf. For
+// encoders and decoders only; protobuf types go no further.
+#pragma once
+
+#include "launcher/wire/launch.pb.h"
+#include "launcher/wire/messages.h"
+
+namespace rex {
+
+void PhaseToPb(const Phase& in, pb::Phase* out);
+Result<Phase> PhaseFromPb(const pb::Phase& in);
+void FailureToPb(const Failure& in, pb::Failure* out);
+Result<Failure> FailureFromPb(const pb::Failure& in);
+
+}  // namespace rex
