@@ -22,11 +22,19 @@ Failure NoResources(std::string detail) {
 
 PlacementRequest RequestOf(const JobSpec& spec, const std::vector<JobNode>& nodes) {
   PlacementRequest request;
-  for (const AppSpec& app : spec.apps) request.app_ranks.push_back(app.ranks);
+  for (const AppSpec& app : spec.apps) {
+    request.apps.push_back({.ranks = app.ranks, .per_node = app.per_node, .nodes = app.nodes});
+  }
   for (const JobNode& node : nodes) {
-    request.nodes.push_back({node.slots, node.slots_from_cores && !spec.refuse_oversubscribe});
+    request.nodes.push_back(
+        {.slots = node.slots,
+         .slots_from_cores = node.slots_from_cores && !spec.refuse_oversubscribe,
+         .id = node.id,
+         .name = node.name});
   }
   request.oversubscribe = spec.oversubscribe;
+  const bool dealt_out = spec.map == MapPolicy::kNode;
+  request.policy = dealt_out ? PlacementPolicy::kNode : PlacementPolicy::kSlot;
   return request;
 }
 
@@ -53,16 +61,15 @@ std::vector<Notice> SharedCores(const JobMap& map, const std::vector<JobNode>& n
 
 std::variant<PlacedJob, Failure> PlaceJob(const JobSpec& spec, const std::vector<JobNode>& nodes,
                                           uint32_t dvm_nodes) {
-  const auto placement = Place(RequestOf(spec, nodes));
+  const auto placement = Place(RequestOf(spec, nodes), kMaxRanks);
   if (!placement) return NoResources(placement.error().text);
-  std::vector<MapRun> runs;
-  for (const PlacementRun& run : placement->runs) {
-    runs.push_back({nodes[run.node].id, run.first_rank, run.count, 1});
-  }
   JobSpec resolved = spec;
   resolved.dvm.nodes.clear();
-  for (AppSpec& app : resolved.apps) app.nodes.clear();
-  auto map = JobMap::Make(std::move(runs), resolved.TotalRanks(), dvm_nodes);
+  for (size_t i = 0; i < resolved.apps.size(); ++i) {
+    resolved.apps[i].nodes.clear();
+    resolved.apps[i].ranks = placement->app_ranks[i];
+  }
+  auto map = JobMap::Make(RunsOf(placement->node_of_rank), resolved.TotalRanks(), dvm_nodes);
   REX_CHECK(map.has_value());
   PlacedJob placed;
   for (const JobNode& node : nodes) placed.slots += node.slots;

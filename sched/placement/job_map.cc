@@ -1,7 +1,6 @@
 #include "sched/placement/job_map.h"
 
 #include <algorithm>
-#include <map>
 #include <string>
 
 namespace rex {
@@ -79,11 +78,13 @@ uint64_t JobMap::Digest() const {
 
 std::vector<MapRun> RunsOf(const std::vector<NodeId>& node_of_rank) {
   std::vector<MapRun> runs;
-  std::map<NodeId, size_t> open;  // each node's last run
+  constexpr size_t kNoRun = SIZE_MAX;
+  std::vector<size_t> open;  // each node's last run
   for (uint32_t rank = 0; rank < node_of_rank.size(); ++rank) {
     const NodeId node = node_of_rank[rank];
-    if (const auto it = open.find(node); it != open.end()) {
-      MapRun& run = runs[it->second];
+    if (Index(node) >= open.size()) open.resize(size_t{Index(node)} + 1, kNoRun);
+    if (const size_t last_run = open[Index(node)]; last_run != kNoRun) {
+      MapRun& run = runs[last_run];
       const uint32_t last = run.first + (run.count - 1) * run.stride;
       if (run.count == 1) run.stride = rank - last;
       if (rank == last + run.stride) {
@@ -91,7 +92,7 @@ std::vector<MapRun> RunsOf(const std::vector<NodeId>& node_of_rank) {
         continue;
       }
     }
-    open[node] = runs.size();
+    open[Index(node)] = runs.size();
     runs.push_back({node, rank, 1, 1});
   }
   for (MapRun& run : runs) {

@@ -2,82 +2,223 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <numeric>
+#include <sstream>
+
+#include "sched/placement/job_map.h"
+#include "tests/unit/sched/mpirun_maps.h"
+
 namespace rex {
 namespace {
 
-struct Case {
-  const char* name;
-  PlacementRequest request;
-  std::vector<PlacementRun> runs;  // node, app, first rank, count
-  bool oversubscribed;
-};
-void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+constexpr PlacementPolicy kSlot = PlacementPolicy::kSlot;
+constexpr PlacementPolicy kNode = PlacementPolicy::kNode;
 
-class PlacesBySlot : public testing::TestWithParam<Case> {};
-
-TEST_P(PlacesBySlot, AsTheTableSays) {
-  const Result<Placement> placement = Place(GetParam().request);
-  ASSERT_TRUE(placement) << placement.error().text;
-  EXPECT_EQ(placement->runs, GetParam().runs);
-  EXPECT_EQ(placement->oversubscribed, GetParam().oversubscribed);
+std::vector<PlacementNode> Nodes(const std::vector<uint32_t>& slots) {
+  std::vector<PlacementNode> nodes;
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const auto id = static_cast<uint32_t>(i);
+    nodes.push_back({.slots = slots[i], .id = NodeId(id), .name = "n" + std::to_string(i)});
+  }
+  return nodes;
 }
 
-// The oversubscribed ones are mpirun 4.1.4's maps (--map-by slot --oversubscribe --display-map).
-const Case kCases[] = {
-    {"OneRank", {{1}, {{2, true}}, false}, {{0, 0, 0, 1}}, false},
-    {"Full", {{2}, {{2, true}}, false}, {{0, 0, 0, 2}}, false},
-    {"OwnCoresLimitNothing", {{9}, {{2, true}}, false}, {{0, 0, 0, 9}}, true},
-    {"FillsInOrder", {{3}, {{2}, {1}, {3}}, false}, {{0, 0, 0, 2}, {1, 0, 2, 1}}, false},
-    {"EveryNodeFull",
-     {{6}, {{2}, {1}, {3}}, false},
-     {{0, 0, 0, 2}, {1, 0, 2, 1}, {2, 0, 3, 3}},
-     false},
-    {"SpreadsTheRest",
-     {{10}, {{2}, {1}, {3}}, true},
-     {{0, 0, 0, 4}, {1, 0, 4, 2}, {2, 0, 6, 4}},
-     true},
-    {"SecondAppContinues",
-     {{1, 3}, {{2}, {2}}, false},
-     {{0, 0, 0, 1}, {0, 1, 1, 1}, {1, 1, 2, 2}},
-     false},
-    {"SkipsNodesWithoutSlots", {{1}, {{0}, {1}}, false}, {{1, 0, 0, 1}}, false},
-    {"NoSlotsAtAllOversubscribed", {{3}, {{0}, {0}}, true}, {{0, 0, 0, 2}, {1, 0, 2, 1}}, true},
-    {"AllowedButNotNeeded", {{2}, {{2}}, true}, {{0, 0, 0, 2}}, false},
-};
-INSTANTIATE_TEST_SUITE_P(Table, PlacesBySlot, testing::ValuesIn(kCases),
-                         [](const auto& test) { return std::string(test.param.name); });
+std::vector<uint32_t> Take(std::istringstream& in, size_t count) {
+  std::vector<uint32_t> numbers(count);
+  for (uint32_t& number : numbers) in >> number;
+  return numbers;
+}
 
-TEST(Placement, RefusesMoreRanksThanGivenSlotsAndNamesTheOption) {
-  const Result<Placement> placement = Place({{3, 2}, {{2, true}, {2, false}}, false});
-  ASSERT_FALSE(placement);
-  EXPECT_EQ(placement.error().code, Errc::kInvalid);
-  EXPECT_NE(placement.error().text.find("5 ranks, but 4 slots"), std::string::npos);
-  EXPECT_NE(placement.error().text.find("--oversubscribe"), std::string::npos);
+// The notation of mpirun_maps.h.
+PlacementRequest RequestOf(const char* text) {
+  std::istringstream in(text);
+  PlacementRequest request;
+  const std::vector<uint32_t> head = Take(in, 3);
+  request.policy = head[0] == 0 ? kSlot : kNode;
+  request.oversubscribe = head[1] == 1;
+  request.nodes = Nodes(Take(in, head[2]));
+  const uint32_t apps = Take(in, 1)[0];
+  for (uint32_t i = 0; i < apps; ++i) {
+    const std::vector<uint32_t> app = Take(in, 3);
+    request.apps.push_back({app[0], app[1], Take(in, app[2])});
+  }
+  EXPECT_TRUE(in) << text;
+  return request;
+}
+
+std::string NodesOf(const Placement& placement) {
+  std::string text;
+  for (const NodeId node : placement.node_of_rank) {
+    text += (text.empty() ? "" : " ") + std::to_string(Index(node));
+  }
+  return text;
+}
+
+// What must hold of every answer.
+void ExpectConsistent(const PlacementRequest& request, const Placement& placement) {
+  std::vector<uint32_t> counts(request.nodes.size(), 0);
+  for (const NodeId node : placement.node_of_rank) ++counts.at(Index(node));
+  EXPECT_EQ(counts, placement.node_ranks);
+  EXPECT_EQ(std::accumulate(placement.app_ranks.begin(), placement.app_ranks.end(), size_t{0}),
+            placement.node_of_rank.size());
+  bool any = false;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    EXPECT_EQ(placement.node_oversubscribed[i], counts[i] > request.nodes[i].slots) << i;
+    any = any || counts[i] > request.nodes[i].slots;
+  }
+  EXPECT_EQ(placement.oversubscribed, any);
+}
+
+class PlacesAsMpirun : public testing::TestWithParam<MpirunMap> {};
+
+TEST_P(PlacesAsMpirun, RankByRank) {
+  const PlacementRequest request = RequestOf(GetParam().request);
+  const Result<Placement> placement = Place(request);
+  if (std::string_view(GetParam().nodes) == "REFUSED") {
+    EXPECT_FALSE(placement) << NodesOf(*placement);
+    return;
+  }
+  ASSERT_TRUE(placement) << placement.error().text;
+  EXPECT_EQ(NodesOf(*placement), GetParam().nodes);
+  ExpectConsistent(request, *placement);
+}
+INSTANTIATE_TEST_SUITE_P(Maps, PlacesAsMpirun, testing::ValuesIn(kMpirunMaps),
+                         [](const auto& test) {
+                           std::string name = test.param.request;
+                           std::replace(name.begin(), name.end(), ' ', '_');
+                           return name;
+                         });
+
+std::string Placed(const PlacementRequest& request, uint32_t most_total = UINT32_MAX) {
+  const Result<Placement> placement = Place(request, most_total);
+  if (!placement) {
+    EXPECT_EQ(placement.error().code, Errc::kInvalid);
+    return placement.error().text;
+  }
+  ExpectConsistent(request, *placement);
+  return NodesOf(*placement);
+}
+
+TEST(Placement, OwnCoresLimitNothing) {
+  PlacementRequest request{.apps = {{.ranks = 5}}, .nodes = Nodes({2, 1})};
+  for (PlacementNode& node : request.nodes) node.slots_from_cores = true;
+  EXPECT_EQ(Placed(request), "0 0 0 1 1");
+  request.nodes[1].slots_from_cores = false;  // now somebody has named slots
+  EXPECT_EQ(Placed(request),
+            "not enough slots: 5 ranks, but 3 slots on 2 nodes (n0: 2, n1: 1); give "
+            "--oversubscribe (or set REX_OVERSUBSCRIBE=1) to run more ranks than slots");
+  request.apps[0].nodes = {0};  // an app that only its cores limit
+  EXPECT_EQ(Placed(request), "0 0 0 0 0");
+}
+
+TEST(Placement, NodesHaveTheIdsOfTheRequest) {
+  PlacementRequest request{.apps = {{.ranks = 2}}, .nodes = Nodes({1, 1})};
+  request.nodes[0].id = NodeId(7);
+  request.nodes[1].id = NodeId(3);
+  EXPECT_EQ(NodesOf(*Place(request)), "7 3");
+}
+
+TEST(Placement, PerNodeIsALimitForAnAppWithANumber) {
+  PlacementRequest request{.apps = {{.ranks = 3, .per_node = 2}}, .nodes = Nodes({1, 4, 4})};
+  EXPECT_EQ(Placed(request), "0 1 1");
+  request.apps[0].ranks = 5;
+  EXPECT_EQ(Placed(request), "0 1 1 2 2");
+  request.policy = kNode;
+  EXPECT_EQ(Placed(request), "0 1 2 1 2");
+  request.nodes[0].slots = 4;
+  request.apps = {{.ranks = 0, .per_node = 1}, {.ranks = 0, .per_node = 2, .nodes = {0, 2}}};
+  EXPECT_EQ(Placed(request), "0 1 2 0 2 0 2");
+}
+
+TEST(Placement, MaxSlotsHoldsWhenOversubscribing) {
+  PlacementRequest request{
+      .apps = {{.ranks = 8}}, .nodes = Nodes({2, 2, 2}), .oversubscribe = true};
+  request.nodes[0].most_ranks = 2;
+  request.nodes[1].most_ranks = 3;
+  EXPECT_EQ(Placed(request), "0 0 1 1 1 2 2 2");
+  request.policy = kNode;
+  EXPECT_EQ(Placed(request), "0 1 2 0 1 2 1 2");
+  request.nodes[2].most_ranks = 2;
+  EXPECT_EQ(Placed(request),
+            "no room for 8 ranks: the limits of 3 nodes (n0: 2, n1: 3, n2: 2) leave room for 7; "
+            "raise max_slots in the hostfile, or name more nodes");
+  request.apps = {{.ranks = 1}, {.ranks = 6, .per_node = 2}};
+  EXPECT_EQ(Placed(request),
+            "program 2: no room for 6 ranks: the limits of 3 nodes (n0: 2, n1: 3, n2: 2) leave "
+            "room for 5; raise max_slots in the hostfile or -N, or name more nodes");
+}
+
+TEST(Placement, RefusalsNameSlotsNodesAndTheOption) {
+  EXPECT_EQ(Placed({.apps = {{.ranks = 2}, {.ranks = 1}}, .nodes = Nodes({2})}),
+            "program 2: not enough slots: 3 ranks, but 2 slots on 1 node (n0: 2); give "
+            "--oversubscribe (or set REX_OVERSUBSCRIBE=1) to run more ranks than slots");
+  EXPECT_EQ(Placed({.apps = {{.ranks = 6}}, .nodes = Nodes({1, 1, 1, 1, 1})}),
+            "not enough slots: 6 ranks, but 5 slots on 5 nodes (n0: 1, n1: 1, n2: 1, …); give "
+            "--oversubscribe (or set REX_OVERSUBSCRIBE=1) to run more ranks than slots");
+  EXPECT_EQ(Placed({.apps = {{.ranks = 2}}, .nodes = {PlacementNode{}}}),
+            "not enough slots: 2 ranks, but 1 slot on 1 node; give --oversubscribe (or set "
+            "REX_OVERSUBSCRIBE=1) to run more ranks than slots");
+  EXPECT_EQ(Placed({.apps = {{.ranks = 0, .per_node = 2}}, .nodes = Nodes({2, 1})}),
+            "not enough slots on node n1: -N 2, but 1 free slot there; give --oversubscribe (or "
+            "set REX_OVERSUBSCRIBE=1) to run more ranks than slots");
+  EXPECT_EQ(Placed({.apps = {{.ranks = 4, .per_node = 1}}, .nodes = Nodes({2, 2, 2})}),
+            "-n 4 is more than -N 1 allows on 3 nodes; raise -N, lower -n or name more nodes");
 }
 
 TEST(Placement, RefusesNothingToPlace) {
-  EXPECT_FALSE(Place({{}, {{1}}, false}));
-  EXPECT_FALSE(Place({{1}, {}, false}));
-  EXPECT_FALSE(Place({{1, 0}, {{4}}, false}));
+  EXPECT_EQ(Placed({.nodes = Nodes({1})}), "there is nothing to place: no program or no node");
+  EXPECT_EQ(Placed({.apps = {{}}}), "there is nothing to place: no program or no node");
+  EXPECT_EQ(Placed({.apps = {{.ranks = 0}}, .nodes = Nodes({0})}),
+            "a program without ranks cannot be placed; give -n 1 or more");
 }
 
-TEST(Placement, RefusesMoreRanksThanCanBeNumbered) {
-  EXPECT_FALSE(Place({{UINT32_MAX, 2}, {{1, true}}, false}));
+TEST(Placement, RefusesMoreRanksThanAJobMayHave) {
+  EXPECT_EQ(Placed({.apps = {{.ranks = 0}}, .nodes = Nodes({4, 5})}, 8),
+            "too many ranks: 9; a job has at most 8");
+  EXPECT_EQ(Placed({.apps = {{.ranks = 4}, {.ranks = 5}}, .nodes = Nodes({9})}, 8),
+            "too many ranks: 9; a job has at most 8");
+  EXPECT_NE(Placed({.apps = {{.ranks = 0}}, .nodes = Nodes({UINT32_MAX, UINT32_MAX})}), "");
 }
 
+TEST(Placement, SlotsThatAreZeroTakeRanksOnlyWhenOversubscribing) {
+  EXPECT_EQ(Placed({.apps = {{.ranks = 1}}, .nodes = Nodes({0, 1})}), "1");
+  EXPECT_EQ(Placed({.apps = {{.ranks = 3}}, .nodes = Nodes({0, 0}), .oversubscribe = true}),
+            "0 0 1");
+}
+
+// Every mixture of small sizes: each rank has one place, and limits hold.
 TEST(Placement, EveryRankHasExactlyOnePlace) {
   for (uint32_t ranks = 1; ranks <= 40; ++ranks) {
-    const Result<Placement> placement = Place({{ranks, 3}, {{2}, {5}, {0}, {1}}, true});
-    ASSERT_TRUE(placement);
-    uint32_t next = 0;
-    std::vector<uint32_t> per_node(4, 0);
-    for (const PlacementRun& run : placement->runs) {
-      EXPECT_EQ(run.first_rank, next);
-      next += run.count;
-      per_node[run.node] += run.count;
+    for (const PlacementPolicy policy : {kSlot, kNode}) {
+      PlacementRequest request{.apps = {{.ranks = ranks}, {.ranks = 7, .per_node = 3}},
+                               .nodes = Nodes({2, 5, 0, 1}),
+                               .oversubscribe = true,
+                               .policy = policy};
+      const Result<Placement> placement = Place(request);
+      ASSERT_TRUE(placement) << placement.error().text;
+      ExpectConsistent(request, *placement);
+      EXPECT_EQ(placement->app_ranks, (std::vector<uint32_t>{ranks, 7}));
+      std::vector<uint32_t> second(4, 0);
+      for (uint32_t rank = ranks; rank < ranks + 7; ++rank) {
+        EXPECT_LE(++second[Index(placement->node_of_rank[rank])], 3u);
+      }
     }
-    EXPECT_EQ(next, ranks + 3);
-    EXPECT_EQ(per_node, placement->node_ranks);
+  }
+}
+
+TEST(Placement, AMillionRanksOnTenThousandNodesAreOneRunANode) {
+  constexpr uint32_t kNodes = 10'000;
+  for (const PlacementPolicy policy : {kSlot, kNode}) {
+    PlacementRequest request{.apps = {{.ranks = 1'000'000}},
+                             .nodes = Nodes(std::vector<uint32_t>(kNodes, 100)),
+                             .policy = policy};
+    const Result<Placement> placement = Place(request);
+    ASSERT_TRUE(placement) << placement.error().text;
+    const std::vector<MapRun> runs = RunsOf(placement->node_of_rank);
+    ASSERT_EQ(runs.size(), kNodes);
+    EXPECT_EQ(runs[1], policy == kSlot ? (MapRun{NodeId(1), 100, 100, 1})
+                                       : (MapRun{NodeId(1), 1, 100, kNodes}));
   }
 }
 
