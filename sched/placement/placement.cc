@@ -7,6 +7,7 @@ namespace rex {
 
 namespace {
 
+constexpr uint32_t kNoTurn = UINT32_MAX;
 constexpr size_t kMostNamed = 3;  // nodes in a message; the others are counted
 
 Error Bad(std::string text) { return Error{Errc::kInvalid, std::move(text)}; }
@@ -67,6 +68,7 @@ class Placer {
   Placer(const PlacementRequest& request, uint32_t most_total)
       : request_(request), most_total_(most_total) {
     placement_.node_ranks.assign(request.nodes.size(), 0);
+    turn_.assign(request.nodes.size(), kNoTurn);
   }
 
   Result<Placement> Run() {
@@ -244,9 +246,14 @@ class Placer {
   // ---- which rank is where
 
   void Number(Candidates& candidates) {
-    std::sort(candidates.begin(), candidates.end(),
-              [](const Candidate& a, const Candidate& b) { return a.node < b.node; });
-    for (const Candidate& c : candidates) placement_.node_ranks[c.node] += c.count;
+    std::erase_if(candidates, [](const Candidate& c) { return c.count == 0; });
+    for (const Candidate& c : candidates) {
+      placement_.node_ranks[c.node] += c.count;
+      if (turn_[c.node] == kNoTurn) turn_[c.node] = turns_++;
+    }
+    std::sort(candidates.begin(), candidates.end(), [this](const Candidate& a, const Candidate& b) {
+      return turn_[a.node] < turn_[b.node];
+    });
     if (request_.policy == PlacementPolicy::kNode) return NumberInTurn(candidates);
     for (const Candidate& c : candidates) {
       placement_.node_of_rank.insert(placement_.node_of_rank.end(), c.count,
@@ -255,7 +262,6 @@ class Placer {
   }
 
   void NumberInTurn(Candidates& candidates) {
-    std::erase_if(candidates, [](const Candidate& c) { return c.count == 0; });
     while (!candidates.empty()) {
       for (Candidate& c : candidates) {
         placement_.node_of_rank.push_back(request_.nodes[c.node].id);
@@ -276,6 +282,8 @@ class Placer {
   const PlacementRequest& request_;
   const uint32_t most_total_;
   std::optional<uint32_t> bookmark_;  // where the app before began
+  std::vector<uint32_t> turn_;        // by node: the order in which nodes got their first ranks
+  uint32_t turns_ = 0;
   Placement placement_;
 };
 

@@ -9,7 +9,7 @@
 // enough
 //   and oversubscribing is allowed, evenly over the nodes, whatever their slots.
 // - Ranks are numbered app by app. Within an app: kSlot node by node, kNode in turn over the nodes
-//   that have some left.
+//   that have some left; nodes come in the order in which they got their first ranks.
 // - A later app begins where the one before it began; when that node is full, at the next one with
 // a
 //   free slot; when none has one, at the last one, going round, that is less crowded. Where an app
