@@ -62,7 +62,8 @@ Result<NodeRequest> NodeFromPb(const pb::NodeRequest& m) {
   if (m.slots() > kMaxRanks) return Bad("NodeRequest.slots");
   if (m.user().size() > kMaxNameBytes || HasNul(m.user())) return Bad("NodeRequest.user");
   if (m.port() > UINT16_MAX) return Bad("NodeRequest.port");
-  return NodeRequest{m.name(), m.here(), m.slots(), m.user(), m.port()};
+  if (m.max_slots() > kMaxRanks) return Bad("NodeRequest.max_slots");
+  return NodeRequest{m.name(), m.here(), m.slots(), m.user(), m.port(), m.max_slots()};
 }
 
 void DvmToPb(const DvmSpec& in, pb::Dvm* out) {
@@ -73,6 +74,7 @@ void DvmToPb(const DvmSpec& in, pb::Dvm* out) {
     n->set_slots(node.slots);
     n->set_user(node.user);
     n->set_port(node.port);
+    n->set_max_slots(node.max_slots);
   }
   out->set_bootstrap(static_cast<pb::Dvm::Bootstrap>(in.bootstrap));
   out->set_tree(static_cast<pb::Dvm::Tree>(in.tree));
@@ -205,6 +207,7 @@ std::string ToWire(const JobSpec& m) {
   }
   DvmToPb(m.dvm, out.mutable_dvm());
   out.set_map(static_cast<pb::LaunchJob::Map>(m.map));
+  out.set_node_env(m.node_env);
   for (const auto& e : m.env) out.add_env(e);
   out.set_cwd(m.cwd);
   out.set_stdin_rank(m.stdin_rank);
@@ -257,6 +260,7 @@ Result<JobSpec> FromWire(const std::string& payload) {
   if (m->stdin_rank() < kStdinNone || m->stdin_rank() >= ranks) return Bad("stdin_rank");
   if (m->map() < 0 || m->map() > pb::LaunchJob::MAP_NODE) return Bad("map");
   job.map = static_cast<MapPolicy>(m->map());
+  job.node_env = m->node_env();
   if (m->grace_ms() > kMaxMilliseconds) return Bad("grace_ms");
   if (m->timeout_ms() > kMaxMilliseconds) return Bad("timeout_ms");
   if (m->umask() > 0777) return Bad("umask");

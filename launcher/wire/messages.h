@@ -55,11 +55,12 @@ struct AppSpec {
 
 // One node that the user named.
 struct NodeRequest {
-  std::string name;    // as typed: alias, IP, FQDN
-  bool here = false;   // this machine, by whatever name: nothing is started there
-  uint32_t slots = 0;  // 0: its usable cores
-  std::string user;    // for ssh; may be empty
-  uint32_t port = 0;   // for ssh; 0: its own default
+  std::string name;        // as typed: alias, IP, FQDN
+  bool here = false;       // this machine, by whatever name: nothing is started there
+  uint32_t slots = 0;      // 0: its usable cores
+  std::string user;        // for ssh; may be empty
+  uint32_t port = 0;       // for ssh; 0: its own default
+  uint32_t max_slots = 0;  // never more ranks than these, even oversubscribed; 0: no such limit
 };
 enum class Bootstrap : uint8_t { kSsh, kVirtual };
 enum class TreeRequest : uint8_t { kAuto, kFlat, kTwoLevel };
@@ -87,6 +88,8 @@ struct JobSpec {
   DvmSpec dvm;
   MapPolicy map = MapPolicy::kSlot;
   std::vector<std::string> env;
+  // With nodes, --export=mpirun|none: ranks get, below `env`, what their node's agent has itself.
+  bool node_env = false;
   std::string cwd;
   int32_t stdin_rank = 0;  // or kStdinAll, kStdinNone
   bool stdout_pipe = false;

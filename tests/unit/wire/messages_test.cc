@@ -129,7 +129,7 @@ TEST(LaunchJob, EveryBoundIsChecked) {
 
 JobSpec JobWithNodes() {
   JobSpec job = FullJob();
-  job.dvm.nodes = {{"n1", false, 4, "joe", 2222}, {"localhost", true, 0, "", 0}};
+  job.dvm.nodes = {{"n1", false, 4, "joe", 2222, 5}, {"localhost", true, 0, "", 0}};
   job.dvm.bootstrap = Bootstrap::kVirtual;
   job.dvm.tree = TreeRequest::kTwoLevel;
   job.dvm.ssh = {"ssh", "-F", "config"};
@@ -138,6 +138,7 @@ JobSpec JobWithNodes() {
   job.dvm.node_timeout = std::chrono::seconds(8);
   job.dvm.max_modex_bytes = 9;
   job.map = MapPolicy::kNode;
+  job.node_env = true;
   job.apps[0].ranks = 0;
   job.apps[0].per_node = 2;
   job.apps[0].nodes = {1};
@@ -154,6 +155,7 @@ TEST(LaunchJob, NodesRoundTrip) {
   EXPECT_EQ(back->dvm.nodes[0].slots, 4u);
   EXPECT_EQ(back->dvm.nodes[0].user, "joe");
   EXPECT_EQ(back->dvm.nodes[0].port, 2222u);
+  EXPECT_EQ(back->dvm.nodes[0].max_slots, 5u);
   EXPECT_TRUE(back->dvm.nodes[1].here);
   EXPECT_EQ(back->dvm.bootstrap, Bootstrap::kVirtual);
   EXPECT_EQ(back->dvm.tree, TreeRequest::kTwoLevel);
@@ -163,6 +165,7 @@ TEST(LaunchJob, NodesRoundTrip) {
   EXPECT_EQ(back->dvm.node_timeout, job.dvm.node_timeout);
   EXPECT_EQ(back->dvm.max_modex_bytes, 9u);
   EXPECT_EQ(back->map, MapPolicy::kNode);
+  EXPECT_TRUE(back->node_env);
   EXPECT_EQ(back->apps[0].ranks, 0u);
   EXPECT_EQ(back->apps[0].per_node, 2u);
   EXPECT_EQ(back->apps[0].nodes, job.apps[0].nodes);
@@ -191,6 +194,9 @@ TEST(LaunchJob, EveryBoundOfNodesIsChecked) {
             "bad field NodeRequest.port");
   EXPECT_EQ(refusal([](auto& m) { m.mutable_dvm()->mutable_nodes(0)->set_slots(kMaxRanks + 1); }),
             "bad field NodeRequest.slots");
+  EXPECT_EQ(
+      refusal([](auto& m) { m.mutable_dvm()->mutable_nodes(0)->set_max_slots(kMaxRanks + 1); }),
+      "bad field NodeRequest.max_slots");
   EXPECT_EQ(refusal([](auto& m) { m.mutable_dvm()->set_rexd("rexd"); }), "bad field Dvm.rexd");
   EXPECT_EQ(refusal([&](auto& m) { m.mutable_dvm()->set_ssh(0, nul); }), "bad field Dvm.ssh");
   EXPECT_EQ(refusal([](auto& m) { m.mutable_dvm()->set_start_timeout_s(0); }),
