@@ -41,25 +41,25 @@ uint32_t Fill(Candidates& candidates, uint32_t left, uint32_t Candidate::*limit)
   return left;
 }
 
-// Shares `left` out evenly, never above `limit`, which together hold that many more. The first
-// round's share is that of all nodes, full ones too, as mpirun's.
+// Shares `left` out evenly, never above `limit`, which together hold that many more. As mpirun
+// counts: a round's share is that of all nodes in the first round, full ones too, and later of
+// those that got some in the round before, even if they are full now.
 void Spread(Candidates& candidates, uint32_t left, uint32_t Candidate::*limit) {
-  auto open = static_cast<uint32_t>(candidates.size());
+  auto sharing = static_cast<uint32_t>(candidates.size());
   while (left > 0) {
-    REX_CHECK(open > 0);
-    const uint32_t each = left / open;
-    uint32_t one_more = left % open;
+    REX_CHECK(sharing > 0);
+    const uint32_t each = std::max(left / sharing, 1U);
+    uint32_t one_more = left / sharing > 0 ? left % sharing : 0;
+    sharing = 0;
     for (Candidate& c : candidates) {
-      if (c.count == c.*limit) continue;
-      const uint32_t share = each + (one_more > 0 ? 1 : 0);
+      const uint32_t fits = std::min(c.*limit - c.count, left);
+      if (fits == 0) continue;
+      const uint32_t take = std::min(each + (one_more > 0 ? 1 : 0), fits);
       one_more -= one_more > 0 ? 1 : 0;
-      const uint32_t take = std::min(share, c.*limit - c.count);
+      ++sharing;
       c.count += take;
       left -= take;
     }
-    open = static_cast<uint32_t>(
-        std::count_if(candidates.begin(), candidates.end(),
-                      [limit](const Candidate& c) { return c.count < c.*limit; }));
   }
 }
 
