@@ -15,6 +15,8 @@ std::string RankText(const Failure& f) {
   return "rank " + std::to_string(f.rank) + OnNode(f) + (inner.empty() ? "" : " (" + inner + ")");
 }
 
+std::string NodeText(const Failure& f) { return f.node.empty() ? "a node" : "node " + f.node; }
+
 std::string ProgramText(const Failure& f) { return "program '" + f.program + "'"; }
 
 std::string Headline(const Failure& f, int exit_code) {
@@ -49,9 +51,9 @@ std::string Headline(const Failure& f, int exit_code) {
     case FailureKind::kRefused:
       return "the job was refused" + OnNode(f);
     case FailureKind::kNodeStart:
-      return "node " + f.node + " could not be started";
+      return NodeText(f) + " could not be started";
     case FailureKind::kNodeLost:
-      return "node " + f.node + " was lost";
+      return NodeText(f) + " was lost";
   }
   return "the job failed";
 }
@@ -70,6 +72,15 @@ std::string CommonRemedy(const Failure& f) {
              "MPI by a rexlaunch of their own";
     case FailureKind::kTimeout:
       return "the limit comes from --timeout or the environment variable MPIEXEC_TIMEOUT";
+    case FailureKind::kNodeStart:
+      return "no rank was started; try 'ssh " + (f.node.empty() ? "NODE" : f.node) +
+             " true' by hand: it has to work without a password or a question (--start-timeout "
+             "gives a slow node more time, --prefix says where rex is installed there)";
+    case FailureKind::kNodeLost:
+      return "all ranks were ended, those on other nodes too; look whether " +
+             (f.node.empty() ? "it" : "'" + f.node + "'") +
+             " is up, and there for a process that was killed for lack of memory (journalctl -k); "
+             "--node-timeout says how long silence is no loss";
     case FailureKind::kInternal:
       return "try again with REX_LOG=debug set; if it fails again, please report those lines";
     default:
@@ -80,8 +91,16 @@ std::string CommonRemedy(const Failure& f) {
 std::string OthersText(const Failure& f) {
   if (f.others == 0) return "";
   const bool nodes = f.kind == FailureKind::kNodeStart || f.kind == FailureKind::kNodeLost;
-  return " (and " + std::to_string(f.others) + " more " + (nodes ? "node" : "rank") +
-         (f.others == 1 ? "" : "s") + (nodes ? ")" : " failed)");
+  const std::string more =
+      std::to_string(f.others) + " more " + (nodes ? "node" : "rank") + (f.others == 1 ? "" : "s");
+  switch (f.kind) {
+    case FailureKind::kNodeStart:
+      return ", nor could " + more;
+    case FailureKind::kNodeLost:
+      return ", and with it " + more;
+    default:
+      return " (and " + more + " failed)";
+  }
 }
 
 // Text from other processes, indented; one line for each of its lines.

@@ -129,6 +129,45 @@ TEST(FailureText, OfRexItself) {
                    "lines"}));
 }
 
+TEST(FailureText, NodeStart) {
+  Failure f;
+  f.kind = FailureKind::kNodeStart;
+  f.node = "n7";
+  f.detail = "ssh ended with code 255: ssh: connect to host n7 port 22: Connection refused";
+  const std::string remedy =
+      "  no rank was started; try 'ssh n7 true' by hand: it has to work without a password or a "
+      "question (--start-timeout gives a slow node more time, --prefix says where rex is installed "
+      "there)";
+  EXPECT_EQ(Text(f, 120), (Lines{"node n7 could not be started",
+                                 "  ssh ended with code 255: ssh: connect to host n7 port 22: "
+                                 "Connection refused",
+                                 remedy}));
+  f.others = 1;
+  EXPECT_EQ(Text(f)[0], "node n7 could not be started, nor could 1 more node");
+  f.others = 31;
+  EXPECT_EQ(Text(f)[0], "node n7 could not be started, nor could 31 more nodes");
+  f.remedy = "is sshd running there?";
+  EXPECT_EQ(Text(f)[2], "  is sshd running there?");
+}
+
+TEST(FailureText, NodeLost) {
+  Failure f;
+  f.kind = FailureKind::kNodeLost;
+  f.node = "n7";
+  f.detail = "nothing was heard of it for 120 s";
+  EXPECT_EQ(Text(f, 119),
+            (Lines{"node n7 was lost", "  nothing was heard of it for 120 s",
+                   "  all ranks were ended, those on other nodes too; look whether 'n7' is up, and "
+                   "there for a process that was killed for lack of memory (journalctl -k); "
+                   "--node-timeout says how long silence is no loss"}));
+  f.others = 1;
+  EXPECT_EQ(Text(f)[0], "node n7 was lost, and with it 1 more node");
+  f.others = 5;
+  EXPECT_EQ(Text(f)[0], "node n7 was lost, and with it 5 more nodes");
+  f.node = "";
+  EXPECT_EQ(Text(f)[0], "a node was lost, and with it 5 more nodes");
+}
+
 TEST(FailureText, EveryKindHasAText) {
   for (int kind = 0; kind <= kLastFailureKind; ++kind) {
     Failure f;
