@@ -17,13 +17,16 @@ class Console {
  public:
   struct Options {
     OutputChoice output;  // its paths absolute
-    uint32_t ranks = 1;   // of the job
+    uint32_t ranks = 1;   // of the job; 0: not known yet, see SetRanks
     bool quiet = false;
     bool verbose = false;
   };
   // `on_credit`: so many bytes of the job's output are out. `on_idle`: everything is out.
   Console(EventLoop& loop, Options options, std::function<void(uint64_t bytes)> on_credit,
           std::function<void()> on_idle);
+
+  // How many ranks the job has, before the first Write.
+  void SetRanks(uint32_t ranks) { files_.SetRanks(ranks); }
 
   // A line: always; only without --quiet; only with --verbose.
   void Say(const std::string& line);

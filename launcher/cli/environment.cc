@@ -20,6 +20,32 @@ constexpr std::array<std::string_view, 4> kInsideNames = {"OMPI_MCA_pmix", "OMPI
                                                           "OMPI_MCA_mpi_oversubscribe",
                                                           "OMPI_MCA_shmem_RUNTIME_QUERY_hint"};
 
+constexpr std::array<std::string_view, 4> kHostPrefixes = {"SSH_", "XDG_", "DBUS_", "SYSTEMD_"};
+// Displays, terminals and their multiplexers, the login shell's own, the service manager's.
+constexpr std::array<std::string_view, 23> kHostNames = {"DISPLAY",
+                                                         "WAYLAND_DISPLAY",
+                                                         "XAUTHORITY",
+                                                         "SESSION_MANAGER",
+                                                         "WINDOWID",
+                                                         "HOSTNAME",
+                                                         "HOST",
+                                                         "TTY",
+                                                         "GPG_TTY",
+                                                         "TMUX",
+                                                         "TMUX_PANE",
+                                                         "STY",
+                                                         "WINDOW",
+                                                         "SHLVL",
+                                                         "_",
+                                                         "OLDPWD",
+                                                         "MAIL",
+                                                         "INVOCATION_ID",
+                                                         "JOURNAL_STREAM",
+                                                         "NOTIFY_SOCKET",
+                                                         "LISTEN_FDS",
+                                                         "LISTEN_PID",
+                                                         "MANAGERPID"};
+
 template <size_t n>
 bool AnyPrefix(std::string_view name, const std::array<std::string_view, n>& prefixes) {
   return std::any_of(prefixes.begin(), prefixes.end(),
@@ -53,6 +79,10 @@ bool BelongsToAnotherJob(std::string_view name, bool inside) {
   return inside && (AnyPrefix(name, kInsidePrefixes) || AnyName(name, kInsideNames));
 }
 
+bool BelongsToThisHost(std::string_view name) {
+  return AnyPrefix(name, kHostPrefixes) || AnyName(name, kHostNames);
+}
+
 Environment RankEnvironment(const Environment& ours, const std::string& cwd) {
   const bool inside = InsideAnotherJob(ours);
   Environment out;
@@ -65,6 +95,19 @@ Environment RankEnvironment(const Environment& ours, const std::string& cwd) {
     out.push_back(entry);
   }
   out.push_back("PWD=" + cwd);
+  return out;
+}
+
+Environment RankEnvironmentElsewhere(const Environment& ours, const std::string& cwd,
+                                     ExportMode mode) {
+  Environment out = RankEnvironment(ours, cwd);
+  std::erase_if(out, [mode](const std::string& entry) {
+    const std::string_view name = std::string_view(entry).substr(0, entry.find('='));
+    if (name == "PWD") return false;
+    if (mode == ExportMode::kNone || BelongsToThisHost(name)) return true;
+    const bool for_mpi = name.starts_with("OMPI_") || name.starts_with("PMIX_MCA_");
+    return mode == ExportMode::kMpirun && !for_mpi;
+  });
   return out;
 }
 

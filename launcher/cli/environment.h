@@ -29,9 +29,26 @@ bool InsideAnotherJob(const Environment& env);
 // those that Open MPI's launcher sets for its ranks are.
 bool BelongsToAnotherJob(std::string_view name, bool inside);
 
-// The environment for the ranks of all apps: ours minus the above and minus REX_*, PWD set to
-// `cwd`. Entries that are no NAME=VALUE are left out.
+// True for what belongs to a host or a login, and would be wrong on another node: SSH_*, XDG_*,
+// DBUS_*, SYSTEMD_*, DISPLAY, HOSTNAME and their relatives. Not HOME, USER, PATH, LANG, TERM,
+// TMPDIR.
+bool BelongsToThisHost(std::string_view name);
+
+// What of our environment the ranks get: --export.
+enum class ExportMode : uint8_t {
+  kAll,
+  kMpirun,  // OMPI_* and PMIX_MCA_*
+  kNone,
+};
+
+// The environment for the ranks of all apps of a job on this machine: ours minus what belongs to
+// another job and minus REX_*, PWD set to `cwd`. Entries that are no NAME=VALUE are left out.
 Environment RankEnvironment(const Environment& ours, const std::string& cwd);
+
+// The same for a job that has other nodes: also minus what belongs to this host, and only what
+// `mode` lets through.
+Environment RankEnvironmentElsewhere(const Environment& ours, const std::string& cwd,
+                                     ExportMode mode);
 
 // What an app's ranks get on top: its settings in order (the last wins for one name), and PWD
 // when `wdir` is not empty.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <unordered_map>
 
 #include "launcher/cli/number.h"
 #include "launcher/wire/messages.h"
@@ -21,24 +22,71 @@ std::optional<uint32_t> SlotNumber(std::string_view text) {
   return static_cast<uint32_t>(*number);
 }
 
-// Why a name can't be taken; empty: it can.
-std::string NameTrouble(std::string_view name) {
-  if (name.empty()) return "a host's name is empty";
-  if (name[0] == '^') return Quoted(name) + ": excluding hosts is not supported yet";
-  if (name[0] == '+') return Quoted(name) + ": relative host names are not supported yet";
+bool HasControl(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; });
+}
+
+// Why a name of a host or user can't be taken; empty: it can. A word that begins with '-' would be
+// an option to ssh.
+std::string NameTrouble(std::string_view name, std::string_view what) {
+  const std::string whose = "a " + std::string(what) + "'s name";
+  if (name.empty()) return whose + " is empty";
+  if (HasControl(name)) return whose + " has control characters in it";
+  if (name[0] == '-') return Quoted(name) + " is not " + whose + ": it begins with '-'";
+  if (name.size() > kMaxHostNameBytes) {
+    return whose + " is longer than " + std::to_string(kMaxHostNameBytes) + " bytes";
+  }
   return "";
 }
 
-void Add(std::vector<HostEntry>& hosts, HostEntry entry) {
-  const auto same = std::find_if(hosts.begin(), hosts.end(),
-                                 [&](const HostEntry& h) { return h.name == entry.name; });
-  if (same == hosts.end()) {
-    hosts.push_back(std::move(entry));
-    return;
-  }
-  same->slots = std::min(same->slots + entry.slots, kMaxRanks);
-  same->all_cores = same->all_cores && entry.all_cores;
+std::string HostTrouble(std::string_view name) {
+  if (name.starts_with('^')) return Quoted(name) + ": excluding hosts is not supported yet";
+  if (name.starts_with('+')) return Quoted(name) + ": relative host names are not supported yet";
+  return NameTrouble(name, "host");
 }
+
+// "[fe80::1]" without its brackets.
+std::string_view Unbracketed(std::string_view name) {
+  const bool bracketed = name.size() > 2 && name.front() == '[' && name.back() == ']';
+  return bracketed ? name.substr(1, name.size() - 2) : name;
+}
+
+// "user@host" into `entry`. Empty: taken; else what is wrong with it.
+std::string TakeName(std::string_view word, HostEntry& entry) {
+  const size_t at = word.rfind('@');
+  if (at != std::string_view::npos) {
+    entry.user = word.substr(0, at);
+    if (auto trouble = NameTrouble(entry.user, "user"); !trouble.empty()) return trouble;
+    word.remove_prefix(at + 1);
+  }
+  entry.name = Unbracketed(word);
+  return HostTrouble(entry.name);
+}
+
+// Hosts in order, each once: a name that comes again adds its slots, as with mpirun.
+class HostCollector {
+ public:
+  void Add(HostEntry entry) {
+    const std::string key =
+        entry.user + "\n" + entry.name + "\n" + std::to_string(entry.port);  // no '\n' in names
+    const auto [at, is_new] = index_.emplace(key, hosts_.size());
+    if (is_new) {
+      hosts_.push_back(std::move(entry));
+      return;
+    }
+    HostEntry& same = hosts_[at->second];
+    same.slots = std::min(same.slots + entry.slots, kMaxRanks);
+    same.max_slots = std::max(same.max_slots, entry.max_slots);
+    same.all_cores = false;  // named once for each slot
+  }
+  std::vector<HostEntry> Take() { return std::move(hosts_); }
+  bool empty() const { return hosts_.empty(); }
+
+ private:
+  std::vector<HostEntry> hosts_;
+  std::unordered_map<std::string, size_t> index_;
+};
 
 // A hostfile's text without its comments; columns and lines stay where they are.
 std::string BlankComments(std::string_view text) {
@@ -95,57 +143,110 @@ std::vector<Word> SplitLine(std::string_view line) {
 constexpr std::array<std::string_view, 5> kSlotKeys = {"slots", "slot", "cpu", "cpus", "count"};
 constexpr std::array<std::string_view, 4> kMaxKeys = {"max_slots", "max-slots", "slots_max",
                                                       "slots-max"};
+constexpr std::array<std::string_view, 3> kUserKeys = {"username", "user-name", "user_name"};
 
 template <size_t n>
 bool IsOneOf(std::string_view key, const std::array<std::string_view, n>& keys) {
   return std::find(keys.begin(), keys.end(), key) != keys.end();
 }
 
+// What a line of a hostfile says beside the name.
+struct Attributes {
+  std::optional<uint32_t> slots;
+  std::optional<uint32_t> max_slots;
+};
+
+std::string TakeUser(std::string_view name, HostEntry& entry) {
+  if (auto trouble = NameTrouble(name, "user"); !trouble.empty()) return trouble;
+  entry.user = name;
+  return "";
+}
+
+std::string TakePort(std::string_view word, std::string_view text, HostEntry& entry) {
+  const auto port = ParseWhole(text);
+  if (!port || *port == 0 || *port > UINT16_MAX) {
+    return Quoted(word) + " has no port, which is 1 to 65535";
+  }
+  entry.port = static_cast<uint32_t>(*port);
+  return "";
+}
+
 // One attribute of a line. Empty: taken; else what is wrong with it.
-std::string TakeAttribute(std::string_view word, HostEntry& entry, std::optional<uint32_t>& most) {
+std::string TakeAttribute(std::string_view word, HostEntry& entry, Attributes& attributes) {
   const size_t equals = word.find('=');
   const std::string_view key = word.substr(0, equals);
+  const std::string_view value =
+      equals == std::string_view::npos ? std::string_view() : word.substr(equals + 1);
+  if (equals != std::string_view::npos && IsOneOf(key, kUserKeys)) return TakeUser(value, entry);
+  if (equals != std::string_view::npos && key == "port") return TakePort(word, value, entry);
   const bool slots = IsOneOf(key, kSlotKeys);
   if (equals == std::string_view::npos || (!slots && !IsOneOf(key, kMaxKeys))) {
-    return Quoted(word) + " is not supported here; write slots=N or max_slots=N";
+    return Quoted(word) +
+           " is not supported here; write slots=N, max_slots=N, username=NAME or port=N";
   }
-  const auto number = SlotNumber(word.substr(equals + 1));
+  const auto number = SlotNumber(value);
   if (!number) return Quoted(word) + " has no number of slots, which is at least 1";
-  if (slots) {
-    entry.slots = *number;
-    entry.all_cores = false;
-  } else {
-    most = number;
+  (slots ? attributes.slots : attributes.max_slots) = number;
+  return "";
+}
+
+// "name[:slots]" of --host. Empty: taken; else what is wrong with it.
+std::string TakeHost(std::string_view word, HostEntry& entry) {
+  const size_t bracket = word.rfind(']');
+  const size_t from = bracket == std::string_view::npos ? 0 : bracket;
+  const size_t colon = word.find(':', from);
+  // More than one colon: an IPv6 address without slots.
+  const bool has_slots =
+      colon != std::string_view::npos && word.find(':', colon + 1) == std::string_view::npos;
+  if (has_slots) {
+    const std::string_view text = word.substr(colon + 1);
+    const auto slots = SlotNumber(text);
+    entry.all_cores = text == "*" || text == "auto";
+    if (!slots && !entry.all_cores) return Quoted(word) + " has no number of slots after ':'";
+    entry.slots = slots.value_or(1);
+    word = word.substr(0, colon);
   }
+  return TakeName(word, entry);
+}
+
+// The words of a hostfile's line into `entry`; else what is wrong, and with which word.
+std::string TakeLine(const std::vector<Word>& words, HostEntry& entry, size_t* bad_word) {
+  *bad_word = 0;
+  if (auto trouble = TakeName(words[0].text, entry); !trouble.empty()) return trouble;
+  Attributes attributes;
+  for (size_t i = 1; i < words.size(); ++i) {
+    *bad_word = i;
+    const std::string trouble = TakeAttribute(words[i].text, entry, attributes);
+    if (!trouble.empty()) return trouble;
+  }
+  *bad_word = 0;
+  if (attributes.slots && attributes.max_slots && *attributes.slots > *attributes.max_slots) {
+    return "more slots than max_slots";
+  }
+  entry.max_slots = attributes.max_slots.value_or(0);
+  entry.all_cores = !attributes.slots && !attributes.max_slots;
+  entry.slots = attributes.slots.value_or(attributes.max_slots.value_or(1));
   return "";
 }
 
 }  // namespace
 
 Result<std::vector<HostEntry>> ParseHosts(std::string_view text) {
-  std::vector<HostEntry> hosts;
+  HostCollector hosts;
   for (;;) {
     const size_t comma = text.find(',');
-    const std::string_view word = text.substr(0, comma);
-    const size_t colon = word.rfind(':');
-    // More than one colon: an IPv6 address without slots.
-    const bool has_slots = colon != std::string_view::npos && word.find(':') == colon;
-    HostEntry entry{std::string(has_slots ? word.substr(0, colon) : word), 1, false};
-    if (const std::string trouble = NameTrouble(entry.name); !trouble.empty()) return Bad(trouble);
-    if (has_slots) {
-      const auto slots = SlotNumber(word.substr(colon + 1));
-      if (!slots) return Bad(Quoted(word) + " has no number of slots after ':'");
-      entry.slots = *slots;
-    }
-    Add(hosts, std::move(entry));
-    if (comma == std::string_view::npos) return hosts;
+    HostEntry entry;
+    const std::string trouble = TakeHost(text.substr(0, comma), entry);
+    if (!trouble.empty()) return Bad(trouble);
+    hosts.Add(std::move(entry));
+    if (comma == std::string_view::npos) return hosts.Take();
     text.remove_prefix(comma + 1);
   }
 }
 
 Result<std::vector<HostEntry>> ParseHostfile(std::string_view text, const std::string& file) {
   const std::string clean = BlankComments(text);
-  std::vector<HostEntry> hosts;
+  HostCollector hosts;
   size_t number = 0;
   for (size_t from = 0; from < clean.size();) {
     ++number;
@@ -153,25 +254,17 @@ Result<std::vector<HostEntry>> ParseHostfile(std::string_view text, const std::s
     const std::vector<Word> words = SplitLine(std::string_view(clean).substr(from, end - from));
     from = end + 1;
     if (words.empty()) continue;
-    const auto bad = [&](const Word& word, const std::string& why) {
-      return Bad(file + ":" + std::to_string(number) + ":" + std::to_string(word.column) + ": " +
-                 why);
-    };
-    HostEntry entry{words[0].text, 1, true};
-    if (const auto trouble = NameTrouble(entry.name); !trouble.empty())
-      return bad(words[0], trouble);
-    std::optional<uint32_t> most;
-    for (size_t i = 1; i < words.size(); ++i) {
-      const std::string trouble = TakeAttribute(words[i].text, entry, most);
-      if (!trouble.empty()) return bad(words[i], trouble);
+    HostEntry entry;
+    size_t bad_word = 0;
+    const std::string trouble = TakeLine(words, entry, &bad_word);
+    if (!trouble.empty()) {
+      return Bad(file + ":" + std::to_string(number) + ":" +
+                 std::to_string(words[bad_word].column) + ": " + trouble);
     }
-    if (most && !entry.all_cores && entry.slots > *most) {
-      return bad(words[0], "more slots than max_slots");
-    }
-    Add(hosts, std::move(entry));
+    hosts.Add(std::move(entry));
   }
   if (hosts.empty()) return Bad(file + ": no host is named in it");
-  return hosts;
+  return hosts.Take();
 }
 
 }  // namespace rex

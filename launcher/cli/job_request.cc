@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "launcher/cli/node_list.h"
+
 namespace rex {
 
 namespace {
@@ -11,45 +13,87 @@ std::string AbsoluteDir(const std::string& dir, const std::string& cwd) {
   return cwd + (cwd.ends_with('/') ? "" : "/") + dir;
 }
 
-// Slots of this machine that an app's --host and hostfiles name; 0: none were named.
-Result<uint32_t> NamedSlots(const AppLine& app, const Surroundings& here) {
-  uint64_t slots = 0;
-  for (const HostEntry& host : app.hosts) {
-    if (!here.is_this_machine(host.name)) {
-      return Error{Errc::kInvalid, "host '" + host.name +
-                                       "' is not this machine, and rexlaunch starts ranks on this "
-                                       "machine only so far; leave it out"};
-    }
-    slots += host.all_cores ? here.cores : host.slots;
+std::string Text(uint64_t number) { return std::to_string(number); }
+
+// How many ranks an app has: -n, else -N on each node, else its slots, else the cores. 0: as many
+// as slots, which the head will know.
+Result<uint64_t> RanksOf(const AppLine& app, const AppNodes& nodes, size_t node_count,
+                         const Surroundings& here) {
+  const uint64_t each = app.per_node.value_or(0);
+  if (app.ranks && app.per_node && *app.ranks > each * node_count) {
+    const bool one = node_count == 1;
+    return Error{Errc::kInvalid,
+                 "-n " + Text(*app.ranks) + " and -N " + Text(each) + " do not go together on " +
+                     (one ? "one node; raise -N or lower -n"
+                          : Text(node_count) + " nodes; raise -N, lower -n or name more nodes")};
   }
-  return static_cast<uint32_t>(std::min<uint64_t>(slots, kMaxRanks));
+  if (app.ranks) return uint64_t{*app.ranks};
+  if (app.per_node) return each * node_count;
+  if (node_count > 1 || nodes.slots > 0) return std::min<uint64_t>(nodes.slots, kMaxRanks + 1);
+  return uint64_t{std::clamp<uint32_t>(here.cores, 1, kMaxRanks)};
 }
 
-// How many ranks an app has: -n, else -N, else its slots, else the cores.
-Result<uint32_t> RanksOf(const AppLine& app, uint32_t slots, const Surroundings& here) {
-  if (app.ranks && app.per_node && *app.ranks > *app.per_node) {
-    return Error{Errc::kInvalid, "-n " + std::to_string(*app.ranks) + " and -N " +
-                                     std::to_string(*app.per_node) +
-                                     " do not go together on one node; raise -N or lower -n"};
-  }
-  if (app.ranks) return *app.ranks;
-  if (app.per_node) return *app.per_node;
-  return std::clamp<uint32_t>(slots > 0 ? slots : here.cores, 1, kMaxRanks);
-}
-
-Result<AppSpec> MakeAppSpec(const AppLine& app, const CommandLine& line, const Surroundings& here,
-                            uint32_t slots) {
-  AppSpec out;
-  const auto ranks = RanksOf(app, slots, here);
+// The part of an app that says where it runs.
+Status PlaceAppSpec(const AppLine& app, const NodeList& list, size_t index,
+                    const Surroundings& here, AppSpec* out) {
+  const AppNodes& own = list.apps[index];
+  const size_t all = std::max<size_t>(list.nodes.size(), 1);
+  const size_t count = !list.elsewhere ? 1 : own.nodes.empty() ? all : own.nodes.size();
+  const bool unknown = list.elsewhere && own.slots == 0;
+  const auto ranks = unknown && !app.ranks && !app.per_node ? Result<uint64_t>(uint64_t{0})
+                                                            : RanksOf(app, own, count, here);
   if (!ranks) return ranks.error();
+  out->ranks = static_cast<uint32_t>(std::min<uint64_t>(*ranks, kMaxRanks + 1));
+  if (!list.elsewhere) return Ok{};
+  out->per_node = app.per_node.value_or(0);
+  if (own.nodes.size() < all) out->nodes = own.nodes;
+  return Ok{};
+}
+
+AppSpec MakeAppSpec(const AppLine& app, const CommandLine& line, const Surroundings& here) {
+  AppSpec out;
   out.argv = app.argv;
-  out.ranks = *ranks;
   out.wdir = AbsoluteDir(app.wdir, here.cwd);
   out.search_path = app.search_path;
   std::vector<EnvSetting> settings = line.settings;  // an app's own come after: the last wins
   settings.insert(settings.end(), app.settings.begin(), app.settings.end());
   out.env = AppEnvironment(settings, out.wdir);
   return out;
+}
+
+// How other nodes are reached. Nothing to say when there are none.
+Status TakeNodes(const CommandLine& line, const Environment& env, NodeList list, JobSpec& job) {
+  if (!list.elsewhere) {
+    for (const AppNodes& app : list.apps) {
+      job.slots =
+          std::max(job.slots, static_cast<uint32_t>(std::min<uint64_t>(app.slots, kMaxRanks)));
+    }
+    return Ok{};
+  }
+  const bool is_virtual = line.virtual_nodes.nodes > 0;
+  auto ssh = SshWords(line, env);
+  if (!ssh) return ssh.error();
+  job.dvm.nodes = std::move(list.nodes);
+  job.dvm.bootstrap = is_virtual ? Bootstrap::kVirtual : Bootstrap::kSsh;
+  job.dvm.tree = line.tree;
+  job.dvm.ssh = *std::move(ssh);
+  if (!line.prefix.empty()) job.dvm.rexd = line.prefix + "/libexec/rex/rexd";
+  job.dvm.start_timeout = line.start_timeout;
+  job.dvm.node_timeout = line.node_timeout;
+  job.dvm.max_modex_bytes = line.max_modex_bytes;
+  const bool dealt_out = is_virtual && line.virtual_nodes.slots == 0;
+  job.map = line.map.value_or(dealt_out ? MapPolicy::kNode : MapPolicy::kSlot);
+  return Ok{};
+}
+
+void TakeEnvironment(const CommandLine& line, const Surroundings& here, const Environment& env,
+                     JobSpec& job) {
+  if (job.dvm.nodes.empty()) {
+    job.env = RankEnvironment(env, here.cwd);
+    return;
+  }
+  job.env = RankEnvironmentElsewhere(env, here.cwd, line.export_mode);
+  job.node_env = line.export_mode != ExportMode::kAll;
 }
 
 // The displays, bindings and limits of the whole job.
@@ -82,11 +126,32 @@ size_t Bytes(const std::vector<std::string>& strings) {
 }
 
 size_t MessageBytes(const JobSpec& job) {
-  size_t bytes = 1024 + job.cwd.size() + Bytes(job.env);
+  size_t bytes = 1024 + job.cwd.size() + Bytes(job.env) + Bytes(job.dvm.ssh);
   for (const AppSpec& app : job.apps) {
     bytes += 64 + app.wdir.size() + app.search_path.size() + Bytes(app.argv) + Bytes(app.env);
+    bytes += 4 * app.nodes.size();
   }
+  for (const NodeRequest& node : job.dvm.nodes) bytes += 32 + node.name.size() + node.user.size();
   return bytes;
+}
+
+Status CheckRanks(const JobSpec& job) {
+  uint64_t total = 0;
+  bool known = true;
+  for (const AppSpec& app : job.apps) {
+    total += app.ranks;
+    known = known && app.ranks > 0;
+  }
+  if (total > kMaxRanks) {
+    return Error{Errc::kInvalid, "the programs have " + Text(total) +
+                                     " ranks together; a job has at most " + Text(kMaxRanks)};
+  }
+  if (known && job.stdin_rank >= static_cast<int64_t>(total)) {
+    return Error{Errc::kInvalid, "option '--stdin': there is no rank " +
+                                     std::to_string(job.stdin_rank) + "; the job has ranks 0 to " +
+                                     Text(total - 1)};
+  }
+  return Ok{};
 }
 
 }  // namespace
@@ -94,35 +159,24 @@ size_t MessageBytes(const JobSpec& job) {
 Result<JobSpec> MakeJobSpec(const CommandLine& line, const Surroundings& here,
                             const Environment& env) {
   JobSpec job;
-  for (const AppLine& app : line.apps) {
-    const auto slots = NamedSlots(app, here);
-    if (!slots) return slots.error();
-    job.slots = std::max(job.slots, *slots);
-    auto spec = MakeAppSpec(app, line, here, *slots);
-    if (!spec) return spec.error();
-    job.apps.push_back(*std::move(spec));
+  auto list = ListNodes(line, {here.is_this_machine, here.cores});
+  if (!list) return list.error();
+  for (size_t i = 0; i < line.apps.size(); ++i) {
+    job.apps.push_back(MakeAppSpec(line.apps[i], line, here));
+    const Status placed = PlaceAppSpec(line.apps[i], *list, i, here, &job.apps.back());
+    if (!placed) return placed.error();
   }
+  if (auto taken = TakeNodes(line, env, *std::move(list), job); !taken) return taken.error();
   TakeJobOptions(line, job);
   if (FindVariable(env, "REX_OVERSUBSCRIBE") == "1" && !line.nooversubscribe) {
     job.oversubscribe = true;
   }
-  job.env = RankEnvironment(env, here.cwd);
+  TakeEnvironment(line, here, env, job);
   job.cwd = here.cwd;
   job.umask = here.umask;
   job.open_files = std::max<uint64_t>(here.open_files, 1);
   job.open_files_hard = std::max(here.open_files_hard, job.open_files);
-
-  const uint32_t total = job.TotalRanks();
-  if (total > kMaxRanks) {
-    return Error{Errc::kInvalid, "the programs have " + std::to_string(total) +
-                                     " ranks together; a job has at most " +
-                                     std::to_string(kMaxRanks)};
-  }
-  if (job.stdin_rank >= static_cast<int64_t>(total)) {
-    return Error{Errc::kInvalid, "option '--stdin': there is no rank " +
-                                     std::to_string(job.stdin_rank) + "; the job has ranks 0 to " +
-                                     std::to_string(total - 1)};
-  }
+  if (auto checked = CheckRanks(job); !checked) return checked.error();
   if (MessageBytes(job) > kMaxLaunchMessageBytes) {
     return Error{Errc::kInvalid, "the environment and the command line are larger than " +
                                      std::to_string(kMaxLaunchMessageBytes >> 20) +

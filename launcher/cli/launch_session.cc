@@ -79,8 +79,11 @@ Status LaunchSession::Start(const JobSpec& job) {
   const int launch_fd = launch->second.get();
   const int lifeline_fd = lifeline->second.get();
   std::vector<std::string> argv = {*rexd, "--launch-fd=" + std::to_string(launch_fd),
-                                   "--lifeline-fd=" + std::to_string(lifeline_fd),
-                                   "--one-job-ranks=" + std::to_string(job.TotalRanks())};
+                                   "--lifeline-fd=" + std::to_string(lifeline_fd)};
+  // With other nodes nobody knows yet how many ranks will be on this one.
+  if (job.dvm.nodes.empty()) {
+    argv.push_back("--one-job-ranks=" + std::to_string(job.TotalRanks()));
+  }
   if (options_.console.verbose) argv.push_back("--verbose");
   const auto pid = SpawnProgram(argv, {launch_fd, lifeline_fd});
   if (!pid) return pid.error();
@@ -192,6 +195,7 @@ Status LaunchSession::TakeNotice(const std::string& payload) {
 Status LaunchSession::TakeJobStarted(const std::string& payload) {
   const auto started = FromWire<JobStarted>(payload);
   if (!started) return started.error();
+  console_.SetRanks(started->total);
   console_.Detail("job " + started->name_space + " started with " + std::to_string(started->total) +
                   (started->total == 1 ? " rank" : " ranks"));
   for (const RankInfo& rank : started->ranks) {

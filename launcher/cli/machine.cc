@@ -12,11 +12,15 @@
 
 #include <algorithm>
 #include <array>
+#include <condition_variable>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <set>
 
+#include "launcher/base/clock.h"
 #include "launcher/base/fd.h"
+#include "launcher/cli/detached_thread.h"
 #include "launcher/cli/number.h"
 
 extern char** environ;
@@ -95,7 +99,12 @@ Result<Surroundings> ReadSurroundings(const Environment& env, bool want_cores) {
     here.open_files_hard = limit.rlim_max;
   }
   if (want_cores) here.cores = CountUsableCores();
-  here.is_this_machine = IsThisMachine;
+  // Made when the first host is asked for: most jobs name none.
+  here.is_this_machine = [names =
+                              std::shared_ptr<MachineNames>()](const std::string& host) mutable {
+    if (!names) names = std::make_shared<MachineNames>(MachineNames::Real());
+    return names->IsOurs(host);
+  };
   return here;
 }
 
@@ -128,23 +137,94 @@ std::set<std::string> InterfaceAddresses() {
 
 }  // namespace
 
-bool IsThisMachine(const std::string& host) {
+namespace {
+
+std::string OwnName() {
   std::array<char, 256> name{};
   ::gethostname(name.data(), name.size() - 1);
-  const std::string full = name.data();
-  if (host == "localhost" || host == full || host == full.substr(0, full.find('.'))) return true;
+  return name.data();
+}
+
+std::string FirstLabel(const std::string& name) { return name.substr(0, name.find('.')); }
+
+// Our name, short or full. A short name of ours with a domain is us too: gethostname(2) often says
+// the short one only.
+bool IsOwnName(const std::string& host, const std::string& own) {
+  if (host == "localhost" || host == "localhost.localdomain" || host == "ip6-localhost")
+    return true;
+  if (own.empty()) return false;
+  if (host == own || host == FirstLabel(own)) return true;
+  return own.find('.') == std::string::npos && FirstLabel(host) == own;
+}
+
+// The addresses of `host`; `flags` as for getaddrinfo(3). May wait for the name service, unless
+// flags say AI_NUMERICHOST.
+std::vector<std::string> AddressesOf(const std::string& host, int flags) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = flags;
   addrinfo* list = nullptr;
-  if (::getaddrinfo(host.c_str(), nullptr, &hints, &list) != 0) return false;
-  const std::set<std::string> ours = InterfaceAddresses();
-  bool found = false;
-  for (const addrinfo* i = list; i != nullptr && !found; i = i->ai_next) {
-    const std::string address = AddressText(i->ai_addr);
-    found = address.starts_with("127.") || address == "::1" || ours.contains(address);
+  if (::getaddrinfo(host.c_str(), nullptr, &hints, &list) != 0) return {};
+  std::vector<std::string> addresses;
+  for (const addrinfo* i = list; i != nullptr; i = i->ai_next) {
+    addresses.push_back(AddressText(i->ai_addr));
   }
   ::freeaddrinfo(list);
-  return found;
+  return addresses;
+}
+
+// One look-up, shared with the thread that may outlive it.
+struct LookUp {
+  std::mutex mutex;
+  std::condition_variable done;
+  std::optional<std::vector<std::string>> addresses;
+};
+
+}  // namespace
+
+MachineNames::MachineNames(std::string own_name, std::vector<std::string> own_addresses,
+                           Resolver resolver, std::chrono::milliseconds patience)
+    : own_name_(std::move(own_name)),
+      own_addresses_(own_addresses.begin(), own_addresses.end()),
+      resolver_(std::move(resolver)),
+      patience_(patience) {}
+
+MachineNames MachineNames::Real() {
+  const std::set<std::string> addresses = InterfaceAddresses();
+  return {OwnName(),
+          {addresses.begin(), addresses.end()},
+          [](const std::string& host) { return AddressesOf(host, 0); },
+          kNameServicePatience};
+}
+
+bool MachineNames::IsOurs(const std::string& host) {
+  if (IsOwnName(host, own_name_)) return true;
+  const std::vector<std::string> literal = AddressesOf(host, AI_NUMERICHOST);
+  return AnyOurs(literal.empty() ? Resolve(host) : literal);
+}
+
+bool MachineNames::AnyOurs(const std::vector<std::string>& addresses) const {
+  return std::any_of(addresses.begin(), addresses.end(), [this](const std::string& address) {
+    return address.starts_with("127.") || address == "::1" || own_addresses_.contains(address);
+  });
+}
+
+std::vector<std::string> MachineNames::Resolve(const std::string& host) {
+  if (patience_.count() <= 0) return {};
+  const auto look_up = std::make_shared<LookUp>();
+  const bool started = StartDetachedThread([look_up, host, resolver = resolver_] {
+    std::vector<std::string> addresses = resolver(host);
+    const std::lock_guard lock(look_up->mutex);
+    look_up->addresses = std::move(addresses);
+    look_up->done.notify_one();
+  });
+  if (!started) return {};
+  const MonotonicClock clock;
+  const Clock::Time begin = clock.Now();
+  std::unique_lock lock(look_up->mutex);
+  look_up->done.wait_for(lock, patience_, [&] { return look_up->addresses.has_value(); });
+  patience_ -= std::chrono::duration_cast<std::chrono::milliseconds>(clock.Now() - begin);
+  return look_up->addresses.value_or(std::vector<std::string>());
 }
 
 Environment OwnEnvironment() {

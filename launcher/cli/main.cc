@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -84,7 +85,7 @@ int PrintHelp(const std::string& topic) {
 int Launch(const CommandLine& line, const Environment& env, rex::Clock::Time begin) {
   bool want_cores = false;
   for (const rex::AppLine& app : line.apps) {
-    want_cores = want_cores || !app.ranks || !app.hosts.empty();
+    want_cores = want_cores || !app.ranks || !app.hosts.empty() || !app.hostfile.empty();
   }
   const auto here = rex::ReadSurroundings(env, want_cores);
   if (!here) {
@@ -97,7 +98,10 @@ int Launch(const CommandLine& line, const Environment& env, rex::Clock::Time beg
   output.file = Absolute(output.file, here->cwd);
   output.dir = Absolute(output.dir, here->cwd);
   if (!output.file.empty() || !output.dir.empty()) rex::RaiseOpenFileLimit(1);
-  SessionOptions options{.console = {output, job->TotalRanks(), line.quiet, line.verbose},
+  const bool counted = std::all_of(job->apps.begin(), job->apps.end(),
+                                   [](const rex::AppSpec& app) { return app.ranks > 0; });
+  const uint32_t ranks = counted ? job->TotalRanks() : 0;
+  SessionOptions options{.console = {output, ranks, line.quiet, line.verbose},
                          .warnings = line.warnings,
                          .begin = begin};
   if (::geteuid() == 0 && !line.allow_root) options.notes.emplace_back(kRunningAsRoot);

@@ -8,7 +8,7 @@ namespace rex {
 namespace {
 using enum MpirunSupport;
 
-constexpr std::string_view kMoreNodes = "rexlaunch runs on this machine only so far";
+constexpr std::string_view kOnEveryNode = "files must be on every node under the same path";
 constexpr std::string_view kDebuggers =
     "attach one to a rank: --report-state-on-timeout or -v show pids";
 constexpr std::string_view kMore = "--bind-to none|core|hwthread and --map-by slot are there";
@@ -29,7 +29,7 @@ constexpr std::array kOptions = std::to_array<MpirunOption>({
     {"debug-daemons-file", 0, kNever, "use REX_LOG=debug in the environment"},
     {"debug-devel", 0, kNever, "use -v, or REX_LOG=debug in the environment"},
     {"debugger", 1, kNotYet, kDebuggers},
-    {"default-hostfile", 1, kNotYet, kMoreNodes},
+    {"default-hostfile", 1, kNotYet, "use --hostfile"},
     {"disable-recovery", 0, kIgnored, ""},
     {"display-devel-allocation", 0, kNotYet, "use --display allocation"},
     {"display-devel-map", 0, kNotYet, "use --display map"},
@@ -41,11 +41,11 @@ constexpr std::array kOptions = std::to_array<MpirunOption>({
     {"fwd-mpirun-port", 0, kIgnored, ""},
     {"hnp", 1, kNotYet, ""},
     {"index-argv-by-rank", 0, kNotYet, ""},
-    {"launch-agent", 1, kNotYet, kMoreNodes},
+    {"launch-agent", 1, kNotYet,
+     "--prefix says where rex is on the nodes, --ssh how they are reached"},
     {"leave-session-attached", 0, kIgnored, ""},
     {"max-restarts", 1, kNotYet, "a rank that fails ends the job"},
-    {"max-vm-size", 1, kNotYet, kMoreNodes},
-    {"nolocal", 0, kNotYet, kMoreNodes},
+    {"max-vm-size", 1, kNotYet, "name fewer nodes"},
     {"noprefix", 0, kIgnored, ""},
     {"novm", 0, kIgnored, ""},
     {"npersocket", 1, kNotYet, kMore},
@@ -53,16 +53,15 @@ constexpr std::array kOptions = std::to_array<MpirunOption>({
     {"output-proctable", 0, kNotYet, "-v shows each rank's node and pid"},
     {"personality", 1, kIgnored, ""},
     {"ppr", 1, kNotYet, "-N is there"},
-    {"prefix", 1, kNotYet, kMoreNodes},
-    {"preload-binary", 0, kNotYet, kMoreNodes},
-    {"preload-files", 1, kNotYet, kMoreNodes},
+    {"preload-binary", 0, kNotYet, kOnEveryNode},
+    {"preload-files", 1, kNotYet, kOnEveryNode},
     {"rank-by", 1, kNotYet, "ranks come in order"},
     {"rankfile", 1, kNotYet, kMore},
     {"report-child-jobs-separately", 0, kIgnored, ""},
     {"report-events", 1, kNever, "use --timeline"},
     {"report-uri", 1, kNotYet, ""},
     {"rf", 1, kNotYet, kMore},
-    {"s", 0, kNotYet, kMoreNodes},
+    {"s", 0, kNotYet, kOnEveryNode},
     {"show-progress", 0, kNotYet, "use --timeline"},
     {"tv", 0, kNotYet, kDebuggers},
     {"use-hwthread-cpus", 0, kNotYet, "use --bind-to hwthread"},

@@ -20,6 +20,16 @@ std::optional<uint64_t> ParseWhole(std::string_view text) {
   return value;
 }
 
+std::optional<uint64_t> ParseBytes(std::string_view text) {
+  constexpr std::string_view kUnits = "kKmMgG";
+  const size_t unit = text.empty() ? std::string_view::npos : kUnits.find(text.back());
+  if (unit == std::string_view::npos) return ParseWhole(text);
+  const size_t bits = 10 * (unit / 2 + 1);
+  const auto whole = ParseWhole(text.substr(0, text.size() - 1));
+  if (!whole || *whole > UINT64_MAX >> bits) return std::nullopt;
+  return *whole << bits;
+}
+
 std::optional<std::chrono::microseconds> ParseTime(std::string_view text,
                                                    std::chrono::microseconds unit) {
   const size_t point = text.find('.');

@@ -16,4 +16,8 @@ std::optional<uint64_t> ParseWhole(std::string_view text);
 std::optional<std::chrono::microseconds> ParseTime(std::string_view text,
                                                    std::chrono::microseconds unit);
 
+// Digits with at most one of K, M, G behind them (either case; 1024, 1024^2, 1024^3): "512", "64M".
+// nullopt when it is anything else or above 2^64-1.
+std::optional<uint64_t> ParseBytes(std::string_view text);
+
 }  // namespace rex

@@ -23,8 +23,9 @@ const std::vector<Option>& Table() {
        1,
        {"n", "np", "c"},
        "N",
-       "Start N ranks of this program. Without it: one per core that rexlaunch may "
-       "use{cores}. Needed for each program when there are several."},
+       "Start N ranks of this program. Without it: one per slot of the nodes that are named, or "
+       "one "
+       "per core that rexlaunch may use{cores}. Needed for each program when there are several."},
       {kPerNode,
        kApp,
        OptionTopic::kPlacement,
@@ -50,7 +51,7 @@ const std::vector<Option>& Table() {
        "NAME[=VALUE]",
        "Give the ranks this environment variable, with VALUE or with the value it has here. The "
        "environment goes to the ranks anyway, minus PMIX_*, PMI_*, OMPI_COMM_WORLD_* and the like "
-       "of a surrounding job and minus REX_*."},
+       "of a surrounding job and minus REX_*; see --export."},
       {kPath,
        kApp,
        OptionTopic::kGeneral,
@@ -74,8 +75,9 @@ const std::vector<Option>& Table() {
        1,
        {"H", "host"},
        "NAME[:SLOTS],...",
-       "Run on these nodes, with one slot for each mention or SLOTS. So far every name must be one "
-       "of this machine."},
+       "Run on these nodes: names, addresses (IPv6 with slots as [ADDRESS]:SLOTS), aliases of the "
+       "ssh configuration, USER@NAME. Each has one slot for each mention, or SLOTS, or with :* one "
+       "for each of its cores. With --hostfile: only these of its nodes."},
       {kHostfile,
        kApp,
        OptionTopic::kPlacement,
@@ -83,7 +85,8 @@ const std::vector<Option>& Table() {
        1,
        {"hostfile", "machinefile"},
        "FILE",
-       "The same from a file: a name per line, with slots=N and max_slots=N."},
+       "The same from a file: a name per line, with slots=N (without: its cores), max_slots=N, "
+       "username=NAME and port=N."},
       {kMca,
        kApp,
        OptionTopic::kGeneral,
@@ -149,15 +152,115 @@ const std::vector<Option>& Table() {
        1,
        {"map-by"},
        "slot|node|core|hwthread[:OVERSUBSCRIBE|:NOOVERSUBSCRIBE]",
-       "How ranks are shared out; on one machine they come in order for all of them."},
+       "How ranks are shared out: fill one node after the other (slot, core, hwthread), or deal "
+       "them "
+       "out over the nodes in turn (node). Default: slot; with --virtual-nodes N without SLOTS: "
+       "node. On one machine there is one order."},
       {kBySlot,
        kJob,
        OptionTopic::kPlacement,
        OptionValue::kNone,
        0,
-       {"byslot", "bynode", "bycore"},
+       {"byslot", "bycore"},
        "",
-       "Older spellings of --map-by."},
+       "Older spellings of --map-by slot."},
+      {kByNode,
+       kJob,
+       OptionTopic::kPlacement,
+       OptionValue::kNone,
+       0,
+       {"bynode"},
+       "",
+       "The older spelling of --map-by node."},
+      {kNoLocal,
+       kJob,
+       OptionTopic::kPlacement,
+       OptionValue::kNone,
+       0,
+       {"nolocal"},
+       "",
+       "Start no ranks on this machine, also when --host or --hostfile name it."},
+      {kVirtualNodes,
+       kJob,
+       OptionTopic::kNodes,
+       OptionValue::kText,
+       1,
+       {"virtual-nodes"},
+       "N[:SLOTS]",
+       "Instead of --host: act as if this machine were N nodes, node1 to nodeN, each with "
+       "processes "
+       "of rex of its own. Needs neither ssh nor root. Without -n: SLOTS ranks on each, or one. "
+       "Without SLOTS any number of ranks is dealt out over them."},
+      {kSsh,
+       kJob,
+       OptionTopic::kNodes,
+       OptionValue::kText,
+       1,
+       {"ssh"},
+       "COMMAND",
+       "Reach other nodes by this command instead of ssh; quotes as in a shell, for example --ssh "
+       "'ssh -F myconfig'. It is given options of ssh, the host and the command to run there. "
+       "Default: the Open MPI parameters plm_rsh_agent and plm_rsh_args, or ssh."},
+      {kPrefix,
+       kJob,
+       OptionTopic::kNodes,
+       OptionValue::kText,
+       1,
+       {"prefix"},
+       "DIR",
+       "Where rex is installed on the other nodes: DIR/libexec/rex/rexd is started there. Default: "
+       "where this rexlaunch is installed."},
+      {kTree,
+       kJob,
+       OptionTopic::kNodes,
+       OptionValue::kChoice,
+       1,
+       {"tree"},
+       "auto|flat|two-level",
+       "How other nodes are started and joined: all from this machine, or some that start the "
+       "others. Default: auto, which is flat up to 64 nodes."},
+      {kStartTimeout,
+       kJob,
+       OptionTopic::kNodes,
+       OptionValue::kSeconds,
+       1,
+       {"start-timeout"},
+       "SECONDS",
+       "A node that has not started after this time ends the job, with exit code 120. Whole "
+       "seconds "
+       "from 1 to 86400, rounded up. Default: 30."},
+      {kNodeTimeout,
+       kJob,
+       OptionTopic::kNodes,
+       OptionValue::kSeconds,
+       1,
+       {"node-timeout"},
+       "SECONDS",
+       "A node that says nothing for this time is lost, which ends the job with exit code 119. "
+       "Whole "
+       "seconds from 1 to 86400, rounded up. Default: 120."},
+      {kMaxModex,
+       kJob,
+       OptionTopic::kNodes,
+       OptionValue::kBytes,
+       1,
+       {"max-modex"},
+       "BYTES",
+       "A fence that collects more data than this from all ranks fails. K, M and G behind the "
+       "number "
+       "mean 2^10, 2^20 and 2^30. Default: 1G."},
+      {kExportMode,
+       kJob,
+       OptionTopic::kNodes,
+       OptionValue::kChoice,
+       1,
+       {"export"},
+       "all|mpirun|none",
+       "What of the environment here goes to the ranks when there are other nodes: all but what "
+       "belongs to this host or login (SSH_*, XDG_*, DBUS_*, DISPLAY and the like); only OMPI_* "
+       "and "
+       "PMIX_MCA_*, as mpirun; nothing. With the last two, ranks have their node's own environment "
+       "below that. -x comes on top. Default: all."},
       {kBindTo,
        kJob,
        OptionTopic::kPlacement,
@@ -392,8 +495,8 @@ const std::vector<Option>& Table() {
        0,
        {"h", "help"},
        "",
-       "Print this text, or the options of one topic, and end: general, placement, input, output, "
-       "end, display."},
+       "Print this text, or the options of one topic, and end: general, placement, nodes, input, "
+       "output, end, display."},
   };
   return table;
 }
@@ -499,9 +602,12 @@ std::string HelpText(uint32_t default_ranks) {
       "USR1, USR2, ALRM and ABRT go to the ranks.\n"
       "Exit code: 0, or that of the lowest rank that failed; 128+N for signal N; the code given "
       "to\n"
-      "MPI_Abort; 2 bad command line; 110 timeout; 121 no such directory; 122 out of resources; "
-      "123 a\n"
-      "process of rex failed; 126 program cannot be executed; 127 program not found.\n"
+      "MPI_Abort; 2 bad command line; 110 timeout; 119 a node was lost; 120 a node could not be "
+      "started;\n"
+      "121 no such directory; 122 out of resources; 123 a process of rex failed; 126 program "
+      "cannot "
+      "be\n"
+      "executed; 127 program not found.\n"
       "Times may have a decimal fraction.\n";
   return out;
 }

@@ -26,6 +26,16 @@ enum class OptionId : uint8_t {
   kNoOversubscribe,
   kMapBy,
   kBySlot,
+  kByNode,
+  kNoLocal,
+  kVirtualNodes,
+  kSsh,
+  kPrefix,
+  kTree,
+  kStartTimeout,
+  kNodeTimeout,
+  kMaxModex,
+  kExportMode,
   kBindTo,
   kBindToCore,
   kStdin,
@@ -60,12 +70,20 @@ enum class OptionId : uint8_t {
 };
 
 // What --help TOPIC shows together.
-enum class OptionTopic : uint8_t { kGeneral, kPlacement, kInput, kOutput, kEnd, kDisplay };
-inline constexpr std::string_view kTopicNames[] = {"general", "placement", "input",
+enum class OptionTopic : uint8_t { kGeneral, kPlacement, kNodes, kInput, kOutput, kEnd, kDisplay };
+inline constexpr std::string_view kTopicNames[] = {"general", "placement", "nodes",  "input",
                                                    "output",  "end",       "display"};
 
 enum class OptionScope : uint8_t { kApp, kJob };  // kApp: counts for the app it stands in
-enum class OptionValue : uint8_t { kNone, kRankCount, kText, kSeconds, kMilliseconds, kChoice };
+enum class OptionValue : uint8_t {
+  kNone,
+  kRankCount,
+  kText,
+  kSeconds,
+  kMilliseconds,
+  kBytes,
+  kChoice,
+};
 
 struct Option {
   OptionId id;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "launcher/cli/number.h"
+
 namespace rex {
 
 namespace {
@@ -38,40 +40,6 @@ Status TakeTarget(std::string_view text, std::string* path, OutputChoice* choice
   if (text.empty()) return Bad("the name of the file or directory is empty");
   *path = text;
   return Ok{};
-}
-
-// Words of one line as a shell splits them. Errors: an open quote.
-Result<std::vector<std::string>> ShellWords(std::string_view line) {
-  std::vector<std::string> words;
-  std::string word;
-  bool in_word = false;
-  char quote = 0;
-  for (size_t i = 0; i < line.size(); ++i) {
-    const char c = line[i];
-    if (quote != 0 && c == quote) {
-      quote = 0;
-    } else if (c == '\\' && quote != '\'' && i + 1 < line.size()) {
-      word += line[++i];
-      in_word = true;
-    } else if (quote != 0) {
-      word += c;
-    } else if (c == '"' || c == '\'') {
-      quote = c;
-      in_word = true;
-    } else if (c == '#' && !in_word) {
-      break;
-    } else if (c == ' ' || c == '\t' || c == '\r') {
-      if (in_word) words.push_back(std::move(word));
-      word.clear();
-      in_word = false;
-    } else {
-      word += c;
-      in_word = true;
-    }
-  }
-  if (quote != 0) return Bad(std::string("a quote (") + quote + ") is not closed");
-  if (in_word) words.push_back(std::move(word));
-  return words;
 }
 
 std::string Where(const std::string& file, size_t line) {
@@ -134,6 +102,39 @@ std::vector<std::string> Lines(std::string_view text) {
 }
 
 }  // namespace
+
+Result<std::vector<std::string>> ShellWords(std::string_view line) {
+  std::vector<std::string> words;
+  std::string word;
+  bool in_word = false;
+  char quote = 0;
+  for (size_t i = 0; i < line.size(); ++i) {
+    const char c = line[i];
+    if (quote != 0 && c == quote) {
+      quote = 0;
+    } else if (c == '\\' && quote != '\'' && i + 1 < line.size()) {
+      word += line[++i];
+      in_word = true;
+    } else if (quote != 0) {
+      word += c;
+    } else if (c == '"' || c == '\'') {
+      quote = c;
+      in_word = true;
+    } else if (c == '#' && !in_word) {
+      break;
+    } else if (c == ' ' || c == '\t' || c == '\r') {
+      if (in_word) words.push_back(std::move(word));
+      word.clear();
+      in_word = false;
+    } else {
+      word += c;
+      in_word = true;
+    }
+  }
+  if (quote != 0) return Bad(std::string("a quote (") + quote + ") is not closed");
+  if (in_word) words.push_back(std::move(word));
+  return words;
+}
 
 Status TakeOutput(std::string_view text, OutputChoice* choice) {
   for (const std::string_view part : Split(text, ',')) {
@@ -210,6 +211,10 @@ Status TakeMapBy(std::string_view text, MapChoice* choice) {
       object != "none" && !object.empty()) {
     return Bad(Quoted(parts[0]) + " is not supported yet; write slot, core, hwthread or node");
   }
+  if (object == "node") choice->policy = MapPolicy::kNode;
+  if (object == "slot" || object == "core" || object == "hwthread") {
+    choice->policy = MapPolicy::kSlot;
+  }
   for (size_t i = 1; i < parts.size(); ++i) {
     const std::string modifier = Lower(parts[i]);
     if (modifier == "oversubscribe") {
@@ -221,6 +226,22 @@ Status TakeMapBy(std::string_view text, MapChoice* choice) {
                  " is not supported yet; write OVERSUBSCRIBE or NOOVERSUBSCRIBE");
     }
   }
+  return Ok{};
+}
+
+Status TakeVirtualNodes(std::string_view text, VirtualChoice* choice) {
+  const auto parts = Split(text, ':');
+  const auto nodes = ParseWhole(parts[0]);
+  if (!nodes || *nodes == 0 || *nodes > kMaxJobNodes || parts.size() > 2) {
+    return Bad(Quoted(text) + " is not a number of nodes; write N or N:SLOTS with N from 1 to " +
+               std::to_string(kMaxJobNodes));
+  }
+  const auto slots = parts.size() == 1 ? std::optional<uint64_t>(0) : ParseWhole(parts[1]);
+  if (!slots || (*slots == 0 && parts.size() == 2) || *slots > kMaxRanks) {
+    return Bad(Quoted(text) + " has no number of slots after ':', which is 1 to " +
+               std::to_string(kMaxRanks));
+  }
+  *choice = {static_cast<uint32_t>(*nodes), static_cast<uint32_t>(*slots)};
   return Ok{};
 }
 

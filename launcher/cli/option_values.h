@@ -3,6 +3,7 @@
 // option: "'x' is not ...; write ...".
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,13 +47,26 @@ struct BindChoice {
 };
 Status TakeBindTo(std::string_view text, BindChoice* choice);
 
-// --map-by: "slot|core|hwthread|node[:OVERSUBSCRIBE|:NOOVERSUBSCRIBE]": on one machine ranks come
-// in the same order for all of them.
+// --map-by: "slot|core|hwthread|node[:OVERSUBSCRIBE|:NOOVERSUBSCRIBE]". On one machine ranks come
+// in the same order for all of them; over several core and hwthread fill node by node as slot does.
 struct MapChoice {
+  std::optional<MapPolicy> policy;  // nullopt: only modifiers
   bool oversubscribe = false;
   bool nooversubscribe = false;
 };
 Status TakeMapBy(std::string_view text, MapChoice* choice);
+
+// --virtual-nodes: "N[:SLOTS]".
+struct VirtualChoice {
+  uint32_t nodes = 0;  // 0: not asked for
+  uint32_t slots = 0;  // of each; 0: not given
+  bool operator==(const VirtualChoice&) const = default;
+};
+Status TakeVirtualNodes(std::string_view text, VirtualChoice* choice);
+
+// Words of one line as a shell splits them: quotes, backslashes and '#' comments, no expansion.
+// Errors: a quote that is not closed.
+Result<std::vector<std::string>> ShellWords(std::string_view line);
 
 // A file of --tune or --am: "KEY = VALUE" lines, or words "-mca KEY VALUE" and "-x NAME=VALUE" as
 // on the command line; '#' begins a comment. `file` names it in errors, with the line.

@@ -9,6 +9,8 @@ namespace rex {
 OutputFiles::OutputFiles(std::string file, std::string dir, uint32_t ranks)
     : file_(std::move(file)), dir_(std::move(dir)), digits_(std::to_string(ranks).size()) {}
 
+void OutputFiles::SetRanks(uint32_t ranks) { digits_ = std::to_string(ranks).size(); }
+
 // As mpirun 4.1: DIR/1/rank.07/stdout, as many digits as the number of ranks has.
 std::string OutputFiles::DirFile(Rank rank, OutputStream stream) const {
   std::string number = std::to_string(rank);

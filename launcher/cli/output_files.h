@@ -12,8 +12,10 @@ namespace rex {
 
 class OutputFiles {
  public:
-  // `file`, `dir`: absolute, or empty for none. `ranks`: of the job, for the width of the names.
+  // `file`, `dir`: absolute, or empty for none. `ranks`: of the job, for the width of the names; 0:
+  // SetRanks will say it before the first Write.
   OutputFiles(std::string file, std::string dir, uint32_t ranks);
+  void SetRanks(uint32_t ranks);
 
   bool active() const { return !file_.empty() || !dir_.empty(); }
   // Errors: kPermission, kNotFound, kResource (disk full); the text names the file. After an error
@@ -27,7 +29,7 @@ class OutputFiles {
 
   const std::string file_;
   const std::string dir_;
-  const size_t digits_;
+  size_t digits_;
   bool failed_ = false;
   std::map<std::string, UniqueFd> open_;
 };

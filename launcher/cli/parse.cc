@@ -171,7 +171,7 @@ class Parser {
       case OptionId::kPath:
         return TakeText(use, "a directory", &app_.search_path);
       case OptionId::kHost:
-        return TakeHosts(use, ParseHosts(use.values[0]));
+        return TakeHosts(use, ParseHosts(use.values[0]), &app_.hosts);
       case OptionId::kHostfile:
         return TakeHostfile(use);
       case OptionId::kTune:
@@ -212,6 +212,29 @@ class Parser {
       case OptionId::kTimeline:
         return TakeText(use, "a file", &line_.timeline);
       default:
+        return ApplyForNodes(use);
+    }
+  }
+
+  Status ApplyForNodes(const Use& use) {
+    switch (use.option.id) {
+      case OptionId::kVirtualNodes:
+        return Explain(use, TakeVirtualNodes(use.values[0], &line_.virtual_nodes));
+      case OptionId::kSsh:
+        return TakeSsh(use);
+      case OptionId::kPrefix:
+        return TakePrefix(use);
+      case OptionId::kTree:
+        return TakeTree(use);
+      case OptionId::kStartTimeout:
+        return TakeBound(use, &line_.start_timeout);
+      case OptionId::kNodeTimeout:
+        return TakeBound(use, &line_.node_timeout);
+      case OptionId::kMaxModex:
+        return TakeMaxModex(use);
+      case OptionId::kExportMode:
+        return TakeExportMode(use);
+      default:
         return TakeSwitch(use.option.id);
     }
   }
@@ -224,6 +247,12 @@ class Parser {
       case OptionId::kBindToCore:
         line_.bind.policy = BindPolicy::kCore;
         break;
+      case OptionId::kBySlot:
+        line_.map = MapPolicy::kSlot;
+        break;
+      case OptionId::kByNode:
+        line_.map = MapPolicy::kNode;
+        break;
       case OptionId::kHelp:
         line_.help = true;
         if (at_ + 1 < words_.size()) line_.help_topic = words_[at_ + 1];
@@ -233,7 +262,6 @@ class Parser {
         break;
       default:
         if (bool* flag = FlagOf(id)) *flag = true;
-        // kBySlot: the one order there is on one machine.
     }
     return Ok{};
   }
@@ -245,6 +273,8 @@ class Parser {
         return &line_.oversubscribe;
       case OptionId::kNoOversubscribe:
         return &line_.nooversubscribe;
+      case OptionId::kNoLocal:
+        return &line_.nolocal;
       case OptionId::kReportState:
         return &line_.report_state;
       case OptionId::kStackTraces:
@@ -284,16 +314,17 @@ class Parser {
     return Bad(use.Where() + ": " + taken.error().text);
   }
 
-  Status TakeHosts(const Use& use, Result<std::vector<HostEntry>> hosts) {
+  static Status TakeHosts(const Use& use, Result<std::vector<HostEntry>> hosts,
+                          std::vector<HostEntry>* all) {
     if (!hosts) return Bad(use.Where() + ": " + hosts.error().text);
-    app_.hosts.insert(app_.hosts.end(), hosts->begin(), hosts->end());
+    all->insert(all->end(), hosts->begin(), hosts->end());
     return Ok{};
   }
 
   Status TakeHostfile(const Use& use) {
     const auto text = read_file_(use.values[0]);
     if (!text) return Bad(use.Where() + ": " + text.error().text);
-    return TakeHosts(use, ParseHostfile(*text, use.values[0]));
+    return TakeHosts(use, ParseHostfile(*text, use.values[0]), &app_.hostfile);
   }
 
   // Before what the command line says: that comes after and wins.
@@ -332,6 +363,7 @@ class Parser {
     const Status taken = TakeMapBy(use.values[0], &choice);
     line_.oversubscribe = line_.oversubscribe || choice.oversubscribe;
     line_.nooversubscribe = line_.nooversubscribe || choice.nooversubscribe;
+    if (choice.policy) line_.map = choice.policy;
     return Explain(use, taken);
   }
 
@@ -448,6 +480,76 @@ class Parser {
     return Ok{};
   }
 
+  Status TakeSsh(const Use& use) {
+    auto words = ShellWords(use.values[0]);
+    if (!words) return Bad(use.Where() + ": " + words.error().text);
+    if (words->empty() || words->front().empty()) {
+      return Bad(use.Where() + ": the command is empty; is a shell variable unset?");
+    }
+    line_.ssh = *std::move(words);
+    return Ok{};
+  }
+
+  Status TakePrefix(const Use& use) {
+    const Status taken = TakeText(use, "a directory", &line_.prefix);
+    if (!taken || line_.prefix[0] == '/') return taken;
+    return Bad(
+        use.Where() + ": " + Quoted(line_.prefix) +
+        " is relative, and other nodes have another current directory; write the whole path");
+  }
+
+  Status TakeTree(const Use& use) {
+    const std::string& word = use.values[0];
+    if (word == "auto") {
+      line_.tree = TreeRequest::kAuto;
+    } else if (word == "flat") {
+      line_.tree = TreeRequest::kFlat;
+    } else if (word == "two-level") {
+      line_.tree = TreeRequest::kTwoLevel;
+    } else {
+      return Bad(use.Where() + ": " + Quoted(word) +
+                 " is not known; write 'auto', 'flat' or 'two-level'");
+    }
+    return Ok{};
+  }
+
+  Status TakeExportMode(const Use& use) {
+    const std::string& word = use.values[0];
+    if (word == "all") {
+      line_.export_mode = ExportMode::kAll;
+    } else if (word == "mpirun") {
+      line_.export_mode = ExportMode::kMpirun;
+    } else if (word == "none") {
+      line_.export_mode = ExportMode::kNone;
+    } else {
+      return Bad(use.Where() + ": " + Quoted(word) +
+                 " is not known; write 'all', 'mpirun' or 'none' (a variable goes by -x)");
+    }
+    return Ok{};
+  }
+
+  Status TakeMaxModex(const Use& use) {
+    const auto bytes = ParseBytes(use.values[0]);
+    if (!bytes || *bytes == 0) {
+      return Bad(use.Where() + ": " + Quoted(use.values[0]) +
+                 " is not a number of bytes; write at least 1, for example 64M or 2G");
+    }
+    line_.max_modex_bytes = *bytes;
+    return Ok{};
+  }
+
+  static Status TakeBound(const Use& use, std::chrono::seconds* time) {
+    constexpr std::chrono::seconds kLongest{86400};
+    const auto parsed = ParseTime(use.values[0], std::chrono::seconds(1));
+    if (!parsed || parsed->count() == 0 || *parsed > kLongest) {
+      return Bad(use.Where() + ": " + Quoted(use.values[0]) +
+                 " is not a time; write seconds from 1 to " + std::to_string(kLongest.count()) +
+                 ", for example 60");
+    }
+    *time = std::chrono::ceil<std::chrono::seconds>(*parsed);
+    return Ok{};
+  }
+
   static Status TakeSeconds(const Use& use, std::chrono::milliseconds* time) {
     const auto parsed = ParseTime(use.values[0], std::chrono::seconds(1));
     if (!parsed) {
@@ -474,7 +576,8 @@ class Parser {
     uint64_t total = 0;
     for (size_t i = 0; i < line_.apps.size(); ++i) {
       const AppLine& app = line_.apps[i];
-      const bool counted = app.ranks || app.per_node || !app.hosts.empty();
+      const bool counted = app.ranks || app.per_node || !app.hosts.empty() ||
+                           !app.hostfile.empty() || line_.virtual_nodes.nodes > 0;
       if (!counted && line_.apps.size() > 1) {
         return Bad("program " + std::to_string(i + 1) + " (" + Quoted(app.argv[0]) +
                    ") has no -n; with several programs each needs its number of ranks, as in "
@@ -491,7 +594,17 @@ class Parser {
     if (line_.oversubscribe && line_.nooversubscribe) {
       return Bad("--oversubscribe and --nooversubscribe exclude each other; leave one out");
     }
+    if (auto done = CheckVirtual(); !done) return done;
     return timeout_given_ ? Status(Ok{}) : TakeTimeoutVariable();
+  }
+
+  Status CheckVirtual() const {
+    if (line_.virtual_nodes.nodes == 0) return Ok{};
+    const bool hosts = std::any_of(line_.apps.begin(), line_.apps.end(), [](const AppLine& app) {
+      return !app.hosts.empty() || !app.hostfile.empty();
+    });
+    if (!hosts) return Ok{};
+    return Bad("--virtual-nodes and --host or --hostfile exclude each other; leave one out");
   }
 
   Status TakeTimeoutVariable() {

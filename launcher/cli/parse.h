@@ -26,7 +26,8 @@ struct AppLine {
   std::optional<uint32_t> per_node;  // -N
   std::string wdir;                  // as typed; empty: none given
   std::string search_path;           // --path
-  std::vector<HostEntry> hosts;      // --host and --hostfile, in order
+  std::vector<HostEntry> hosts;      // --host, in order
+  std::vector<HostEntry> hostfile;   // --hostfile, in order
   std::vector<EnvSetting> settings;
   std::vector<std::string> argv;  // at least one word, the first not empty
 };
@@ -42,6 +43,16 @@ struct CommandLine {
   DisplayChoice display;
   BindChoice bind;
   bool nooversubscribe = false;
+  std::optional<MapPolicy> map;  // --map-by; nullopt: not given
+  bool nolocal = false;
+  VirtualChoice virtual_nodes;
+  std::vector<std::string> ssh;  // the words of --ssh; empty: not given
+  std::string prefix;            // absolute; empty: not given
+  TreeRequest tree = TreeRequest::kAuto;
+  std::chrono::seconds start_timeout{30};
+  std::chrono::seconds node_timeout{120};
+  uint64_t max_modex_bytes = uint64_t{1} << 30;
+  ExportMode export_mode = ExportMode::kAll;
   bool stack_traces = false;
   bool do_not_launch = false;
   bool session_dir = false;  // ranks start in the job's own directory

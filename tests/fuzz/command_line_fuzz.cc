@@ -22,7 +22,8 @@ void CheckBounds(const CommandLine& line) {
   for (const AppLine& app : line.apps) {
     REX_CHECK(!app.argv.empty() && !app.argv[0].empty());
     REX_CHECK(!app.ranks || *app.ranks >= 1);
-    const bool counted = app.ranks || app.per_node || !app.hosts.empty();
+    const bool counted = app.ranks || app.per_node || !app.hosts.empty() || !app.hostfile.empty() ||
+                         line.virtual_nodes.nodes > 0;
     REX_CHECK(counted || line.apps.size() == 1 || line.help || line.version);
     total += app.ranks.value_or(1);
     for (const EnvSetting& setting : app.settings) REX_CHECK(!setting.name.empty());
@@ -32,6 +33,13 @@ void CheckBounds(const CommandLine& line) {
   constexpr std::chrono::milliseconds kLongest(0x7fffffff);
   REX_CHECK(line.grace.count() >= 0 && line.grace <= kLongest);
   REX_CHECK(line.timeout.count() >= 0 && line.timeout <= kLongest);
+  constexpr std::chrono::seconds kLongestBound(86400);
+  REX_CHECK(line.start_timeout.count() >= 1 && line.start_timeout <= kLongestBound);
+  REX_CHECK(line.node_timeout.count() >= 1 && line.node_timeout <= kLongestBound);
+  REX_CHECK(line.max_modex_bytes >= 1);
+  REX_CHECK(line.prefix.empty() || line.prefix[0] == '/');
+  REX_CHECK(line.ssh.empty() || !line.ssh[0].empty());
+  REX_CHECK(line.virtual_nodes.nodes <= kMaxJobNodes && line.virtual_nodes.slots <= kMaxRanks);
   REX_CHECK(line.timer_slack.count() >= 0 && line.timer_slack <= std::chrono::seconds(1));
 }
 
@@ -43,7 +51,8 @@ std::string Decimal(int64_t value, int64_t unit) {
 void AddApp(const AppLine& app, std::vector<std::string>* words) {
   if (app.ranks) words->insert(words->end(), {"-n", std::to_string(*app.ranks)});
   if (app.per_node) words->insert(words->end(), {"-N", std::to_string(*app.per_node)});
-  if (!app.ranks && !app.hosts.empty()) words->insert(words->end(), {"--host", "n1"});
+  const bool hosts = !app.hosts.empty() || !app.hostfile.empty();
+  if (!app.ranks && hosts) words->insert(words->end(), {"--host", "n1"});
   if (!app.wdir.empty()) words->insert(words->end(), {"--wdir", app.wdir});
   for (const EnvSetting& setting : app.settings) {
     words->insert(words->end(), {"-x", setting.name + "=" + setting.value});
@@ -67,6 +76,21 @@ std::vector<std::string> Words(const CommandLine& line) {
                                     : line.stdin_rank == kStdinNone
                                         ? "none"
                                         : std::to_string(line.stdin_rank)};
+  constexpr const char* kTrees[] = {"auto", "flat", "two-level"};
+  constexpr const char* kModes[] = {"all", "mpirun", "none"};
+  words.insert(words.end(), {"--start-timeout", std::to_string(line.start_timeout.count()),
+                             "--node-timeout", std::to_string(line.node_timeout.count()),
+                             "--max-modex", std::to_string(line.max_modex_bytes), "--tree",
+                             kTrees[static_cast<size_t>(line.tree)], "--export",
+                             kModes[static_cast<size_t>(line.export_mode)]});
+  if (line.virtual_nodes.nodes > 0) {
+    words.insert(words.end(), {"--virtual-nodes", std::to_string(line.virtual_nodes.nodes)});
+    if (line.virtual_nodes.slots > 0) {
+      words.back() += ":" + std::to_string(line.virtual_nodes.slots);
+    }
+  }
+  if (line.map) words.push_back(*line.map == MapPolicy::kNode ? "--bynode" : "--byslot");
+  if (line.nolocal) words.push_back("--nolocal");
   if (line.oversubscribe) words.push_back("--oversubscribe");
   if (line.report_state) words.push_back("--report-state-on-timeout");
   for (const EnvSetting& setting : line.settings) {
@@ -88,6 +112,10 @@ void CheckSame(const CommandLine& a, const CommandLine& b) {
   }
   REX_CHECK(a.stdin_rank == b.stdin_rank && a.stdout_pipe == b.stdout_pipe);
   REX_CHECK(a.oversubscribe == b.oversubscribe && a.report_state == b.report_state);
+  REX_CHECK(a.tree == b.tree && a.export_mode == b.export_mode && a.map == b.map);
+  REX_CHECK(a.start_timeout == b.start_timeout && a.node_timeout == b.node_timeout);
+  REX_CHECK(a.max_modex_bytes == b.max_modex_bytes && a.nolocal == b.nolocal);
+  REX_CHECK(a.virtual_nodes == b.virtual_nodes);
   REX_CHECK(a.grace == b.grace && a.timeout == b.timeout && a.timer_slack == b.timer_slack);
 }
 
@@ -101,6 +129,8 @@ void CheckRequest(const CommandLine& line, const Environment& env) {
   const Result<JobSpec> arrived = FromWire<JobSpec>(ToWire(*job));
   REX_CHECK(arrived.has_value());
   REX_CHECK(arrived->env == job->env && arrived->cwd == job->cwd);
+  REX_CHECK(arrived->dvm.nodes.size() == job->dvm.nodes.size());
+  REX_CHECK(arrived->dvm.ssh == job->dvm.ssh && arrived->dvm.rexd == job->dvm.rexd);
   REX_CHECK(arrived->apps.size() == line.apps.size());
   for (size_t i = 0; i < line.apps.size(); ++i) {
     REX_CHECK(arrived->apps[i].argv == line.apps[i].argv);

@@ -225,7 +225,25 @@ void CommandLineInputs(const Corpus& corpus) {
   corpus.Add("environment", "\3PATH=/bin\0L=\xff\0PMIX_RANK=1\0a\0"s);
   corpus.Add("misspelt", "\0--tmieout\0003\0a\0"s);
   corpus.Add("help", "\0-h\0"s);
+  corpus.Add("hosts",
+             "\2SSH_TTY=x\0OMPI_MCA_plm_rsh_agent=ssh -x\0--host\0n1:2,joe@[::1]\0-N\0"
+             "1\0--bynode\0--ssh\0ssh -F 'a b'\0--prefix\0/opt\0a\0:\0b\0--host\0n2\0"s);
+  corpus.Add("hostfile", "\0--hostfile\0n1 slots=2\nn2 port=9\0--host\0n2:3\0--nolocal\0a\0"s);
+  corpus.Add("virtual_nodes",
+             "\0--virtual-nodes\0004:2\0--tree=two-level\0--start-timeout\0001\0--node-timeout\0"
+             "2.5\0--max-modex\00064M\0--export=none\0a\0:\0b\0"s);
   corpus.Add("too_many", "\0-n\0001048577\0a\0"s);
+}
+
+void HostListInputs(const Corpus& corpus) {
+  corpus.Add("hosts", "\0n1,joe@n2:4,10.0.0.1:*,[fe80::1]:2,::1"s);
+  corpus.Add("repeats", "\0a,b:3,a,a:auto,b"s);
+  corpus.Add("refused", "\0^a,+n1"s);
+  corpus.Add("options", "\0-oProxyCommand=x"s);
+  corpus.Add("file",
+             "\1# one\n\"n 1\" slots = 2 max_slots=4 // two\n/* three\n*/ joe@n2 cpus=3\n"
+             "n3 username=jim port=2222\r\nn3\nfe80::1 max-slots=2\n"s);
+  corpus.Add("bad_file", "\1n1 slots=0\n"s);
 }
 
 void DaemonNewsInputs(const Corpus& corpus) {
@@ -241,6 +259,7 @@ void MakeCorpora(const std::filesystem::path& base) {
   ExchangeMessageInputs({base, "exchange_messages"});
   PartMessageInputs({base, "part_messages"});
   FrameReaderInputs({base, "frame_reader"});
+  HostListInputs({base, "host_list"});
   HostMessageInputs({base, "host_messages"});
   LaunchMessageInputs({base, "launch_messages"});
   McaFileInputs({base, "mca_file"});

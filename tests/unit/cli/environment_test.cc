@@ -56,6 +56,36 @@ TEST(RankEnvironment, LeavesOutOurOwnAndWhatIsNoVariable) {
             (Environment{"A=", "PWD=/w"}));
 }
 
+TEST(BelongsToThisHost, LoginsAndDisplaysDo) {
+  for (const char* name :
+       {"SSH_CONNECTION", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY",
+        "WAYLAND_DISPLAY", "XAUTHORITY", "HOSTNAME", "HOST", "TMUX", "STY", "SHLVL", "_", "OLDPWD",
+        "MAIL", "GPG_TTY", "INVOCATION_ID", "NOTIFY_SOCKET", "SYSTEMD_EXEC_PID"}) {
+    EXPECT_TRUE(BelongsToThisHost(name)) << name;
+  }
+  for (const char* name : {"HOME", "USER", "LOGNAME", "PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL",
+                           "TERM", "TMPDIR", "SHELL", "HOSTS", "SSHX", "SLURM_JOB_ID", "__"}) {
+    EXPECT_FALSE(BelongsToThisHost(name)) << name;
+  }
+}
+
+const Environment kLogin = {"HOME=/h",          "DISPLAY=:0",     "SSH_TTY=/dev/pts/1",
+                            "OMPI_MCA_btl=tcp", "PMIX_MCA_gds=x", "PMIX_RANK=1",
+                            "REX_LOG=debug",    "PWD=/old",       "PATH=/bin"};
+
+TEST(RankEnvironment, OnThisMachineKeepsWhatBelongsToIt) {
+  const Environment env = RankEnvironment({"DISPLAY=:0", "SSH_TTY=/dev/pts/1"}, "/w");
+  EXPECT_EQ(env, (Environment{"DISPLAY=:0", "SSH_TTY=/dev/pts/1", "PWD=/w"}));
+}
+
+TEST(RankEnvironmentElsewhere, IsWhatExportSays) {
+  EXPECT_EQ(RankEnvironmentElsewhere(kLogin, "/w", ExportMode::kAll),
+            (Environment{"HOME=/h", "OMPI_MCA_btl=tcp", "PMIX_MCA_gds=x", "PATH=/bin", "PWD=/w"}));
+  EXPECT_EQ(RankEnvironmentElsewhere(kLogin, "/w", ExportMode::kMpirun),
+            (Environment{"OMPI_MCA_btl=tcp", "PMIX_MCA_gds=x", "PWD=/w"}));
+  EXPECT_EQ(RankEnvironmentElsewhere(kLogin, "/w", ExportMode::kNone), (Environment{"PWD=/w"}));
+}
+
 TEST(InsideAnotherJob, KnowsPmixAndOpenMpi) {
   EXPECT_FALSE(InsideAnotherJob({"OMPI_MCA_btl=self"}));
   EXPECT_TRUE(InsideAnotherJob({"PMIX_NAMESPACE=x"}));

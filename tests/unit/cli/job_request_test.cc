@@ -15,13 +15,12 @@ const Surroundings kHere = {
     .open_files = 4096,
     .open_files_hard = 8192,
     .cores = 6,
-    .is_this_machine = [](const std::string& host) { return host == "here"; }};
+    .is_this_machine = [](const std::string& host) { return host == "here" || host == "me"; }};
 
+// A file that an option names has its name as its text.
 Result<JobSpec> Made(const std::vector<std::string>& words, const Environment& env = {"A=1"}) {
-  const auto no_files = [](const std::string& path) -> Result<std::string> {
-    return Error{Errc::kNotFound, path};
-  };
-  const auto line = ParseCommandLine(words, env, no_files);
+  const auto text_is_name = [](const std::string& path) -> Result<std::string> { return path; };
+  const auto line = ParseCommandLine(words, env, text_is_name);
   if (!line) return line.error();
   return MakeJobSpec(*line, kHere, env);
 }
@@ -107,20 +106,190 @@ TEST(MakeJobSpec, NamedSlotsGiveTheRanksAndTheLimit) {
   EXPECT_EQ(Made({"-n", "2", "a"})->slots, 0u);
 }
 
-TEST(MakeJobSpec, OtherMachinesAreRefusedByName) {
-  const auto job = Made({"--host", "here,n7", "a"});
-  ASSERT_FALSE(job);
-  EXPECT_EQ(job.error().text,
-            "host 'n7' is not this machine, and rexlaunch starts ranks on this machine only so "
-            "far; leave it out");
-}
-
 TEST(MakeJobSpec, RanksPerNode) {
   EXPECT_EQ(Made({"-N", "3", "a"})->TotalRanks(), 3u);
   EXPECT_EQ(Made({"-N", "3", "-n", "2", "a"})->TotalRanks(), 2u);
+  EXPECT_EQ(Made({"-N", "3", "a"})->apps[0].per_node, 0u);  // nothing to limit on one machine
   const auto job = Made({"-N", "3", "-n", "4", "a"});
   ASSERT_FALSE(job);
   EXPECT_EQ(job.error().text, "-n 4 and -N 3 do not go together on one node; raise -N or lower -n");
+}
+
+TEST(MakeJobSpec, ThisMachineByAllItsNamesIsNoOtherNode) {
+  const auto job = Made({"--host", "here:2,me:3", "-n", "1", "a", ":", "--host", "me", "b"});
+  ASSERT_TRUE(job) << job.error().text;
+  EXPECT_TRUE(job->dvm.nodes.empty());
+  EXPECT_EQ(job->slots, 5u);
+  EXPECT_EQ(job->apps[0].ranks, 1u);
+  EXPECT_EQ(job->apps[1].ranks, 1u);
+  EXPECT_EQ(Made({"--hostfile", "me slots=2\nhere\n", "a"})->slots, 8u);  // 2, and 6 cores
+  EXPECT_EQ(job->env, (Environment{"A=1", "PWD=/home/me"}));
+}
+
+// "n1/2 here!/1 joe@n2#22/*<4": the nodes; then each app's ranks, -N and nodes.
+std::string Shown(const Result<JobSpec>& job) {
+  if (!job) {
+    EXPECT_EQ(job.error().code, Errc::kInvalid);
+    return job.error().text;
+  }
+  EXPECT_TRUE(FromWire<JobSpec>(ToWire(*job))) << FromWire<JobSpec>(ToWire(*job)).error().text;
+  std::string text;
+  for (const NodeRequest& node : job->dvm.nodes) {
+    text += (node.user.empty() ? "" : node.user + "@") + node.name + (node.here ? "!" : "");
+    text += node.port == 0 ? "" : "#" + std::to_string(node.port);
+    text += "/" + (node.slots == 0 ? "*" : std::to_string(node.slots));
+    text += node.max_slots == 0 ? " " : "<" + std::to_string(node.max_slots) + " ";
+  }
+  for (const AppSpec& app : job->apps) {
+    text += "| " + std::to_string(app.ranks);
+    text += app.per_node == 0 ? "" : " N" + std::to_string(app.per_node);
+    for (const uint32_t node : app.nodes) text += " " + std::to_string(node);
+    text += " ";
+  }
+  text.pop_back();
+  return text;
+}
+
+struct NodesCase {
+  std::vector<std::string> words;
+  const char* shown;
+};
+void PrintTo(const NodesCase& c, std::ostream* out) {
+  for (const std::string& word : c.words) *out << word << ' ';
+}
+class NamesNodes : public testing::TestWithParam<NodesCase> {};
+
+TEST_P(NamesNodes, AsTheTableSays) { EXPECT_EQ(Shown(Made(GetParam().words)), GetParam().shown); }
+
+const NodesCase kNodes[] = {
+    {{"--host", "n1,n2:3", "a"}, "n1/1 n2/3 | 4"},
+    {{"--host", "n1,here,me,n1", "a"}, "n1/2 here!/2 | 4"},
+    {{"--host", "n2,n1", "-n", "9", "a"}, "n2/1 n1/1 | 9"},
+    {{"--host", "n1:*,n2", "a"}, "n1/* n2/1 | 0"},  // the head knows n1's cores
+    {{"--host", "n1:*,n2", "-n", "3", "a"}, "n1/* n2/1 | 3"},
+    {{"--host", "here:*,n2", "a"}, "here!/6 n2/1 | 7"},  // and we know ours
+    {{"--host", "n1,n2", "-N", "2", "a"}, "n1/1 n2/1 | 4 N2"},
+    {{"--host", "n1,n2", "-N", "2", "-n", "3", "a"}, "n1/1 n2/1 | 3 N2"},
+    {{"--host", "n1,n2", "-N", "2", "-n", "5", "a"},
+     "-n 5 and -N 2 do not go together on 2 nodes; raise -N, lower -n or name more nodes"},
+    {{"--host", "n1:2,n2", "a", ":", "--host", "n2:4,n3", "b"}, "n1/2 n2/4 n3/1 | 3 0 1 | 5 1 2"},
+    {{"--host", "n1,n2", "a", ":", "-n", "1", "b"}, "n1/1 n2/1 | 2 | 1"},
+    {{"--host", "here", "a", ":", "--host", "n1", "b"}, "here!/1 n1/1 | 1 0 | 1 1"},
+    {{"--host", "n1", "a", ":", "-N", "2", "b"}, "n1/1 | 1 | 2 N2"},
+    {{"--host", "joe@n1,n1,joe@here", "a"}, "joe@n1/1 n1/1 joe@here/1 | 3"},  // not our account
+    {{"--host", "fe80::1,[fe80::2]:2", "a"}, "fe80::1/1 fe80::2/2 | 3"},
+    {{"--hostfile", "n1 slots=2\njoe@n2 port=22\nn3 slots=1 max_slots=4", "a"},
+     "n1/2 joe@n2#22/* n3/1<4 | 0"},
+    {{"--hostfile", "here port=2222", "-n", "1", "a"}, "here#2222/* | 1"},  // another place
+    {{"--hostfile", "n1 slots=2\nn2 slots=2\nn3", "--host", "n2,n1:4", "a"}, "n1/4 n2/1 | 5"},
+    {{"--hostfile", "jo@n1 slots=2 port=9", "--host", "n1:*", "a"}, "jo@n1#9/2 | 2"},
+    {{"--hostfile", "n1", "--host", "n2", "a"},
+     "--host names 'n2', which --hostfile does not have; with both, --host chooses from the file"},
+    {{"--nolocal", "--host", "here:4,n1", "a"}, "n1/1 | 1"},
+    {{"--nolocal", "--host", "here", "a"},
+     "--nolocal leaves no node: every host that is named is this machine"},
+    {{"--nolocal", "-n", "1", "a"},
+     "--nolocal needs other nodes: name them by --host or --hostfile"},
+    {{"--virtual-nodes", "3", "a"}, "node1/* node2/* node3/* | 3"},
+    {{"--virtual-nodes", "3", "-n", "8", "a"}, "node1/* node2/* node3/* | 8"},
+    {{"--virtual-nodes", "2:3", "a"}, "node1/3 node2/3 | 6"},
+    {{"--virtual-nodes", "2", "-N", "4", "a", ":", "b"}, "node1/* node2/* | 8 N4 | 2"},
+    {{"--virtual-nodes", "65535:1048576", "a"},
+     "the programs have 1048577 ranks together; a job has at most 1048576"},
+    {{"--host", "n1,n2", "-N", "1048576", "a"},
+     "the programs have 1048577 ranks together; a job has at most 1048576"},
+    {{"--host", "n1", "--stdin", "1", "a"},
+     "option '--stdin': there is no rank 1; the job has ranks 0 to 0"},
+    {{"--host", "n1:*", "--stdin", "7", "a"}, "n1/* | 0"},  // the head knows whether there is one
+};
+INSTANTIATE_TEST_SUITE_P(Table, NamesNodes, testing::ValuesIn(kNodes));
+
+TEST(MakeJobSpec, VirtualNodesWithoutSlotsAreDealtOut) {
+  EXPECT_EQ(Made({"--virtual-nodes", "2", "a"})->map, MapPolicy::kNode);
+  EXPECT_EQ(Made({"--virtual-nodes", "2", "a"})->dvm.bootstrap, Bootstrap::kVirtual);
+  EXPECT_EQ(Made({"--virtual-nodes", "2", "--map-by", "slot", "a"})->map, MapPolicy::kSlot);
+  EXPECT_EQ(Made({"--virtual-nodes", "2:2", "a"})->map, MapPolicy::kSlot);
+  EXPECT_EQ(Made({"--host", "n1,n2", "a"})->map, MapPolicy::kSlot);
+  EXPECT_EQ(Made({"--host", "n1,n2", "--bynode", "a"})->map, MapPolicy::kNode);
+}
+
+TEST(MakeJobSpec, HowNodesAreReached) {
+  const auto job =
+      Made({"--host", "n1", "--ssh", "rsh -v", "--prefix", "/opt/rex", "--tree", "flat",
+            "--start-timeout", "3", "--node-timeout", "4", "--max-modex", "5", "a"});
+  ASSERT_TRUE(job) << job.error().text;
+  EXPECT_EQ(job->dvm.bootstrap, Bootstrap::kSsh);
+  EXPECT_EQ(job->dvm.ssh, (std::vector<std::string>{"rsh", "-v"}));
+  EXPECT_EQ(job->dvm.rexd, "/opt/rex/libexec/rex/rexd");
+  EXPECT_EQ(job->dvm.tree, TreeRequest::kFlat);
+  EXPECT_EQ(job->dvm.start_timeout, std::chrono::seconds(3));
+  EXPECT_EQ(job->dvm.node_timeout, std::chrono::seconds(4));
+  EXPECT_EQ(job->dvm.max_modex_bytes, 5u);
+  EXPECT_EQ(Made({"--host", "n1", "a"})->dvm.rexd, "");
+}
+
+struct SshCase {
+  std::vector<std::string> words;
+  Environment env;
+  std::vector<std::string> ssh;
+};
+
+TEST(MakeJobSpec, TheSshCommandIsAlsoOpenMpisParameter) {
+  const SshCase cases[] = {
+      {{}, {}, {}},
+      {{}, {"OMPI_MCA_plm_rsh_agent=ssh -x : rsh"}, {"ssh", "-x"}},
+      {{}, {"OMPI_MCA_orte_rsh_agent=qrsh"}, {"qrsh"}},
+      {{"--mca", "plm_rsh_agent", "ssh -4"}, {"OMPI_MCA_plm_rsh_agent=rsh"}, {"ssh", "-4"}},
+      {{"--gmca", "plm_rsh_agent", "ssh '-a b'"}, {}, {"ssh", "-a b"}},
+      {{"--mca", "plm_rsh_args", "-p 2222"}, {}, {"ssh", "-p", "2222"}},
+      {{"--mca", "plm_rsh_agent", "my", "--mca", "plm_rsh_args", "-q"}, {}, {"my", "-q"}},
+      {{"--ssh", "own", "--mca", "plm_rsh_agent", "my"}, {"OMPI_MCA_plm_rsh_args=-q"}, {"own"}},
+      {{"--mca", "plm_rsh_args", ""}, {}, {}},
+  };
+  for (const SshCase& c : cases) {
+    std::vector<std::string> words = {"--host", "n1"};
+    words.insert(words.end(), c.words.begin(), c.words.end());
+    words.emplace_back("a");
+    const auto job = Made(words, c.env);
+    ASSERT_TRUE(job) << job.error().text;
+    EXPECT_EQ(job->dvm.ssh, c.ssh);
+  }
+  const auto bad = Made({"--host", "n1", "--mca", "plm_rsh_agent", "ssh 'x", "a"});
+  EXPECT_EQ(bad.error().text, "the Open MPI parameter plm_rsh_agent: a quote (') is not closed");
+}
+
+TEST(MakeJobSpec, EnvironmentForOtherNodes) {
+  const Environment env = {"A=1", "SSH_TTY=x", "DISPLAY=:0", "OMPI_MCA_btl=tcp"};
+  const auto all = Made({"--host", "n1", "a"}, env);
+  EXPECT_EQ(all->env, (Environment{"A=1", "OMPI_MCA_btl=tcp", "PWD=/home/me"}));
+  EXPECT_FALSE(all->node_env);
+  const auto mpirun = Made({"--host", "n1", "--export=mpirun", "-x", "DISPLAY", "a"}, env);
+  EXPECT_EQ(mpirun->env, (Environment{"OMPI_MCA_btl=tcp", "PWD=/home/me"}));
+  EXPECT_EQ(mpirun->apps[0].env, (Environment{"DISPLAY=:0"}));
+  EXPECT_TRUE(mpirun->node_env);
+  EXPECT_EQ(Made({"--virtual-nodes", "2", "--export=none", "a"}, env)->env,
+            (Environment{"PWD=/home/me"}));
+  const auto here = Made({"--host", "here", "--export=none", "a"}, env);
+  EXPECT_EQ(here->env.size(), 5u);  // on one machine ranks keep all
+  EXPECT_FALSE(here->node_env);
+}
+
+TEST(MakeJobSpec, EachHostIsLookedUpOnce) {
+  int asked = 0;
+  Surroundings here = kHere;
+  here.is_this_machine = [&asked](const std::string&) { return ++asked < 0; };
+  const auto no_files = [](const std::string& path) -> Result<std::string> {
+    return Error{Errc::kNotFound, path};
+  };
+  const std::vector<std::string> words = {"--host", "n1,n2", "a", ":", "--host", "n1,n2", "b"};
+  const auto line = ParseCommandLine(words, {}, no_files);
+  ASSERT_TRUE(line);
+  ASSERT_TRUE(MakeJobSpec(*line, here, {}));
+  EXPECT_EQ(asked, 2);
+  const auto local = ParseCommandLine(std::vector<std::string>{"-n", "1", "a"}, {}, no_files);
+  ASSERT_TRUE(local);
+  ASSERT_TRUE(MakeJobSpec(*local, here, {}));
+  EXPECT_EQ(asked, 2);
 }
 
 TEST(MakeJobSpec, OversubscribingByEnvironment) {

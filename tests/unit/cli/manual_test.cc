@@ -83,6 +83,8 @@ TEST(FillManual, BashKnowsEachOptionAndItsValues) {
   EXPECT_EQ(CountOf(values, "    output-filename) values=('DIR') ;;\n"), 1u) << values;
   EXPECT_EQ(CountOf(values, "    bind-to) values=('none|core|hwthread') ;;\n"), 1u) << values;
   EXPECT_EQ(CountOf(values, "    output) values=('tag|timestamp|merge') ;;\n"), 1u) << values;
+  EXPECT_EQ(CountOf(values, "    tree) values=('auto|flat|two-level') ;;\n"), 1u) << values;
+  EXPECT_EQ(CountOf(values, "    export) values=('all|mpirun|none') ;;\n"), 1u) << values;
   EXPECT_EQ(CountOf(values, "quiet"), 0u) << values;
 }
 
@@ -95,7 +97,7 @@ TEST(FillManual, ZshHasALineForEachSpelling) {
   EXPECT_EQ(CountOf(all, "]:pty|pipe:(pty pipe)'\n"), 1u) << all;
   EXPECT_EQ(CountOf(all, "]:RANK|all|none:(all none)'\n"), 1u) << all;
   EXPECT_EQ(CountOf(all, "  '*--wdir=["), 1u) << all;
-  EXPECT_EQ(CountOf(all, "]:DIR:_files -/'\n"), 3u) << all;
+  EXPECT_EQ(CountOf(all, "]:DIR:_files -/'\n"), 4u) << all;
   EXPECT_EQ(CountOf(all, "]:KEY: :VALUE: '\n"), 2u) << all;
   EXPECT_EQ(CountOf(all, "\\[1,RANK\\]<stdout>"), 1u) << all;
   EXPECT_EQ(CountOf(all, "]:DIR[\\:nocopy]:_files -/'\n"), 1u) << all;

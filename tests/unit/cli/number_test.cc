@@ -38,5 +38,22 @@ TEST(ParseTime, Nonsense) {
   }
 }
 
+TEST(ParseBytes, UnitsOfBothCases) {
+  EXPECT_EQ(ParseBytes("0"), 0u);
+  EXPECT_EQ(ParseBytes("1025"), 1025u);
+  EXPECT_EQ(ParseBytes("3k"), 3072u);
+  EXPECT_EQ(ParseBytes("2M"), 2097152u);
+  EXPECT_EQ(ParseBytes("1g"), 1073741824u);
+  EXPECT_EQ(ParseBytes("18446744073709551615"), UINT64_MAX);
+  EXPECT_EQ(ParseBytes("17179869183G"), uint64_t{17179869183} << 30);
+}
+
+TEST(ParseBytes, RefusesAnythingElse) {
+  for (const char* text :
+       {"", "K", "1T", "1KB", "-1", "1.5G", "1 G", "G1", "18446744073709551616", "17179869184G"}) {
+    EXPECT_FALSE(ParseBytes(text)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace rex

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "launcher/cli/host_list.h"
-
 namespace rex {
 namespace {
 
@@ -47,8 +45,52 @@ TEST(TakeMapBy, ModifiersAlone) {
   MapChoice choice;
   ASSERT_TRUE(TakeMapBy(":OVERSUBSCRIBE", &choice));
   EXPECT_TRUE(choice.oversubscribe);
+  EXPECT_FALSE(choice.policy);
   EXPECT_FALSE(TakeMapBy("numa", &choice));
   EXPECT_FALSE(TakeMapBy("slot:PE=2", &choice));
+}
+
+TEST(TakeMapBy, PolicyAndModifiers) {
+  MapChoice choice;
+  ASSERT_TRUE(TakeMapBy("Node:NOOVERSUBSCRIBE", &choice));
+  EXPECT_EQ(choice.policy, MapPolicy::kNode);
+  EXPECT_TRUE(choice.nooversubscribe);
+  for (const char* fills : {"slot", "core", "hwthread"}) {
+    ASSERT_TRUE(TakeMapBy(fills, &choice));
+    EXPECT_EQ(choice.policy, MapPolicy::kSlot) << fills;
+  }
+}
+
+TEST(TakeVirtualNodes, NumberAndSlots) {
+  VirtualChoice choice;
+  ASSERT_TRUE(TakeVirtualNodes("4:2", &choice));
+  EXPECT_EQ(choice, (VirtualChoice{4, 2}));
+  ASSERT_TRUE(TakeVirtualNodes("65535", &choice));
+  EXPECT_EQ(choice, (VirtualChoice{65535, 0}));
+}
+
+TEST(TakeVirtualNodes, WhatIsWrongIsNamed) {
+  const auto error = [](const char* text) {
+    VirtualChoice choice;
+    const auto taken = TakeVirtualNodes(text, &choice);
+    EXPECT_EQ(choice, VirtualChoice{}) << text;
+    return taken ? std::string() : taken.error().text;
+  };
+  const std::string rest = "' is not a number of nodes; write N or N:SLOTS with N from 1 to 65535";
+  for (const char* text : {"", "0", "65536", "x", "-1", "4:2:1", ":2"}) {
+    EXPECT_EQ(error(text), "'" + std::string(text) + rest);
+  }
+  for (const char* text : {"4:", "4:0", "4:x", "4:1048577"}) {
+    EXPECT_EQ(error(text), "'" + std::string(text) +
+                               "' has no number of slots after ':', which is 1 to 1048576");
+  }
+}
+
+TEST(ShellWords, QuotesAndBackslashes) {
+  const auto words = ShellWords("ssh -o 'User Known' \"a\\\"b\" c\\ d '' # no");
+  ASSERT_TRUE(words);
+  EXPECT_EQ(*words, (std::vector<std::string>{"ssh", "-o", "User Known", "a\"b", "c d", ""}));
+  EXPECT_EQ(ShellWords("ssh 'x").error().text, "a quote (') is not closed");
 }
 
 TEST(ParseParameterFile, BothNotations) {
@@ -78,52 +120,6 @@ TEST(ParseAppFile, SplitsLikeAShellWithoutExpansion) {
   EXPECT_EQ(*words,
             (std::vector<std::string>{"-n", "1", "a", "b c", "d e", "$X", ":", "-n", "2", "f"}));
   EXPECT_FALSE(ParseAppFile("# only this\n", "f"));
-}
-
-TEST(ParseHosts, SlotsAndRepeats) {
-  const auto hosts = ParseHosts("a,b:3,a,fe80::1");
-  ASSERT_TRUE(hosts);
-  ASSERT_EQ(hosts->size(), 3u);
-  EXPECT_EQ((*hosts)[0].slots, 2u);
-  EXPECT_EQ((*hosts)[1].slots, 3u);
-  EXPECT_EQ((*hosts)[2].name, "fe80::1");
-}
-
-TEST(ParseHosts, WhatIsWrongIsNamed) {
-  const auto error = [](const char* text) {
-    const auto hosts = ParseHosts(text);
-    return hosts ? std::string() : hosts.error().text;
-  };
-  EXPECT_EQ(error("a,,b"), "a host's name is empty");
-  EXPECT_EQ(error("a:x"), "'a:x' has no number of slots after ':'");
-  EXPECT_EQ(error("a:0"), "'a:0' has no number of slots after ':'");
-  EXPECT_EQ(error("^a"), "'^a': excluding hosts is not supported yet");
-  EXPECT_EQ(error("+n1"), "'+n1': relative host names are not supported yet");
-}
-
-TEST(ParseHostfile, EverySpellingAndComment) {
-  const auto hosts = ParseHostfile(
-      "# one\n\"n 1\" slots = 2 max_slots=4 // two\n/* three\n lines */ n2 cpus=3\nn3\nn3\r\n",
-      "h");
-  ASSERT_TRUE(hosts) << hosts.error().text;
-  ASSERT_EQ(hosts->size(), 3u);
-  EXPECT_EQ((*hosts)[0].name, "n 1");
-  EXPECT_EQ((*hosts)[0].slots, 2u);
-  EXPECT_FALSE((*hosts)[0].all_cores);
-  EXPECT_EQ((*hosts)[1].slots, 3u);
-  EXPECT_TRUE((*hosts)[2].all_cores);
-}
-
-TEST(ParseHostfile, ErrorsNameFileLineAndColumn) {
-  const auto error = [](const char* text) {
-    const auto hosts = ParseHostfile(text, "h");
-    return hosts ? std::string() : hosts.error().text;
-  };
-  EXPECT_EQ(error("a\nb user=x\n"),
-            "h:2:3: 'user=x' is not supported here; write slots=N or max_slots=N");
-  EXPECT_EQ(error("a slots=0"), "h:1:3: 'slots=0' has no number of slots, which is at least 1");
-  EXPECT_EQ(error("a slots=3 max_slots=2"), "h:1:1: more slots than max_slots");
-  EXPECT_EQ(error("# nothing\n"), "h: no host is named in it");
 }
 
 }  // namespace

@@ -32,6 +32,13 @@ TEST_F(OutputFilesTest, OneDirectoryPerRankAsMpirun) {
   EXPECT_EQ(Text("d/1/rank.03/stderr"), "e");
 }
 
+TEST_F(OutputFilesTest, TheNumberOfRanksMayBeSaidLater) {
+  OutputFiles files("", dir_ + "/d", 0);
+  files.SetRanks(100);
+  ASSERT_TRUE(files.Write(3, OutputStream::kStdout, "a\n"));
+  EXPECT_EQ(Text("d/1/rank.003/stdout"), "a\n");
+}
+
 TEST_F(OutputFilesTest, OneFilePerRankForBothStreams) {
   OutputFiles files(dir_ + "/f", "", 2);
   ASSERT_TRUE(files.Write(1, OutputStream::kStdout, "a\n"));

@@ -77,6 +77,12 @@ std::string ValueFor(const Option& option) {
       return "map";
     case OptionId::kBindTo:
       return "core";
+    case OptionId::kTree:
+      return "flat";
+    case OptionId::kExportMode:
+      return "mpirun";
+    case OptionId::kPrefix:
+      return "/opt";
     case OptionId::kMapBy:
       return "slot";
     case OptionId::kTune:
@@ -357,10 +363,11 @@ TEST(Parse, TwoDashesEndTheOptions) {
 
 TEST(Parse, HostsAndHostfiles) {
   const CommandLine line = Parsed({"--host", "a:2,b", "--hostfile", "hosts", "p"});
-  ASSERT_EQ(line.apps[0].hosts.size(), 4u);
+  ASSERT_EQ(line.apps[0].hosts.size(), 2u);
   EXPECT_EQ(line.apps[0].hosts[0].slots, 2u);
-  EXPECT_EQ(line.apps[0].hosts[2].name, "localhost");
-  EXPECT_TRUE(line.apps[0].hosts[3].all_cores);
+  ASSERT_EQ(line.apps[0].hostfile.size(), 2u);
+  EXPECT_EQ(line.apps[0].hostfile[0].name, "localhost");
+  EXPECT_TRUE(line.apps[0].hostfile[1].all_cores);
   EXPECT_EQ(ErrorOf({"--hostfile", "bad-hosts", "p"}),
             "option '--hostfile' (word 1): bad-hosts:2:6: 'slots=x' has no number of slots, which "
             "is at least 1");
@@ -410,6 +417,105 @@ TEST(Parse, WhatMpirunHasAndWeHaveNot) {
             "REX_LOG=debug in the environment");
   EXPECT_EQ(Parsed({"--personality", "ompi", "p"}).apps[0].argv, (Words{"p"}));
   EXPECT_EQ(Parsed({"--noprefix", "p"}).apps[0].argv, (Words{"p"}));
+}
+
+TEST(Parse, WhatIsSaidOfNodes) {
+  const CommandLine line =
+      Parsed({"--virtual-nodes", "4:2", "--ssh", "ssh -F 'my config'", "--prefix", "/opt/rex",
+              "--tree", "two-level", "--start-timeout", "5", "--node-timeout=7.5", "--max-modex",
+              "64M", "--export", "none", "--nolocal", "--map-by", "node", "p"});
+  EXPECT_EQ(line.virtual_nodes, (VirtualChoice{4, 2}));
+  EXPECT_EQ(line.ssh, (Words{"ssh", "-F", "my config"}));
+  EXPECT_EQ(line.prefix, "/opt/rex");
+  EXPECT_EQ(line.tree, TreeRequest::kTwoLevel);
+  EXPECT_EQ(line.start_timeout, std::chrono::seconds(5));
+  EXPECT_EQ(line.node_timeout, std::chrono::seconds(8));
+  EXPECT_EQ(line.max_modex_bytes, uint64_t{64} << 20);
+  EXPECT_EQ(line.export_mode, ExportMode::kNone);
+  EXPECT_TRUE(line.nolocal);
+  EXPECT_EQ(line.map, MapPolicy::kNode);
+}
+
+TEST(Parse, WhatNobodySaidOfNodes) {
+  const CommandLine line = Parsed({"p"});
+  EXPECT_EQ(line.virtual_nodes.nodes, 0u);
+  EXPECT_TRUE(line.ssh.empty() && line.prefix.empty() && !line.nolocal && !line.map);
+  EXPECT_EQ(line.tree, TreeRequest::kAuto);
+  EXPECT_EQ(line.start_timeout, std::chrono::seconds(30));
+  EXPECT_EQ(line.node_timeout, std::chrono::seconds(120));
+  EXPECT_EQ(line.max_modex_bytes, uint64_t{1} << 30);
+  EXPECT_EQ(line.export_mode, ExportMode::kAll);
+}
+
+TEST(Parse, OrdersOfRanks) {
+  for (const Words& words : {Words{"--bynode", "p"}, Words{"--map-by", "node", "p"},
+                             Words{"--map-by", "node", "--map-by", ":OVERSUBSCRIBE", "p"}}) {
+    EXPECT_EQ(Parsed(words).map, MapPolicy::kNode) << words[0];
+  }
+  for (const Words& words : {Words{"--byslot", "p"}, Words{"--bycore", "p"},
+                             Words{"--bynode", "--map-by", "slot", "p"}}) {
+    EXPECT_EQ(Parsed(words).map, MapPolicy::kSlot) << words[0];
+  }
+}
+
+struct BadCase {
+  Words words;
+  const char* says;
+};
+
+TEST(Parse, BadWordsAboutNodesAreNamed) {
+  const BadCase cases[] = {
+      {{"--ssh", "ssh 'x"}, "option '--ssh' (word 1): a quote (') is not closed"},
+      {{"--ssh", " "}, "option '--ssh' (word 1): the command is empty; is a shell variable unset?"},
+      {{"--ssh", "''"},
+       "option '--ssh' (word 1): the command is empty; is a shell variable unset?"},
+      {{"--prefix", "opt"},
+       "option '--prefix' (word 1): 'opt' is relative, and other nodes have another current "
+       "directory; write the whole path"},
+      {{"--prefix", ""},
+       "option '--prefix' (word 1): the name of a directory is empty; is a shell variable unset?"},
+      {{"--tree", "deep"},
+       "option '--tree' (word 1): 'deep' is not known; write 'auto', 'flat' or 'two-level'"},
+      {{"--export", "HOME"},
+       "option '--export' (word 1): 'HOME' is not known; write 'all', 'mpirun' or 'none' (a "
+       "variable goes by -x)"},
+      {{"--start-timeout", "0"},
+       "option '--start-timeout' (word 1): '0' is not a time; write seconds from 1 to 86400, for "
+       "example 60"},
+      {{"--node-timeout", "86401"},
+       "option '--node-timeout' (word 1): '86401' is not a time; write seconds from 1 to 86400, "
+       "for example 60"},
+      {{"--node-timeout", "soon"},
+       "option '--node-timeout' (word 1): 'soon' is not a time; write seconds from 1 to 86400, for "
+       "example 60"},
+      {{"--max-modex", "0"},
+       "option '--max-modex' (word 1): '0' is not a number of bytes; write at least 1, for example "
+       "64M or 2G"},
+      {{"--max-modex", "1T"},
+       "option '--max-modex' (word 1): '1T' is not a number of bytes; write at least 1, for "
+       "example 64M or 2G"},
+      {{"--virtual-nodes", "0"},
+       "option '--virtual-nodes' (word 1): '0' is not a number of nodes; write N or N:SLOTS with N "
+       "from 1 to 65535"},
+      {{"--virtual-nodes", "2", "--host", "a"},
+       "--virtual-nodes and --host or --hostfile exclude each other; leave one out"},
+      {{"--virtual-nodes", "2", "--hostfile", "hosts"},
+       "--virtual-nodes and --host or --hostfile exclude each other; leave one out"},
+      {{"--virtual-node", "2"},
+       "unknown option '--virtual-node' (word 1); did you mean '--virtual-nodes'? 'rexlaunch "
+       "--help' lists all options"},
+      {{"--nodetimeout", "2"},
+       "unknown option '--nodetimeout' (word 1); did you mean '--node-timeout'? 'rexlaunch --help' "
+       "lists all options"},
+      {{"--default-hostfile", "f"},
+       "option '--default-hostfile' (word 1): mpirun has it, rexlaunch does not have it yet; use "
+       "--hostfile"},
+  };
+  for (const BadCase& c : cases) EXPECT_EQ(ErrorOf(With(c.words)), c.says);
+}
+
+TEST(Parse, SeveralProgramsOnVirtualNodesNeedNoNumbers) {
+  EXPECT_EQ(Parsed({"--virtual-nodes", "2", "a", ":", "b"}).apps.size(), 2u);
 }
 
 TEST(Parse, ContradictionsAreNamed) {
