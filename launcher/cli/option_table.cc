@@ -136,7 +136,8 @@ const std::vector<Option>& Table() {
        0,
        {"oversubscribe"},
        "",
-       "More ranks than cores are wanted: say nothing about it."},
+       "More ranks than slots are wanted, also where --host or a hostfile say how many slots there "
+       "are; and more than cores: say nothing about it."},
       {kNoOversubscribe,
        kJob,
        OptionTopic::kPlacement,
