@@ -29,6 +29,7 @@ PlacementRequest RequestOf(const JobSpec& spec, const std::vector<JobNode>& node
     request.nodes.push_back(
         {.slots = node.slots,
          .slots_from_cores = node.slots_from_cores && !spec.refuse_oversubscribe,
+         .most_ranks = node.max_slots,
          .id = node.id,
          .name = node.name});
   }

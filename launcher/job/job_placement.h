@@ -19,6 +19,7 @@ struct JobNode {
   uint32_t cores = 1;
   uint32_t slots = 1;
   bool slots_from_cores = true;  // nobody asked for that number of slots
+  uint32_t max_slots = 0;        // never more ranks than these, even oversubscribed; 0: no limit
 };
 
 struct PlacedJob {
