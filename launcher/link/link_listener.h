@@ -1,7 +1,7 @@
 // The parent's side of a link's TCP connection: one listening port for all children.
 //
 // Anybody may connect. Until its handshake is done a connection is half-open: at most 64 of those
-// (the oldest goes first), 5 s each, and no byte is read beyond the handshake's 124. A stranger
+// (the oldest goes first), 5 s each, and no byte is read beyond the 156 of a handshake. A stranger
 // costs a line in the log, at most one in 10 s, and nothing else.
 #pragma once
 
