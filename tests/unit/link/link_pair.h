@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "launcher/link/link.h"
+#include "launcher/link/link_dialer.h"
+#include "launcher/link/link_listener.h"
 
 namespace rex::testing {
 
@@ -102,6 +104,27 @@ struct LinkPair {
     Open();
     return Until([this] { return parent.up() && child.up(); });
   }
+  // A TCP connection of the two over loopback, not adopted yet.
+  struct Streams {
+    std::optional<AuthenticatedStream> parent;
+    std::optional<AuthenticatedStream> child;
+  };
+  Streams Dial() {
+    Streams streams;
+    auto listener = LinkListener::Open(
+        loop, parent.params.self, parent.params.dvm, parent.key, parent.params.version,
+        [](NodeId node) { return node == NodeId{3}; },
+        [&streams](NodeId, AuthenticatedStream stream) { streams.parent = std::move(stream); });
+    EXPECT_TRUE(listener.has_value());
+    LinkDialer dialer(loop, child.params, {"127.0.0.1"}, (*listener)->port(),
+                      std::chrono::seconds(10), [&streams](Result<AuthenticatedStream> stream) {
+                        EXPECT_TRUE(stream.has_value());
+                        if (stream) streams.child = std::move(*stream);
+                      });
+    EXPECT_TRUE(Until([&] { return streams.parent && streams.child; }));
+    return streams;
+  }
+  bool MovedBoth() const { return parent.link->on_tcp() && child.link->on_tcp(); }
   template <typename Done>
   bool Until(const Done& done) {
     return RunUntil(loop, done);

@@ -27,5 +27,21 @@ TEST(Link, WhatIsSentBeforeItIsUpIsQueued) {
   EXPECT_EQ(pair.child.messages[0], kHello);
 }
 
+TEST(Link, MovesToTcp) {
+  LinkPair pair;
+  ASSERT_TRUE(pair.Up());
+  auto streams = pair.Dial();
+  pair.parent.link->AdoptTcp(std::move(*streams.parent));
+  pair.child.link->AdoptTcp(std::move(*streams.child));
+  ASSERT_TRUE(pair.Until([&] { return pair.MovedBoth(); }));
+  pair.parent.link->Send(1, FrameClass::kControl, "hello");
+  pair.child.link->Send(1, FrameClass::kControl, "hello");
+  ASSERT_TRUE(pair.Until([&] {
+    return !pair.parent.messages.empty() && !pair.child.messages.empty();
+  }));
+  EXPECT_EQ(pair.parent.moved, std::vector<bool>{true});
+  EXPECT_EQ(pair.child.moved, std::vector<bool>{true});
+}
+
 }  // namespace
 }  // namespace rex::testing
