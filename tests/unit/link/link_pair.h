@@ -124,6 +124,12 @@ struct LinkPair {
     EXPECT_TRUE(Until([&] { return streams.parent && streams.child; }));
     return streams;
   }
+  void Move() {
+    Streams streams = Dial();
+    parent.link->AdoptTcp(std::move(*streams.parent));
+    child.link->AdoptTcp(std::move(*streams.child));
+    EXPECT_TRUE(Until([this] { return MovedBoth(); }));
+  }
   bool MovedBoth() const { return parent.link->on_tcp() && child.link->on_tcp(); }
   template <typename Done>
   bool Until(const Done& done) {
