@@ -29,6 +29,15 @@ bool RunUntil(EventLoop& loop, const Done& done) {
   return true;
 }
 
+// Rounds of the loop that wait for nothing.
+inline void RunRounds(EventLoop& loop, int rounds) {
+  Timer wake(loop, [] {});
+  for (int i = 0; i < rounds; ++i) {
+    wake.Set(Clock::Time(0));
+    loop.RunOnce();
+  }
+}
+
 inline LinkKey KeyOf(unsigned char byte) {
   LinkKey key;
   key.bytes.fill(byte);

@@ -1,0 +1,287 @@
+// Listener and dialer over loopback.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+
+#include "launcher/link/handshake_run.h"
+#include "launcher/link/tcp.h"
+#include "tests/unit/link/link_pair.h"
+
+namespace rex::testing {
+namespace {
+
+struct Listening {
+  EventLoop loop;
+  LinkKey key = KeyOf(7);
+  std::unique_ptr<LinkListener> listener;
+  bool wants = true;
+  std::vector<NodeId> children;
+
+  Listening() {
+    auto opened = LinkListener::Open(
+        loop, NodeId{0}, DvmOf(9), key, "1.0",
+        [this](NodeId child) { return wants && Index(child) < 10; },
+        [this](NodeId child, AuthenticatedStream) { children.push_back(child); });
+    EXPECT_TRUE(opened.has_value());
+    listener = std::move(*opened);
+  }
+};
+
+// A child that dials.
+struct Dialling {
+  End end{LinkRole::kChild, NodeId{3}, NodeId{0}};
+  std::unique_ptr<LinkDialer> dialer;
+  std::optional<Result<AuthenticatedStream>> result;
+
+  void Dial(EventLoop& loop, std::vector<std::string> addresses, uint16_t port,
+            std::chrono::milliseconds bound = std::chrono::seconds(10)) {
+    dialer = std::make_unique<LinkDialer>(loop, end.params, std::move(addresses), port, bound,
+                                          [this](Result<AuthenticatedStream> done) {
+                                            EXPECT_FALSE(result.has_value());
+                                            result.emplace(std::move(done));
+                                          });
+  }
+  bool done() const { return result.has_value(); }
+  bool connected() const { return result && result->has_value(); }
+  std::string error() const { return done() && !connected() ? result->error().text : ""; }
+};
+
+// Listens on one address of loopback, and lets the test decide what callers get.
+class Lookalike {
+ public:
+  explicit Lookalike(const char* address, uint16_t port = 0) {
+    auto socket = MakeTcpSocket(AF_INET);
+    EXPECT_TRUE(socket.has_value());
+    socket_ = std::move(*socket);
+    const int on = 1;
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    const auto at = ParseAddress(address, port);
+    EXPECT_EQ(::bind(socket_.get(), at->get(), at->size), 0);
+    EXPECT_EQ(::listen(socket_.get(), 16), 0);
+  }
+  uint16_t port() const {
+    sockaddr_in at{};
+    socklen_t size = sizeof at;
+    EXPECT_EQ(::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&at), &size), 0);
+    return ntohs(at.sin_port);
+  }
+  UniqueFd Accept() { return UniqueFd(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC)); }
+
+  // Answers one caller's handshake as the parent `self`, with `key`.
+  void Answer(EventLoop& loop, NodeId self, const LinkKey& key) {
+    watcher_ = std::make_unique<ReadWatcher>(loop, socket_.get(), [this, &loop, self, &key] {
+      HandshakeParams params;
+      params.stream = LinkStream::kTcp;
+      params.self = self;
+      params.peer = NodeId{3};
+      params.dvm = DvmOf(9);
+      params.key = &key;
+      params.version = "1.0";
+      stream_ = std::make_unique<ByteStream>(loop, Accept(), UniqueFd(), ByteStream::Handlers{});
+      run_ = std::make_unique<HandshakeRun>(loop, *stream_, Handshake(params, MakeHandshakeNonce()),
+                                            std::chrono::seconds(10),
+                                            [this](Result<HandshakeRun::Done> done) {
+                                              proved = done.has_value();
+                                              stream_->EnableReading(false);
+                                            });
+    });
+  }
+  bool proved = false;  // the child sent its proof here
+
+ private:
+  UniqueFd socket_;
+  std::unique_ptr<ByteStream> stream_;
+  std::unique_ptr<HandshakeRun> run_;
+  std::unique_ptr<ReadWatcher> watcher_;
+};
+
+UniqueFd Connect(uint16_t port) {
+  UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const auto to = ParseAddress("127.0.0.1", port);
+  EXPECT_EQ(::connect(socket.get(), to->get(), to->size), 0);
+  return socket;
+}
+
+TEST(LinkTcp, AChildGetsInOverIpv4) {
+  Listening parent;
+  Dialling child;
+  child.Dial(parent.loop, {"127.0.0.1"}, parent.listener->port());
+  ASSERT_TRUE(RunUntil(parent.loop, [&] { return child.done() && !parent.children.empty(); }));
+  EXPECT_TRUE(child.connected()) << child.error();
+  EXPECT_EQ(parent.children, std::vector<NodeId>{NodeId{3}});
+  EXPECT_EQ(parent.listener->half_open(), 0U);
+}
+
+TEST(LinkTcp, EveryOwnAddressLeadsToTheListener) {
+  Listening parent;
+  const auto addresses = LinkListener::OwnAddresses();
+  ASSERT_FALSE(addresses.empty());
+  for (const std::string& address : addresses) {
+    ASSERT_TRUE(ParseAddress(address, 1).has_value()) << address;
+    Dialling child;
+    child.Dial(parent.loop, {address}, parent.listener->port());
+    ASSERT_TRUE(RunUntil(parent.loop, [&] { return child.done(); }));
+    EXPECT_TRUE(child.connected()) << address << ": " << child.error();
+  }
+}
+
+TEST(LinkTcp, LoopbackIsTheLastOfTheOwnAddresses) {
+  const auto addresses = LinkListener::OwnAddresses();
+  const auto loopback = [](const std::string& a) { return a == "::1" || a.starts_with("127."); };
+  const auto first = std::find_if(addresses.begin(), addresses.end(), loopback);
+  EXPECT_TRUE(std::all_of(first, addresses.end(), loopback));
+  for (const std::string& address : addresses) EXPECT_FALSE(address.starts_with("fe80"));
+}
+
+TEST(LinkTcp, AChildThatIsNotWantedIsTurnedAway) {
+  Listening parent;
+  parent.wants = false;
+  Dialling child;
+  child.Dial(parent.loop, {"127.0.0.1"}, parent.listener->port());
+  ASSERT_TRUE(RunUntil(parent.loop, [&] { return child.done(); }));
+  EXPECT_FALSE(child.connected());
+  EXPECT_TRUE(parent.children.empty());
+}
+
+TEST(LinkTcp, AStrangersBytesAreNotReadBeyondTheFirstFew) {
+  Listening parent;
+  const UniqueFd stranger = Connect(parent.listener->port());
+  ASSERT_TRUE(WriteAll(stranger.get(), std::string(50'000, 'x')).has_value());
+  Dialling child;
+  child.Dial(parent.loop, {"127.0.0.1"}, parent.listener->port());
+  ASSERT_TRUE(RunUntil(parent.loop, [&] { return child.done() && !parent.children.empty(); }));
+  EXPECT_TRUE(child.connected());
+  EXPECT_EQ(parent.listener->half_open(), 0U) << "the stranger is not there any more";
+}
+
+TEST(LinkTcp, AFloodOfSilentStrangersKeepsNoChildOut) {
+  Listening parent;
+  std::vector<UniqueFd> strangers;
+  size_t most = 0;
+  for (int i = 0; i < 200; ++i) {
+    strangers.push_back(Connect(parent.listener->port()));
+    RunRounds(parent.loop, 1);
+    most = std::max(most, parent.listener->half_open());
+  }
+  EXPECT_EQ(most, 64U);
+  EXPECT_EQ(parent.listener->half_open(), 64U);
+  Dialling child;
+  child.Dial(parent.loop, {"127.0.0.1"}, parent.listener->port());
+  ASSERT_TRUE(RunUntil(parent.loop, [&] { return child.done() && !parent.children.empty(); }));
+  EXPECT_TRUE(child.connected()) << child.error();
+}
+
+// The child's connection is in the backlog behind and before strangers, all accepted in one go.
+TEST(LinkTcp, AChildThatAFloodPushedOutComesAgain) {
+  Listening parent;
+  std::vector<UniqueFd> strangers;
+  Dialling child;
+  child.Dial(parent.loop, {"127.0.0.1"}, parent.listener->port());
+  while (!child.done()) {
+    if (strangers.size() < 200) strangers.push_back(Connect(parent.listener->port()));
+    RunRounds(parent.loop, 1);
+  }
+  EXPECT_TRUE(child.connected()) << child.error();
+}
+
+TEST(LinkTcp, TheOwnerMayDestroyTheListenerWhenAChildComes) {
+  Listening parent;
+  std::unique_ptr<LinkListener> doomed;
+  int children = 0;
+  auto opened = LinkListener::Open(
+      parent.loop, NodeId{0}, DvmOf(9), parent.key, "1.0", [](NodeId) { return true; },
+      [&](NodeId, AuthenticatedStream) {
+        ++children;
+        doomed.reset();
+      });
+  ASSERT_TRUE(opened.has_value());
+  doomed = std::move(*opened);
+  Dialling child;
+  child.Dial(parent.loop, {"127.0.0.1"}, doomed->port());
+  ASSERT_TRUE(RunUntil(parent.loop, [&] { return child.done() && children == 1; }));
+}
+
+TEST(LinkTcp, ALookalikeIsPassedOver) {
+  EventLoop loop;
+  const LinkKey right = KeyOf(7);
+  const LinkKey wrong = KeyOf(8);
+  Lookalike other("127.0.0.2");
+  Lookalike silent("127.0.0.3", other.port());
+  Lookalike parent("127.0.0.4", other.port());
+  other.Answer(loop, NodeId{0}, wrong);
+  parent.Answer(loop, NodeId{0}, right);
+  Dialling child;
+  child.Dial(loop, {"127.0.0.2", "127.0.0.3", "127.0.0.4"}, other.port());
+  ASSERT_TRUE(RunUntil(loop, [&] { return child.done() && parent.proved; }));
+  EXPECT_TRUE(child.connected()) << child.error();
+  EXPECT_FALSE(other.proved);
+}
+
+TEST(LinkTcp, OnlyOneParentGetsTheProof) {
+  EventLoop loop;
+  const LinkKey key = KeyOf(7);
+  Lookalike one("127.0.0.2");
+  Lookalike two("127.0.0.3", one.port());
+  one.Answer(loop, NodeId{0}, key);
+  two.Answer(loop, NodeId{0}, key);
+  Dialling child;
+  child.Dial(loop, {"127.0.0.2", "127.0.0.3"}, one.port());
+  ASSERT_TRUE(RunUntil(loop, [&] { return child.done() && (one.proved || two.proved); }));
+  RunRounds(loop, 20);
+  EXPECT_NE(one.proved, two.proved);
+}
+
+TEST(LinkTcp, TheErrorSaysHowEachAddressFailed) {
+  EventLoop loop;
+  const LinkKey wrong = KeyOf(8);
+  Lookalike other("127.0.0.2");
+  Lookalike silent("127.0.0.3", other.port());
+  other.Answer(loop, NodeId{0}, wrong);
+  Dialling child;
+  child.Dial(loop, {"127.0.0.1", "127.0.0.2", "127.0.0.3", "n3.example", "127.0.0.1"}, other.port(),
+             std::chrono::milliseconds(1000));
+  ASSERT_TRUE(RunUntil(loop, [&] { return child.done(); }));
+  const std::string error = child.error();
+  for (const std::string word :
+       {"node 0", "127.0.0.1: Connection refused", "127.0.0.2: node 0 does not prove",
+        "127.0.0.3: no answer in time", "n3.example: not a numeric address"}) {
+    EXPECT_NE(error.find(word), std::string::npos) << error;
+  }
+  EXPECT_EQ(error.find("127.0.0.1:"), error.rfind("127.0.0.1:")) << "tried once: " << error;
+}
+
+TEST(LinkTcp, ADialWithoutAddressesFailsFromTheLoop) {
+  EventLoop loop;
+  Dialling child;
+  child.Dial(loop, {}, 1);
+  EXPECT_FALSE(child.done());
+  ASSERT_TRUE(RunUntil(loop, [&] { return child.done(); }));
+  EXPECT_NE(child.error().find("no address"), std::string::npos) << child.error();
+}
+
+TEST(LinkTcp, ADestroyedDialerSaysNothing) {
+  Listening parent;
+  Dialling child;
+  child.Dial(parent.loop, {"127.0.0.1"}, parent.listener->port());
+  RunRounds(parent.loop, 1);
+  child.dialer.reset();
+  RunRounds(parent.loop, 50);
+  EXPECT_FALSE(child.done());
+}
+
+TEST(LinkTcp, AddressesAreReadAndWrittenAsNumbers) {
+  for (const std::string text : {"127.0.0.1", "::1", "2001:db8::7"}) {
+    const auto address = ParseAddress(text, 80);
+    ASSERT_TRUE(address.has_value());
+    EXPECT_EQ(AddressText(address->get(), address->size), text);
+  }
+  const auto mapped = ParseAddress("::ffff:10.0.0.1", 80);
+  EXPECT_EQ(AddressText(mapped->get(), mapped->size), "10.0.0.1");
+  for (const char* text : {"", "localhost", "1.2.3.4.5", "fe80::1%no-such-interface"}) {
+    EXPECT_FALSE(ParseAddress(text, 80).has_value()) << text;
+  }
+}
+
+}  // namespace
+}  // namespace rex::testing
