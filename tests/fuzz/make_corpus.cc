@@ -6,11 +6,15 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "launcher/exchange/exchange_messages.h"
+#include "launcher/link/handshake.h"
+#include "launcher/link/little_endian.h"
+#include "launcher/link/record.h"
 #include "launcher/template/batch_blob.h"
 #include "launcher/wire/messages.h"
 #include "sched/topology/topology_cache.h"
@@ -69,6 +73,98 @@ void FrameReaderInputs(const Corpus& corpus) {
   corpus.Add("broken_off", settings + Frame(1, FrameClass::kControl, "a", true) +
                                Frame(2, FrameClass::kControl, "b", false));
   corpus.Add("unfinished", settings + interleaved.substr(0, 30));
+}
+
+HandshakeNonce NonceFrom(unsigned char first) {
+  HandshakeNonce nonce;
+  std::iota(nonce.begin(), nonce.end(), first);
+  return nonce;
+}
+
+// What both ends say in a handshake as link_handshake_fuzz.cc has it; the child of `version`.
+std::vector<std::string> HandshakeTranscript(const std::string& version) {
+  LinkKey key;
+  key.bytes.fill(7);
+  HandshakeParams params;
+  params.stream = LinkStream::kTcp;
+  params.dvm.bytes.fill(9);
+  params.key = &key;
+  params.version = "1.0";
+  params.peer = NodeId{3};
+  Handshake parent(params, NonceFrom(0x80));
+  params.role = LinkRole::kChild;
+  params.version = version;
+  params.self = NodeId{3};
+  params.peer = NodeId{0};
+  Handshake child(params, NonceFrom(0x20));
+  std::vector<std::string> said;
+  Handshake* ends[] = {&child, &parent};
+  for (size_t i = 0; i < 3; ++i) {
+    said.push_back(ends[i % 2]->TakeOutput());
+    Handshake& to = *ends[(i + 1) % 2];
+    for (std::string_view rest = said.back(); !rest.empty() && to.wanted_bytes() > 0;) {
+      const size_t n = std::min(rest.size(), to.wanted_bytes());
+      if (!to.Feed(rest.substr(0, n))) break;
+      rest.remove_prefix(n);
+    }
+  }
+  return said;
+}
+
+void LinkHandshakeInputs(const Corpus& corpus) {
+  const auto said = HandshakeTranscript("1.0");
+  const auto other = HandshakeTranscript("2.0");
+  corpus.Add("to_parent", "\x00\xff"s + said[0] + said[2]);
+  corpus.Add("to_parent_with_list", "\x02\x07"s + said[0] + said[2]);
+  corpus.Add("to_child", "\x01\x20"s + said[1]);
+  corpus.Add("other_version_to_parent", "\x00\x30"s + other[0]);
+  corpus.Add("other_version_to_child", "\x01\x30"s + other[1]);
+  corpus.Add("reflected_to_child", "\x01\x30"s + said[0]);
+  corpus.Add("reflected_to_parent", "\x00\x30"s + said[0] + said[1]);
+  corpus.Add("web_browser",
+             "\x00\xff"s + "GET / HTTP/1.1\r\nHost: n1\r\nUser-Agent: nobody\r\n\r\n");
+}
+
+// A record as link_records_fuzz.cc seals it.
+std::string PlainRecord(RecordType type, const std::string& contents, uint8_t more_type = 0) {
+  std::string out(1, static_cast<char>(static_cast<uint8_t>(type) | more_type));
+  AppendLe(out, static_cast<uint16_t>(contents.size()));
+  return out + contents;
+}
+
+std::string Number(uint64_t number) {
+  std::string out;
+  AppendLe(out, number);
+  return out;
+}
+
+void LinkRecordInputs(const Corpus& corpus) {
+  LinkKey key;
+  key.bytes.fill(7);
+  RecordSealer sealer(key);
+  std::string sealed;
+  sealer.Seal(RecordType::kPing, Number(1), sealed);
+  sealer.Seal(RecordType::kFrame, Frame(1, FrameClass::kControl, "hello", false), sealed);
+  corpus.Add("sealed", "\x0e"s + sealed);
+  corpus.Add("sealed_cut", "\x02"s + sealed.substr(0, sealed.size() - 3));
+  const auto frame = [](FrameClass frame_class, const char* text, bool more) {
+    return PlainRecord(RecordType::kFrame, Frame(1, frame_class, text, more));
+  };
+  const std::string messages = frame(FrameClass::kData, "one, ", true) +
+                               frame(FrameClass::kControl, "now", false) +
+                               frame(FrameClass::kData, "two", false);
+  const std::string small = PlainRecord(RecordType::kPing, Number(5)) +
+                            PlainRecord(RecordType::kPong, Number(5) + Number(6)) +
+                            PlainRecord(RecordType::kAck, Number(0));
+  const std::string moved = PlainRecord(RecordType::kMoved, "");
+  corpus.Add("messages", "\x01"s + messages + small);
+  corpus.Add("held_back", "\x01"s + PlainRecord(RecordType::kPing, Number(5), 0x80) + messages +
+                              PlainRecord(RecordType::kPing, Number(6), 0xc0) + messages);
+  corpus.Add("moved", "\x03"s + messages + moved + small + messages);
+  corpus.Add("moved_without_tcp", "\x01"s + moved + messages);
+  corpus.Add("moved_twice", "\x03"s + moved + moved);
+  corpus.Add("ack_of_nothing", "\x01"s + PlainRecord(RecordType::kAck, Number(9)));
+  corpus.Add("half_a_frame", "\x01"s + PlainRecord(RecordType::kFrame, "half"));
 }
 
 JobSpec SampleSpec() {
@@ -262,6 +358,8 @@ void MakeCorpora(const std::filesystem::path& base) {
   HostListInputs({base, "host_list"});
   HostMessageInputs({base, "host_messages"});
   LaunchMessageInputs({base, "launch_messages"});
+  LinkHandshakeInputs({base, "link_handshake"});
+  LinkRecordInputs({base, "link_records"});
   McaFileInputs({base, "mca_file"});
   ProgramFileInputs({base, "program_file"});
   TopologyCacheInputs({base, "topology_cache"});
