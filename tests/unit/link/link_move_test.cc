@@ -1,5 +1,7 @@
 // The move from the channel to TCP, and what ends a link afterwards.
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -229,6 +231,40 @@ TEST(LinkMove, MovingTwiceEndsTheLink) {
   pair.SayOnTcp(RecordType::kMoved, "");
   ASSERT_TRUE(pair.Closed());
   EXPECT_EQ(pair.end.closed->code, Errc::kProtocol);
+}
+
+// A stopped process: its kernel takes a window of data, and behind it there is room for control.
+TEST(LinkMove, AStoppedReaderOnTcpHasRoomForControl) {
+  LinkPair pair;
+  ASSERT_TRUE(pair.Up());
+  auto streams = pair.Dial();
+  const UniqueFd socket(::dup(streams.parent->socket.get()));
+  const auto unacknowledged = [&socket] {
+    int bytes = -1;
+    EXPECT_EQ(::ioctl(socket.get(), SIOCOUTQ, &bytes), 0);
+    return bytes;
+  };
+  pair.parent.link->AdoptTcp(std::move(*streams.parent));  // the child's end is never read
+  for (int i = 0; i < 10'000; ++i) {
+    pair.parent.link->Send(1, FrameClass::kData, std::string(100, 'd'));
+  }
+  const auto settled = [&] {
+    const size_t before = pair.parent.link->QueuedBytes();
+    RunRounds(pair.loop, 3);
+    return pair.parent.link->QueuedBytes() == before && unacknowledged() == 0;
+  };
+  const auto settle = [&settled] {
+    for (int i = 0; i < 1'000'000; ++i) {
+      if (settled()) return true;
+    }
+    return false;
+  };
+  ASSERT_TRUE(settle());
+  const size_t data_left = pair.parent.link->QueuedBytes();
+  EXPECT_GE(data_left, 10'000 * 108 - kLinkWindowBytes);
+  pair.parent.link->Send(2, FrameClass::kControl, std::string(10'000, 'c'));
+  ASSERT_TRUE(settle());
+  EXPECT_EQ(pair.parent.link->QueuedBytes(), data_left);
 }
 
 TEST(LinkMove, AResetIsNamed) {
