@@ -1,0 +1,37 @@
+// What a tree of agents is made of: the nodes, and how agents are started on them.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "launcher/base/node_id.h"
+
+namespace rex {
+
+enum class TreeShape : uint8_t { kAuto, kFlat, kTwoLevel };
+enum class BootstrapKind : uint8_t {
+  kSsh,
+  kVirtual,  // on this machine, with an invented name: no ssh, no root
+};
+
+struct NodeSpec {
+  NodeId id{};
+  std::string name;   // as the user wrote it: alias, FQDN, IPv4 or IPv6 literal with or without []
+  std::string user;   // empty: the remote shell command's own default
+  uint16_t port = 0;  // 0: likewise
+};
+
+struct TreeOptions {
+  BootstrapKind kind = BootstrapKind::kSsh;
+  TreeShape shape = TreeShape::kAuto;
+  std::vector<std::string> ssh = {"ssh"};  // the remote shell command's words
+  std::string rexd;                        // rexd's absolute path on the nodes
+  std::chrono::seconds start_timeout{30};  // of one start, from ssh to the node's first report
+  std::chrono::seconds node_timeout{120};  // silence after which a node counts as lost
+  bool verbose = false;
+  std::string log_level;  // REX_LOG of the started agents; empty: as their own environment says
+};
+
+}  // namespace rex
