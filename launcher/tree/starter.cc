@@ -1,0 +1,365 @@
+#include "launcher/tree/starter.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <random>
+
+#include "launcher/base/log.h"
+#include "launcher/tree/start_command.h"
+#include "launcher/tree/start_text.h"
+
+namespace rex {
+
+namespace {
+
+constexpr std::chrono::milliseconds kLossBound{500};
+constexpr int kLastReads = 64;  // more than a pipe holds
+constexpr Clock::Time kNever = Clock::Time::max();
+// A virtual node's keeper needs up to 5 s to end everything below it; ssh far less.
+constexpr std::chrono::seconds kEndBound{10};
+
+std::function<double()> Uniform() {
+  return [engine = std::mt19937(std::random_device{}())]() mutable {
+    return std::uniform_real_distribution<double>(0, 1)(engine);
+  };
+}
+
+StartPhase PhaseOf(StartState state) {
+  if (state == StartState::kGreeted) return StartPhase::kHandshake;
+  if (state == StartState::kJoined) return StartPhase::kReady;
+  return StartPhase::kSsh;
+}
+
+}  // namespace
+
+struct Starter::Entry {
+  Entry(EventLoop& loop, NodeSpec node, std::function<void()> on_settle_bound)
+      : spec(std::move(node)), settle_bound(loop, std::move(on_settle_bound)) {}
+  NodeSpec spec;
+  std::unique_ptr<StartProcess> process;
+  UniqueFd in;  // until the link gets them
+  UniqueFd out;
+  MarkerReader marker;
+  bool greeted = false;
+  bool failing = false;  // this try ends; only its last words are awaited
+  StartEvidence evidence;
+  std::function<void()> when_settled;
+  std::unique_ptr<ReadWatcher> watcher;
+  Timer settle_bound;
+};
+
+Starter::Starter(EventLoop& loop, ChildTable& children, const TreeOptions& options,
+                 StarterIdentity identity, Handlers handlers)
+    : loop_(loop),
+      children_(children),
+      options_(options),
+      identity_(std::move(identity)),
+      handlers_(std::move(handlers)),
+      queue_(options.start_timeout, Uniform()),
+      timer_(loop, [this] { Pump(); }) {}
+
+Starter::~Starter() = default;
+
+Starter::Entry* Starter::Find(NodeId node) {
+  const auto found = entries_.find(node);
+  return found == entries_.end() ? nullptr : found->second.get();
+}
+
+void Starter::Add(const NodeSpec& node) {
+  queue_.Add(node.id);
+  auto& entry = entries_[node.id];
+  if (entry) Retire(*entry);
+  entry = std::make_unique<Entry>(loop_, node, [this, id = node.id] {
+    if (Entry* found = Find(id)) Settled(*found);
+  });
+  Schedule();
+}
+
+void Starter::Schedule() {
+  Clock::Time due = kNever;
+  if (!closed_) due = queue_.NextDue().value_or(kNever);
+  for (const Retired& retired : retired_) {
+    due = std::min(due, retired.process->end() ? Clock::Time(0) : retired.kill_at);
+  }
+  if (due == kNever) {
+    timer_.Cancel();
+  } else {
+    timer_.Set(due - loop_.clock().Now());
+  }
+}
+
+void Starter::Pump() {
+  const Clock::Time now = loop_.clock().Now();
+  SweepRetired();
+  if (!closed_) {
+    for (const NodeId node : queue_.Overdue(now)) {
+      Entry& entry = *Find(node);
+      entry.evidence.timed_out = true;
+      Fail(entry, false);
+    }
+    for (const NodeId node : queue_.TakeTurns(now)) Spawn(*Find(node));
+  }
+  Schedule();
+}
+
+void Starter::Spawn(Entry& entry) {
+  Retire(entry);
+  entry.marker = MarkerReader();
+  entry.evidence = StartEvidence();
+  entry.greeted = entry.failing = false;
+  const NodeId node = entry.spec.id;
+  const auto argv = StartCommand(entry.spec, options_);
+  if (!argv) {
+    entry.evidence.detail = argv.error().text;
+    return Fail(entry, false);
+  }
+  const bool is_virtual = options_.kind == BootstrapKind::kVirtual;
+  auto process =
+      StartProcess::Spawn(loop_, children_, *argv,
+                          is_virtual ? StartProcess::Kind::kRexd : StartProcess::Kind::kRemoteShell,
+                          {[this, node](const std::string& line) { OnLine(node, line); },
+                           [this, node] { OnProcessEnd(node); }});
+  if (!process) {
+    entry.evidence.detail = process.error().text;
+    entry.evidence.remedy = is_virtual ? "install rex whole"
+                                       : "install that program on " +
+                                             std::string("this node, or name another with --ssh");
+    return Fail(entry, false);
+  }
+  entry.process = std::move(*process);
+  Log(LogLevel::kInfo,
+      "start node=" + entry.spec.name + " pid=" + std::to_string(entry.process->pid()));
+  Watch(entry);
+}
+
+void Starter::Watch(Entry& entry) {
+  entry.in = entry.process->TakeInput();
+  entry.out = entry.process->TakeOutput();
+  if (const Status set = SetNonBlocking(entry.in.get()); !set) {
+    entry.evidence.detail = set.error().text;
+    return Fail(entry, false);
+  }
+  entry.watcher = std::make_unique<ReadWatcher>(
+      loop_, entry.in.get(), [this, node = entry.spec.id] { OnReadable(*Find(node)); });
+}
+
+void Starter::OnReadable(Entry& entry) {
+  ReadGreeting(entry);
+  Schedule();
+}
+
+// False: there is nothing to read now, or no more.
+bool Starter::ReadGreeting(Entry& entry) {
+  std::array<char, 4096> bytes;
+  const ssize_t n = ::read(entry.in.get(), bytes.data(), bytes.size());
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  if (n <= 0) {
+    Fail(entry, true);
+    return false;
+  }
+  const auto found = entry.marker.Feed({bytes.data(), static_cast<size_t>(n)});
+  if (!found) {
+    entry.evidence.phase = StartPhase::kMarker;
+    entry.evidence.detail = found.error().text;
+    Fail(entry, false);
+  } else if (*found) {
+    OnGreeted(entry);
+  }
+  return true;
+}
+
+void Starter::OnGreeted(Entry& entry) {
+  const std::string& theirs = entry.marker.version();
+  if (theirs != identity_.version) {
+    entry.evidence.phase = StartPhase::kMarker;
+    entry.evidence.detail = "'" + options_.rexd + "' is of version " + theirs +
+                            " there, of version " + identity_.version + " here";
+    entry.evidence.remedy = "install the same version of rex on every node";
+    return Fail(entry, false);
+  }
+  std::string line = KeyLine(*identity_.key, identity_.dvm, identity_.self, entry.spec.id);
+  // Fits a pipe or socket that nothing was written to yet; an error shows as an end of file.
+  const ssize_t n = ::write(entry.out.get(), line.data(), line.size());
+  Wipe(line);
+  if (n != static_cast<ssize_t>(kKeyLineBytes)) return Fail(entry, true);
+  entry.watcher.reset();
+  entry.greeted = true;
+  queue_.On(entry.spec.id, StartEvent::kMarker, loop_.clock().Now());
+  handlers_.on_channel(entry.spec.id, std::move(entry.in), std::move(entry.out));
+}
+
+void Starter::OnHandshake(NodeId node) {
+  queue_.On(node, StartEvent::kHandshake, loop_.clock().Now());
+  Schedule();
+}
+
+void Starter::OnFacts(NodeId node) {
+  queue_.On(node, StartEvent::kFacts, loop_.clock().Now());
+  Schedule();
+}
+
+bool Starter::ready(NodeId node) const { return queue_.state(node) == StartState::kReady; }
+
+void Starter::OnLinkClosed(NodeId node, const Error& why) {
+  Entry* entry = Find(node);
+  if (entry == nullptr || entry->failing) return;
+  if (why.code == Errc::kProtocol || why.code == Errc::kTimeout) entry->evidence.detail = why.text;
+  Fail(*entry, entry->evidence.detail.empty());
+}
+
+// What is in the pipe still counts: the shell's words, or a greeting.
+void Starter::OnProcessEnd(NodeId node) {
+  Entry* entry = Find(node);
+  if (entry != nullptr && entry->process && entry->process->end()) {
+    const bool bad = !entry->process->end()->ok();
+    const auto open = [entry] { return !entry->greeted && !entry->failing; };
+    for (int turn = 0; turn < kLastReads && bad && open() && ReadGreeting(*entry); ++turn) {
+    }
+    if (bad && open()) Fail(*entry, true);
+    Settled(*entry);
+  }
+  Schedule();
+}
+
+void Starter::OnLine(NodeId node, const std::string& line) {
+  Entry* entry = Find(node);
+  if (closed_ || entry == nullptr) return;
+  if (IsKeeperNews(line)) return Settled(*entry);
+  if ((entry->greeted && !entry->failing) || options_.verbose) handlers_.on_line(entry->spec, line);
+}
+
+void Starter::Fail(Entry& entry, bool wait_for_words) {
+  entry.failing = true;
+  entry.watcher.reset();
+  entry.in.Reset();
+  entry.out.Reset();
+  if (entry.evidence.phase == StartPhase::kSsh) {
+    entry.evidence.phase = PhaseOf(queue_.state(entry.spec.id).value_or(StartState::kSpawned));
+  }
+  queue_.StopClock(entry.spec.id);
+  const auto conclude = [this, node = entry.spec.id] {
+    if (Entry* found = Find(node)) Conclude(*found);
+  };
+  const bool words_to_come = wait_for_words && entry.process && !entry.process->end();
+  if (words_to_come) return Settle(entry, conclude);
+  Later(conclude);
+}
+
+void Starter::Later(std::function<void()> task) {
+  loop_.Post([alive = std::weak_ptr<bool>(alive_), task = std::move(task)] {
+    if (!alive.expired()) task();
+  });
+}
+
+void Starter::Conclude(Entry& entry) {
+  if (closed_ || !entry.failing) return;
+  StartEvidence& evidence = entry.evidence;
+  evidence.noise = entry.marker.noise();
+  if (entry.process) {
+    evidence.errors = entry.process->errors();
+    evidence.end = entry.process->end();
+  }
+  Retire(entry);
+  const NodeId node = entry.spec.id;
+  const Clock::Time now = loop_.clock().Now();
+  if (ServerWasBusy(evidence) && queue_.MayRetry(node)) {
+    Log(LogLevel::kInfo, "start again node=" + entry.spec.name + " why=busy");
+    queue_.On(node, StartEvent::kServerBusy, now);
+    entry.failing = false;
+  } else {
+    queue_.On(node, StartEvent::kEnd, now);
+    const StartFailure failure = ExplainStart(evidence, Context(entry.spec));
+    Log(LogLevel::kInfo, "start failed node=" + failure.name + " phase=" + failure.phase +
+                             " cause=" + failure.cause);
+    handlers_.on_failed(failure);
+  }
+  Schedule();
+}
+
+void Starter::ExplainLoss(NodeId node, std::string what, std::function<void(std::string)> done) {
+  Entry* entry = Find(node);
+  if (entry == nullptr || !entry->process) return Later([what, done] { done(what); });
+  entry->failing = true;  // its lines are part of the explanation
+  Settle(*entry, [this, node, what = std::move(what), done = std::move(done)] {
+    Entry& lost = *Find(node);
+    const std::string text = rex::ExplainLoss(
+        what, lost.process->errors(), lost.process->end(),
+        options_.kind == BootstrapKind::kVirtual ? "rexd" : Context(lost.spec).command);
+    Retire(lost);
+    Schedule();
+    if (!closed_) done(text);
+  });
+}
+
+void Starter::Settle(Entry& entry, std::function<void()> then) {
+  entry.when_settled = std::move(then);
+  const bool now = !entry.process || entry.process->end();
+  entry.settle_bound.Set(now ? std::chrono::milliseconds(0) : kLossBound);
+}
+
+void Starter::Settled(Entry& entry) {
+  if (!entry.when_settled) return;
+  entry.settle_bound.Cancel();
+  // In a turn of its own: we may be inside the process's callback.
+  Later(std::exchange(entry.when_settled, nullptr));
+}
+
+void Starter::Retire(Entry& entry) {
+  if (!entry.process) return;
+  entry.process->Signal(SIGTERM);
+  retired_.push_back({std::move(entry.process), loop_.clock().Now() + kEndBound});
+}
+
+void Starter::SweepRetired() {
+  std::erase_if(retired_, [](const Retired& r) { return r.process->end().has_value(); });
+  for (Retired& retired : retired_) {
+    if (retired.kill_at > loop_.clock().Now()) continue;
+    retired.process->Signal(SIGKILL);
+    retired.kill_at = loop_.clock().Now() + kEndBound;
+  }
+}
+
+void Starter::Close() {
+  closed_ = true;
+  for (auto& [node, entry] : entries_) {
+    entry->watcher.reset();
+    entry->in.Reset();
+    entry->out.Reset();
+    entry->when_settled = nullptr;
+  }
+}
+
+size_t Starter::running() const {
+  const auto runs = [](const auto& process) { return process && !process->end(); };
+  const auto in_use = std::count_if(entries_.begin(), entries_.end(),
+                                    [&](const auto& item) { return runs(item.second->process); });
+  const auto retired = std::count_if(retired_.begin(), retired_.end(),
+                                     [&](const Retired& r) { return runs(r.process); });
+  return static_cast<size_t>(in_use + retired);
+}
+
+void Starter::SignalAll(int signo) const {
+  for (const auto& [node, entry] : entries_) {
+    if (entry->process) entry->process->Signal(signo);
+  }
+  for (const Retired& retired : retired_) retired.process->Signal(signo);
+}
+
+StartContext Starter::Context(const NodeSpec& node) const {
+  StartContext context;
+  context.node = node.id;
+  context.name = node.name;
+  context.rexd = options_.rexd;
+  context.bound = options_.start_timeout;
+  context.command = options_.kind == BootstrapKind::kVirtual ? options_.rexd : "";
+  for (const std::string& word :
+       options_.kind == BootstrapKind::kSsh ? options_.ssh : std::vector<std::string>{}) {
+    context.command += (context.command.empty() ? "" : " ") + word;
+  }
+  return context;
+}
+
+}  // namespace rex
