@@ -88,6 +88,10 @@ Status Keeper::Start() {
     return started;
   }
   options_.launch.Reset();
+  // Of the channel only what tells its hang-up is kept. A copy of the other half would keep the
+  // parent from seeing the end of a dead agent.
+  channel_ = std::move(options_.channel_in);
+  options_.channel_out.Reset();
   StartRemover();
   return Ok{};
 }
@@ -137,19 +141,34 @@ Status Keeper::StartAgent(int agent_host_socket) {
   auto pair = MakeStreamPair();  // keeper - agent
   if (!pair) return pair.error();
   const int keeper_fd = pair->second.get();
-  std::vector<std::string> argv = {*program,
-                                   FdOption("launch-fd", options_.launch.get()),
-                                   FdOption("keeper-fd", keeper_fd),
-                                   FdOption("host-fd", agent_host_socket),
-                                   "--session-dir=" + temp_dir_->path(),
-                                   "--shm-dir=" + MemoryDir(),
-                                   "--keeper-begin-us=" + std::to_string(options_.begin.count())};
-  if (options_.verbose) argv.emplace_back("--verbose");
-  const auto pid = SpawnProgram(argv, {options_.launch.get(), keeper_fd, agent_host_socket});
+  std::vector<std::string> argv = AgentArguments(keeper_fd, agent_host_socket);
+  argv.insert(argv.begin(), *program);
+  std::vector<int> keep = {keeper_fd, agent_host_socket};
+  for (const UniqueFd* fd : {&options_.launch, &options_.channel_in, &options_.channel_out}) {
+    if (*fd) keep.push_back(fd->get());
+  }
+  const auto pid = SpawnProgram(argv, keep);
   if (!pid) return pid.error();
   agent_ = *pid;
   liveness_ = std::move(pair->first);
   return Ok{};
+}
+
+std::vector<std::string> Keeper::AgentArguments(int keeper_fd, int host_fd) const {
+  std::vector<std::string> argv;
+  if (joins_) {
+    argv = {FdOption("channel-in", options_.channel_in.get()),
+            FdOption("channel-out", options_.channel_out.get()),
+            "--node-name=" + options_.node_name};
+    if (options_.virtual_node) argv.emplace_back("--virtual");
+  } else {
+    argv = {FdOption("launch-fd", options_.launch.get())};
+  }
+  argv.insert(argv.end(), {FdOption("keeper-fd", keeper_fd), FdOption("host-fd", host_fd),
+                           "--session-dir=" + temp_dir_->path(), "--shm-dir=" + MemoryDir(),
+                           "--keeper-begin-us=" + std::to_string(options_.begin.count())});
+  if (options_.verbose) argv.emplace_back("--verbose");
+  return argv;
 }
 
 // What dead keepers of this user left may be large: a child looks for it and removes it. When the
@@ -181,21 +200,26 @@ int Keeper::PollTimeout() const {
   return left.count() > 0 ? static_cast<int>(left.count()) : 0;
 }
 
-// Unbounded only while both the agent and rexlaunch live: that is the job's own time.
+// Unbounded only while both the agent and who started us live: that is the job's own time.
 void Keeper::Wait() {
-  std::array<pollfd, 3> fds = {pollfd{signals_.get(), POLLIN, 0},
+  std::array<pollfd, 4> fds = {pollfd{signals_.get(), POLLIN, 0},
                                pollfd{options_.lifeline.get(), POLLIN, 0},
-                               pollfd{liveness_.get(), POLLIN, 0}};  // negative ones are skipped
+                               pollfd{liveness_.get(), POLLIN, 0},
+                               // What can be read there is the agent's: only the end counts.
+                               pollfd{channel_.get(), POLLRDHUP, 0}};  // negative ones are skipped
   if (::poll(fds.data(), fds.size(), PollTimeout()) <= 0) return;
   if (fds[0].revents != 0) OnSignals();
   if (fds[1].revents != 0) OnLifeline();
   if (fds[2].revents != 0) OnLiveness();
+  if (fds[3].revents != 0) OnChannel();
 }
 
 void Keeper::OnSignals() {
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
     if (info.ssi_signo == SIGCHLD) continue;
+    if (joins_ && info.ssi_signo == SIGHUP)
+      continue;  // a login's end; the channel's is what counts
     // Whoever signals us wants the job gone: once, the agent's way; twice, at once.
     if (agent_ != 0) ::kill(agent_, SIGTERM);
     if (++stop_requests_ > 1) deadline_ = Now();
@@ -225,6 +249,18 @@ void Keeper::OnAgentEnd(int code, int status) {
   agent_ok_ = code == CLD_EXITED && status == 0;
   if (!agent_ok_) Tell(HowItEnded("agent", agent_, code, status));
   agent_ = 0;
+  HangUpChannel();
+}
+
+void Keeper::OnChannel() {
+  channel_.Reset();
+  SetDeadline(kAgentAlone);  // the agent has seen the same
+}
+
+// Our copy of a socket would keep it open; a pipe's read end keeps nobody from anything.
+void Keeper::HangUpChannel() {
+  if (channel_) ::shutdown(channel_.get(), SHUT_RDWR);
+  channel_.Reset();
 }
 
 void Keeper::OnLifeline() {
@@ -248,7 +284,9 @@ void Keeper::SetDeadline(milliseconds delay) {
   if (!deadline_ || when < *deadline_) deadline_ = when;
 }
 
+// To rexlaunch on the lifeline; to a parent on stderr, which ssh carries to it.
 void Keeper::Tell(const std::string& line) {
+  if (joins_) return Complain(line);
   if (!options_.lifeline) return;
   const std::string text = line + "\n";
   // Never waits: a rexlaunch that does not read is told no more.
@@ -273,7 +311,7 @@ void Keeper::EndAll() {
     left = KillDescendants(std::chrono::ceil<milliseconds>(end - Now()));
   }
   for (const auto& process : left) {
-    Tell("left pid " + std::to_string(process.pid) + " " + process.command);
+    if (!joins_) Tell("left pid " + std::to_string(process.pid) + " " + process.command);
     Complain("could not end process " + std::to_string(process.pid) + " (" + process.command +
              ", state " + process.state + ")");
   }

@@ -1,4 +1,9 @@
-// The keeper: owner of a DVM's directories, parent of its agent and host, last reaper.
+// The keeper: owner of a DVM's directories on a node, parent of its agent and host, last reaper.
+//
+// Started by rexlaunch it keeps the head; started on another node (or a virtual one) by the agent
+// above it in the tree, it keeps an agent that joins. Then the channel that came as stdin and
+// stdout is handed to the agent, and its hang-up is to the keeper what rexlaunch's death is
+// otherwise.
 //
 // Life: Start() makes the directories and starts host and agent; Run() waits until the agent has
 // ended, or until rexlaunch has died and the agent did not end in time; then everything below is
@@ -22,6 +27,11 @@ namespace rex {
 struct KeeperOptions {
   UniqueFd launch;    // rexlaunch - agent; handed through
   UniqueFd lifeline;  // rexlaunch - keeper
+  // Instead of the two above, for an agent that joins: the channel to its parent, handed through.
+  UniqueFd channel_in;
+  UniqueFd channel_out;
+  std::string node_name;      // as the parent calls this node
+  bool virtual_node = false;  // the name is invented: there are others on this machine
   bool verbose = false;
   std::string one_job_ranks;  // for the host, as it came; empty: more than one job will come
   std::chrono::microseconds begin{0};  // CLOCK_MONOTONIC at the start of main
@@ -29,7 +39,8 @@ struct KeeperOptions {
 
 class Keeper {
  public:
-  explicit Keeper(KeeperOptions options) : options_(std::move(options)) {}
+  explicit Keeper(KeeperOptions options)
+      : options_(std::move(options)), joins_(static_cast<bool>(options_.channel_in)) {}
 
   // Directories, host, agent. Signals must be blocked (BlockSignals) before. On an error what was
   // started is ended and removed again. Errors: kResource, kPermission, kNotFound.
@@ -46,6 +57,7 @@ class Keeper {
   const std::string& MemoryDir() const;
   Status StartHost(int host_socket);
   Status StartAgent(int agent_host_socket);
+  std::vector<std::string> AgentArguments(int keeper_fd, int host_fd) const;
   void StartRemover();
   Time Now() const;
   int PollTimeout() const;
@@ -55,6 +67,8 @@ class Keeper {
   void OnAgentEnd(int code, int status);
   void OnLifeline();
   void OnLiveness();
+  void OnChannel();
+  void HangUpChannel();
   void SetDeadline(std::chrono::milliseconds delay);
   void Tell(const std::string& line);
   void EndAll();
@@ -62,6 +76,8 @@ class Keeper {
   void RemoveDirs();
 
   KeeperOptions options_;
+  const bool joins_;
+  UniqueFd channel_;   // joins_: the agent's, watched for its hang-up and never read
   UniqueFd signals_;   // signalfd
   UniqueFd liveness_;  // agent
   pid_t host_ = 0;     // 0 once reaped

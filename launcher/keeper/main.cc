@@ -1,6 +1,10 @@
-// rexd, the keeper: `rexd --launch-fd=N --lifeline-fd=M [--one-job-ranks=R] [--verbose]`, started
-// by rexlaunch. Exit code: 0, or 1 when the agent ended badly (the lifeline says how), or 122 (out
-// of resources) or 123 when the keeper could not start what it keeps (one line on stderr).
+// rexd, the keeper. Started by rexlaunch:
+//   rexd --launch-fd=N --lifeline-fd=M [--one-job-ranks=R] [--verbose]
+// or on another node by the agent above it, over ssh; stdin and stdout are the channel:
+//   rexd --join --node-name=NAME [--virtual] [--verbose] [--log-level=LEVEL]
+// `rexd --version` prints the version. Exit code: 0, or 1 when the agent ended badly (the lifeline
+// says how; a joined keeper says it on stderr), or 122 (out of resources) or 123 when the keeper
+// could not start what it keeps (one line on stderr).
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -9,6 +13,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <string_view>
 
 #include "launcher/base/descendants.h"
@@ -40,6 +45,7 @@ bool ArrangeStdio() {
 }
 
 // Whatever else rexlaunch's own caller had open is not for daemons and ranks.
+// `a`, `b` stay; both are above the standard ones.
 void CloseOthers(int a, int b) {
   const auto low = static_cast<unsigned>(std::min(a, b));
   const auto high = static_cast<unsigned>(std::max(a, b));
@@ -57,31 +63,73 @@ bool HasWord(int argc, char** argv, std::string_view word) {
   return std::any_of(argv + 1, argv + argc, [&](const char* arg) { return word == arg; });
 }
 
+// stdin and stdout, moved out of the way of ArrangeStdio. False: there is no channel there.
+bool TakeChannel(rex::KeeperOptions* options) {
+  if (::isatty(STDIN_FILENO) != 0) return false;
+  options->channel_in.Reset(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
+  options->channel_out.Reset(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
+  return options->channel_in && options->channel_out;
+}
+
+// What a login leaves in the environment is of no use to a daemon, and could fool what it starts
+// (a user's own PMIx or Open MPI settings stay). SSH_CONNECTION is the agent's: it says from where
+// the parent came. Ranks get rexlaunch's environment, never this one.
+void PrepareJoinedEnvironment(const std::string& log_level) {
+  for (const char* name :
+       {"SSH_CLIENT", "SSH_TTY", "SSH_ORIGINAL_COMMAND", "OLDPWD", "SHLVL", "_", "TERM", "DISPLAY",
+        "XDG_SESSION_ID", "XDG_SESSION_TYPE", "XDG_SESSION_CLASS", "DBUS_SESSION_BUS_ADDRESS"}) {
+    ::unsetenv(name);
+  }
+  for (const std::string_view level : {"error", "warn", "info", "debug"}) {
+    if (log_level == level) ::setenv("REX_LOG", log_level.c_str(), 1);
+  }
+}
+
+bool TakeOptions(int argc, char** argv, rex::KeeperOptions* options) {
+  options->one_job_ranks = rex::InternalOption(argc, argv, "one-job-ranks");
+  options->verbose = HasWord(argc, argv, "--verbose");
+  if (HasWord(argc, argv, "--join")) {
+    options->node_name = rex::InternalOption(argc, argv, "node-name");
+    options->virtual_node = HasWord(argc, argv, "--virtual");
+    PrepareJoinedEnvironment(rex::InternalOption(argc, argv, "log-level"));
+    return !options->node_name.empty() && TakeChannel(options);
+  }
+  const int launch = rex::InternalFdOption(argc, argv, "launch-fd");
+  const int lifeline = rex::InternalFdOption(argc, argv, "lifeline-fd");
+  if (!Usable(launch) || !Usable(lifeline) || launch == lifeline) return false;
+  options->launch = rex::UniqueFd(launch);
+  options->lifeline = rex::UniqueFd(lifeline);
+  return true;
+}
+
+int Refuse() {
+  ::dprintf(STDERR_FILENO,
+            "rexd: started by rex only: by rexlaunch with --launch-fd and --lifeline-fd, or by an "
+            "agent with --join, --node-name and the channel as stdin and stdout\n");
+  return kCannotStart;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   rex::KeeperOptions options;
   options.begin = MonotonicNow();
-  const int launch = rex::InternalFdOption(argc, argv, "launch-fd");
-  const int lifeline = rex::InternalFdOption(argc, argv, "lifeline-fd");
-  if (!Usable(launch) || !Usable(lifeline) || launch == lifeline) {
-    ::dprintf(STDERR_FILENO,
-              "rexd: started by rexlaunch only, with --launch-fd and --lifeline-fd\n");
-    return kCannotStart;
+  if (HasWord(argc, argv, "--version")) {
+    ::dprintf(STDOUT_FILENO, "rexd %s\n", REX_VERSION);
+    return 0;
   }
+  if (!TakeOptions(argc, argv, &options)) return Refuse();
   rex::BlockKeeperSignals();
   if (!ArrangeStdio()) {
     ::dprintf(STDERR_FILENO, "rexd: /dev/null can't be opened read-write\n");
     return kCannotStart;
   }
-  CloseOthers(launch, lifeline);
+  const bool joins = static_cast<bool>(options.channel_in);
+  CloseOthers(joins ? options.channel_in.get() : options.launch.get(),
+              joins ? options.channel_out.get() : options.lifeline.get());
   ::setsid();  // refused to a group leader, which is out of the terminal's reach already
   ::prctl(PR_SET_DUMPABLE, 0);
   rex::BecomeSubreaper();
-  options.launch = rex::UniqueFd(launch);
-  options.lifeline = rex::UniqueFd(lifeline);
-  options.one_job_ranks = rex::InternalOption(argc, argv, "one-job-ranks");
-  options.verbose = HasWord(argc, argv, "--verbose");
   rex::Keeper keeper(std::move(options));
   const rex::Status started = keeper.Start();
   if (!started) {

@@ -422,5 +422,180 @@ TEST_F(KeeperTest, RefusesToRunWithoutItsDescriptors) {
   }
 }
 
+// A keeper that was started by an agent above it: the channel is its stdin and stdout.
+enum class ChannelKind { kPipes, kSocket };
+
+class JoinedKeeperTest : public KeeperTest, public ::testing::WithParamInterface<ChannelKind> {
+ protected:
+  void StartJoined(const std::vector<std::string>& more = {},
+                   const std::vector<std::string>& set_env = {}) {
+    auto err = MakePipe();
+    UniqueFd in;
+    UniqueFd out;
+    if (GetParam() == ChannelKind::kPipes) {
+      auto down = MakePipe();
+      auto up = MakePipe();
+      in = std::move(down->first);
+      to_keeper_ = std::move(down->second);
+      from_keeper_ = std::move(up->first);
+      out = std::move(up->second);
+    } else {
+      auto pair = MakeStreamPair();
+      in = std::move(pair->second);
+      out.Reset(::fcntl(in.get(), F_DUPFD_CLOEXEC, 3));
+      from_keeper_.Reset(::fcntl(pair->first.get(), F_DUPFD_CLOEXEC, 3));
+      to_keeper_ = std::move(pair->first);
+    }
+    std::vector<std::string> words = {"rexd", "--join", "--node-name=n7"};
+    words.insert(words.end(), more.begin(), more.end());
+    pid_ = ::fork();
+    ASSERT_GE(pid_, 0);
+    if (pid_ == 0) {
+      for (const auto& [name, value] : left_.Environment())
+        ::setenv(name.c_str(), value.c_str(), 1);
+      for (const auto& entry : set_env) ::putenv(const_cast<char*>(entry.c_str()));
+      ::setenv("NOTES", left_.work_dir().c_str(), 1);
+      ::dup2(in.get(), STDIN_FILENO);
+      ::dup2(out.get(), STDOUT_FILENO);
+      ::dup2(err->second.get(), STDERR_FILENO);
+      std::vector<char*> argv;
+      for (auto& word : words) argv.push_back(word.data());
+      argv.push_back(nullptr);
+      ::execv((libexec_ + "/rexd").c_str(), argv.data());
+      ::_exit(99);
+    }
+    err_ = std::move(err->first);
+  }
+  void HangUp() {
+    to_keeper_.Reset();
+    from_keeper_.Reset();
+  }
+
+  UniqueFd to_keeper_;
+  UniqueFd from_keeper_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Channel, JoinedKeeperTest,
+                         ::testing::Values(ChannelKind::kPipes, ChannelKind::kSocket),
+                         [](const auto& channel) {
+                           return channel.param == ChannelKind::kPipes ? "Pipes" : "Socket";
+                         });
+
+TEST_P(JoinedKeeperTest, TheChannelIsTheAgentsAndEndsWithIt) {
+  WriteScript("rexd-agent", R"(
+    read -r -u $channel_in line; echo "got $line as $node_name" >&$channel_out)");
+  StartJoined();
+  ASSERT_TRUE(WriteAll(to_keeper_.get(), "hello\n").has_value());
+  EXPECT_EQ(ReadAll(from_keeper_.get()), "got hello as n7\n");
+  EXPECT_EQ(Wait().code, 0);
+  EXPECT_EQ(ReadAll(err_.get()), "");
+  EXPECT_TRUE(SessionDirs().empty());
+}
+
+TEST_P(JoinedKeeperTest, OptionsReachTheAgent) {
+  WriteScript("rexd-agent", R"(echo "$*" > $NOTES/options; echo $REX_LOG > $NOTES/log)");
+  StartJoined({"--virtual", "--verbose", "--log-level=debug"});
+  EXPECT_EQ(Wait().code, 0);
+  const std::string options = ReadNote("options");
+  EXPECT_NE(options.find("--node-name=n7 --virtual "), std::string::npos) << options;
+  EXPECT_NE(options.find(" --verbose"), std::string::npos) << options;
+  EXPECT_EQ(options.find("--launch-fd"), std::string::npos) << options;
+  EXPECT_EQ(ReadNote("log"), "debug\n");
+}
+
+TEST_P(JoinedKeeperTest, AnAgentsDeathEndsTheChannelAndIsToldOnStderr) {
+  WriteScript("rexd-agent",
+              "echo $$ > $NOTES/pid; (trap '' TERM; sleep 1000) & echo up >&$channel_out; "
+              "read -r -u $channel_in line; kill -9 $$");
+  StartJoined();
+  ASSERT_TRUE(WaitForNote("pid"));
+  ASSERT_TRUE(WriteAll(to_keeper_.get(), "now\n").has_value());
+  EXPECT_EQ(ReadAll(from_keeper_.get()), "up\n");
+  EXPECT_EQ(Wait().code, 1);
+  EXPECT_EQ(ReadAll(err_.get()), "rexd: agent signal 9 pid " +
+                                     std::to_string(std::atoi(ReadNote("pid").c_str())) + "\n");
+}
+
+TEST_P(JoinedKeeperTest, TheParentsDeathIsLeftToASoundAgent) {
+  WriteScript("rexd-agent", "echo up > $NOTES/up; AwaitEnd $channel_in; echo tidy > $NOTES/tidy");
+  StartJoined();
+  ASSERT_TRUE(WaitForNote("up"));
+  HangUp();
+  EXPECT_EQ(Wait(seconds(3)).code, 0);
+  EXPECT_EQ(ReadNote("tidy"), "tidy\n");
+}
+
+TEST_P(JoinedKeeperTest, TheParentsDeathEndsAStoppedAgentThatHasNotReadAllYet) {
+  WriteScript("rexd-agent", "echo up > $NOTES/up; kill -STOP $$");
+  StartJoined();
+  ASSERT_TRUE(WaitForNote("up"));
+  ASSERT_TRUE(WriteAll(to_keeper_.get(), "not read").has_value());
+  HangUp();
+  const auto begin = SteadyClock::now();
+  EXPECT_EQ(Wait(seconds(6)).code, 1);
+  EXPECT_LT(SteadyClock::now() - begin, seconds(5));
+  EXPECT_GT(SteadyClock::now() - begin, seconds(3)) << "it was given its time";
+}
+
+TEST_P(JoinedKeeperTest, BytesThatTheAgentDoesNotReadCostTheKeeperNothing) {
+  WriteScript("rexd-agent", "echo up > $NOTES/up; AwaitEnd $host_fd");
+  StartJoined();
+  ASSERT_TRUE(WaitForNote("up"));
+  ASSERT_TRUE(WriteAll(to_keeper_.get(), "not read").has_value());
+  const auto cpu_ticks = [this] {
+    std::ifstream stat("/proc/" + std::to_string(pid_) + "/stat");
+    std::string word;
+    long ticks = 0;
+    for (int i = 1; i <= 15 && stat >> word; ++i) ticks += i >= 14 ? std::atol(word.c_str()) : 0;
+    return ticks;
+  };
+  ::usleep(500'000);
+  EXPECT_LT(cpu_ticks(), 10) << "of about 50";
+  ::kill(pid_, SIGTERM);
+  Wait(seconds(8));
+}
+
+TEST_P(JoinedKeeperTest, ALoginsHangUpIsNotTheChannels) {
+  WriteScript("rexd-agent", "echo up > $NOTES/up; AwaitEnd $channel_in; echo tidy > $NOTES/tidy");
+  StartJoined();
+  ASSERT_TRUE(WaitForNote("up"));
+  EXPECT_TRUE(WaitUntil([&] { return ::getsid(pid_) == pid_; }));
+  for (int i = 0; i < 3; ++i) {
+    ::kill(pid_, SIGHUP);
+    ::usleep(20'000);
+  }
+  EXPECT_TRUE(ReadNote("tidy").empty());
+  HangUp();
+  EXPECT_EQ(Wait(seconds(3)).code, 0);
+  EXPECT_EQ(ReadNote("tidy"), "tidy\n");
+}
+
+TEST_P(JoinedKeeperTest, OfALoginsVariablesOnlyTheParentsAddressStays) {
+  WriteScript("rexd-agent", "echo \"$SSH_CONNECTION|$SSH_TTY|$SSH_CLIENT|$MINE\" > $NOTES/env");
+  StartJoined({}, {"SSH_CONNECTION=10.0.0.1 5 10.0.0.7 22", "SSH_TTY=/dev/pts/9", "SSH_CLIENT=x",
+                   "MINE=kept"});
+  EXPECT_EQ(Wait().code, 0);
+  EXPECT_EQ(ReadNote("env"), "10.0.0.1 5 10.0.0.7 22|||kept\n");
+}
+
+TEST_P(JoinedKeeperTest, AMissingAgentIsNamed) {
+  StartJoined();
+  EXPECT_EQ(Wait().code, 123);
+  EXPECT_NE(ReadAll(err_.get()).find("'rexd-agent' is missing"), std::string::npos);
+  EXPECT_EQ(ReadAll(from_keeper_.get()), "");
+}
+
+TEST_F(KeeperTest, JoiningNeedsANameAndTellsItsVersion) {
+  const std::string rexd = libexec_ + "/rexd";
+  FILE* refused = ::popen((rexd + " --join </dev/null 2>&1; echo code $?").c_str(), "r");
+  const std::string text = ReadAll(::fileno(refused));
+  ::pclose(refused);
+  EXPECT_NE(text.find("--node-name"), std::string::npos) << text;
+  EXPECT_NE(text.find("code 123"), std::string::npos) << text;
+  FILE* version = ::popen((rexd + " --version").c_str(), "r");
+  EXPECT_EQ(ReadAll(::fileno(version)), "rexd " REX_VERSION "\n");
+  ::pclose(version);
+}
+
 }  // namespace
 }  // namespace rex::testing
