@@ -8,6 +8,8 @@ namespace rex {
 
 namespace {
 
+constexpr uint64_t kKib = 1024;
+constexpr uint32_t kMaxTimeout = 1 << 30;
 constexpr std::string_view kHexDigits = "0123456789abcdef";
 
 void AppendHex(std::string* out, const unsigned char* bytes, size_t count) {
@@ -35,19 +37,19 @@ bool TakeHex(std::string_view* line, unsigned char* bytes, size_t count, char be
   return true;
 }
 
-std::array<unsigned char, 4> BigEndian(NodeId node) {
-  const uint32_t v = Index(node);
-  return {static_cast<unsigned char>(v >> 24), static_cast<unsigned char>(v >> 16),
-          static_cast<unsigned char>(v >> 8), static_cast<unsigned char>(v)};
+void AppendNumber(std::string* out, uint32_t v) {
+  const std::array<unsigned char, 4> bytes = {
+      static_cast<unsigned char>(v >> 24), static_cast<unsigned char>(v >> 16),
+      static_cast<unsigned char>(v >> 8), static_cast<unsigned char>(v)};
+  AppendHex(out, bytes.data(), bytes.size());
 }
 
-bool TakeNode(std::string_view* line, NodeId* node, char behind) {
+bool TakeNumber(std::string_view* line, uint32_t* value, char behind) {
   std::array<unsigned char, 4> b{};
   if (!TakeHex(line, b.data(), b.size(), behind)) return false;
-  const uint32_t id = static_cast<uint32_t>(b[0]) << 24 | static_cast<uint32_t>(b[1]) << 16 |
-                      static_cast<uint32_t>(b[2]) << 8 | b[3];
-  *node = NodeId{id};
-  return id < kMaxNodes;
+  *value = static_cast<uint32_t>(b[0]) << 24 | static_cast<uint32_t>(b[1]) << 16 |
+           static_cast<uint32_t>(b[2]) << 8 | b[3];
+  return true;
 }
 
 bool IsVersion(std::string_view text) {
@@ -91,17 +93,18 @@ Result<bool> MarkerReader::TakeMarker() {
   return true;
 }
 
-std::string KeyLine(const LinkKey& key, const DvmId& dvm, NodeId parent, NodeId child) {
+std::string KeyLine(const LinkKey& key, const LinkTerms& terms) {
   std::string line;
   line.reserve(kKeyLineBytes);  // never moved, so no copy of the key stays behind
   line += "KEY ";
   AppendHex(&line, key.bytes.data(), key.bytes.size());
   line += ' ';
-  AppendHex(&line, dvm.bytes.data(), dvm.bytes.size());
-  for (const NodeId node : {parent, child}) {
+  AppendHex(&line, terms.dvm.bytes.data(), terms.dvm.bytes.size());
+  const auto kib = (terms.max_message_bytes + kKib - 1) / kKib;
+  for (const uint64_t number : {uint64_t{Index(terms.parent)}, uint64_t{Index(terms.child)},
+                                static_cast<uint64_t>(terms.node_timeout.count()), kib}) {
     line += ' ';
-    const auto bytes = BigEndian(node);
-    AppendHex(&line, bytes.data(), bytes.size());
+    AppendNumber(&line, static_cast<uint32_t>(number));
   }
   line += '\n';
   return line;
@@ -112,12 +115,23 @@ Result<JoinTicket> ParseKeyLine(std::string_view line) {
   if (line.size() != kKeyLineBytes || !line.starts_with("KEY ")) return bad;
   line.remove_prefix(4);
   JoinTicket ticket;
+  LinkTerms& terms = ticket.terms;
+  uint32_t parent = 0;
+  uint32_t child = 0;
+  uint32_t timeout = 0;
+  uint32_t kib = 0;
   if (!TakeHex(&line, ticket.key.bytes.data(), ticket.key.bytes.size(), ' ') ||
-      !TakeHex(&line, ticket.dvm.bytes.data(), ticket.dvm.bytes.size(), ' ') ||
-      !TakeNode(&line, &ticket.parent, ' ') || !TakeNode(&line, &ticket.self, '\n') ||
-      ticket.parent == ticket.self) {
+      !TakeHex(&line, terms.dvm.bytes.data(), terms.dvm.bytes.size(), ' ') ||
+      !TakeNumber(&line, &parent, ' ') || !TakeNumber(&line, &child, ' ') ||
+      !TakeNumber(&line, &timeout, ' ') || !TakeNumber(&line, &kib, '\n')) {
     return bad;
   }
+  if (parent >= kMaxNodes || child >= kMaxNodes || parent == child) return bad;
+  if (timeout < 1 || timeout > kMaxTimeout || kib < 1) return bad;
+  terms.parent = NodeId{parent};
+  terms.child = NodeId{child};
+  terms.node_timeout = std::chrono::seconds(timeout);
+  terms.max_message_bytes = uint64_t{kib} * kKib;
   return ticket;
 }
 

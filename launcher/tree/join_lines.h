@@ -1,12 +1,13 @@
 // The two lines with which a bootstrap channel begins, before it becomes a link. Pure.
 //
 //   child → parent:  "\x1erex-join VERSION\n"          the marker; what comes before it is noise
-//   parent → child:  "KEY <64> <32> <8> <8>\n"         hexadecimal: key, DVM, parent's id, child's
-//   id
+//   parent → child:  "KEY <64> <32> <8> <8> <8> <8>\n" in hexadecimal: key, DVM, parent's id,
+//                    child's id, node timeout in seconds, largest message in KiB
 //
 // docs/protocol.md is normative. Neither side sends anything more before it has the other's line.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -18,7 +19,7 @@ namespace rex {
 
 inline constexpr std::string_view kMarkerStart = "\x1erex-join ";
 inline constexpr size_t kMaxVersionBytes = 32;
-inline constexpr size_t kKeyLineBytes = 4 + 64 + 1 + 32 + 1 + 8 + 1 + 8 + 1;
+inline constexpr size_t kKeyLineBytes = 4 + 64 + 1 + 32 + 4 * (1 + 8) + 1;
 
 std::string MarkerLine(std::string_view version);
 
@@ -41,15 +42,20 @@ class MarkerReader {
   std::string noise_;
 };
 
-// What an agent needs to know to join.
-struct JoinTicket {
-  LinkKey key;
+// What an agent needs to know to make its end of the link.
+struct LinkTerms {
   DvmId dvm;
   NodeId parent{};
-  NodeId self{};
+  NodeId child{};
+  std::chrono::seconds node_timeout{120};
+  uint64_t max_message_bytes = 0;  // is rounded up to whole KiB
+};
+struct JoinTicket {
+  LinkKey key;
+  LinkTerms terms;
 };
 // Holds the key in clear: wipe it (Wipe) once it is sent.
-std::string KeyLine(const LinkKey& key, const DvmId& dvm, NodeId parent, NodeId child);
+std::string KeyLine(const LinkKey& key, const LinkTerms& terms);
 // `line`: exactly kKeyLineBytes. Errors: kProtocol.
 Result<JoinTicket> ParseKeyLine(std::string_view line);
 

@@ -180,7 +180,8 @@ void Starter::OnGreeted(Entry& entry) {
     entry.evidence.remedy = "install the same version of rex on every node";
     return Fail(entry, false);
   }
-  std::string line = KeyLine(*identity_.key, identity_.dvm, identity_.self, entry.spec.id);
+  std::string line = KeyLine(*identity_.key, {identity_.dvm, identity_.self, entry.spec.id,
+                                              options_.node_timeout, options_.max_message_bytes});
   // Fits a pipe or socket that nothing was written to yet; an error shows as an end of file.
   const ssize_t n = ::write(entry.out.get(), line.data(), line.size());
   Wipe(line);
@@ -196,12 +197,11 @@ void Starter::OnHandshake(NodeId node) {
   Schedule();
 }
 
-void Starter::OnFacts(NodeId node) {
-  queue_.On(node, StartEvent::kFacts, loop_.clock().Now());
-  Schedule();
+bool Starter::OnFacts(NodeId node) {
+  const Entry* entry = Find(node);
+  if (entry == nullptr || entry->failing) return false;
+  return queue_.On(node, StartEvent::kFacts, loop_.clock().Now()).has_value();
 }
-
-bool Starter::ready(NodeId node) const { return queue_.state(node) == StartState::kReady; }
 
 void Starter::OnLinkClosed(NodeId node, const Error& why) {
   Entry* entry = Find(node);

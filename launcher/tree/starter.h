@@ -50,11 +50,11 @@ class Starter {
 
   // Queues a node; one that has failed here may be added again.
   void Add(const NodeSpec& node);
-  // What became of the link. OnLinkClosed: before the node was ready, its start has failed.
+  // What became of the link. OnFacts is false when the node does not count any more (its bound ran
+  // out) or has reported before. OnLinkClosed: before the node was ready, its start has failed.
   void OnHandshake(NodeId node);
-  void OnFacts(NodeId node);
+  bool OnFacts(NodeId node);
   void OnLinkClosed(NodeId node, const Error& why);
-  bool ready(NodeId node) const;
 
   // A node that was ready is lost: `done` gets `what` with its keeper's and ssh's last words and
   // ssh's end behind it, as soon as these are known, at the latest after kLossBound. Its process

@@ -30,6 +30,8 @@ struct TreeOptions {
   std::string rexd;                        // rexd's absolute path on the nodes
   std::chrono::seconds start_timeout{30};  // of one start, from ssh to the node's first report
   std::chrono::seconds node_timeout{120};  // silence after which a node counts as lost
+  // What a peer may make an agent hold for one message: the modex of a large job and a little more.
+  uint64_t max_message_bytes = (uint64_t{1} << 30) + (1 << 20);
   bool verbose = false;
   std::string log_level;  // REX_LOG of the started agents; empty: as their own environment says
 };

@@ -63,26 +63,32 @@ DvmId SomeDvm() {
   return dvm;
 }
 
+LinkTerms Terms(uint32_t parent, uint32_t child) {
+  return {SomeDvm(), NodeId{parent}, NodeId{child}, std::chrono::seconds(120), 3 << 20};
+}
+
 TEST(KeyLine, GoldenBytes) {
-  const std::string line = KeyLine(SomeKey(), SomeDvm(), NodeId{0}, NodeId{0x1234});
+  const std::string line = KeyLine(SomeKey(), Terms(0, 0x1234));
   EXPECT_EQ(line,
             "KEY 00112233445566778899aabbccddeeff102132435465768798a9bacbdcedfe0f "
-            "a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5 00000000 00001234\n");
+            "a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5 00000000 00001234 00000078 00000c00\n");
   EXPECT_EQ(line.size(), kKeyLineBytes);
 }
 
 TEST(KeyLine, RoundTrip) {
   const LinkKey key = SomeKey();
-  const auto ticket = ParseKeyLine(KeyLine(key, SomeDvm(), NodeId{3}, NodeId{kMaxNodes - 1}));
+  const auto ticket = ParseKeyLine(KeyLine(key, Terms(3, kMaxNodes - 1)));
   ASSERT_TRUE(ticket.has_value());
   EXPECT_EQ(ticket->key.bytes, key.bytes);
-  EXPECT_EQ(ticket->dvm, SomeDvm());
-  EXPECT_EQ(ticket->parent, NodeId{3});
-  EXPECT_EQ(ticket->self, NodeId{kMaxNodes - 1});
+  EXPECT_EQ(ticket->terms.dvm, SomeDvm());
+  EXPECT_EQ(ticket->terms.parent, NodeId{3});
+  EXPECT_EQ(ticket->terms.child, NodeId{kMaxNodes - 1});
+  EXPECT_EQ(ticket->terms.node_timeout, std::chrono::seconds(120));
+  EXPECT_EQ(ticket->terms.max_message_bytes, 3u << 20);
 }
 
 TEST(KeyLine, EveryTruncationAndEveryDamagedByteIsRefused) {
-  const std::string line = KeyLine(SomeKey(), SomeDvm(), NodeId{3}, NodeId{4});
+  const std::string line = KeyLine(SomeKey(), Terms(3, 4));
   for (size_t n = 0; n < line.size(); ++n) EXPECT_FALSE(ParseKeyLine(line.substr(0, n)));
   EXPECT_FALSE(ParseKeyLine(line + "x"));
   for (size_t i = 0; i < line.size(); ++i) {
@@ -92,10 +98,18 @@ TEST(KeyLine, EveryTruncationAndEveryDamagedByteIsRefused) {
   }
 }
 
-TEST(KeyLine, IdsHaveBounds) {
-  EXPECT_FALSE(ParseKeyLine(KeyLine(SomeKey(), SomeDvm(), NodeId{0}, NodeId{kMaxNodes})));
-  EXPECT_FALSE(ParseKeyLine(KeyLine(SomeKey(), SomeDvm(), NodeId{kMaxNodes}, NodeId{1})));
-  EXPECT_FALSE(ParseKeyLine(KeyLine(SomeKey(), SomeDvm(), NodeId{1}, NodeId{1})));
+TEST(KeyLine, NumbersHaveBounds) {
+  LinkTerms terms = Terms(0, 1);
+  terms.node_timeout = std::chrono::seconds(0);
+  EXPECT_FALSE(ParseKeyLine(KeyLine(SomeKey(), terms)));
+  terms = Terms(0, 1);
+  terms.max_message_bytes = 0;
+  EXPECT_FALSE(ParseKeyLine(KeyLine(SomeKey(), terms)));
+  terms.max_message_bytes = 1025;
+  EXPECT_EQ(ParseKeyLine(KeyLine(SomeKey(), terms))->terms.max_message_bytes, 2048u);
+  EXPECT_FALSE(ParseKeyLine(KeyLine(SomeKey(), Terms(0, kMaxNodes))));
+  EXPECT_FALSE(ParseKeyLine(KeyLine(SomeKey(), Terms(kMaxNodes, 1))));
+  EXPECT_FALSE(ParseKeyLine(KeyLine(SomeKey(), Terms(1, 1))));
 }
 
 // The joining side, with the parent's end of the channel in the test's hand.
@@ -130,7 +144,7 @@ class JoinChannelTest : public ::testing::Test {
 
 TEST_F(JoinChannelTest, GreetsTakesTheKeyAndNotAByteMore) {
   const LinkKey key = SomeKey();
-  ASSERT_TRUE(WriteAll(to_child_.get(), KeyLine(key, SomeDvm(), NodeId{0}, NodeId{1}) + "LINK"));
+  ASSERT_TRUE(WriteAll(to_child_.get(), KeyLine(key, Terms(0, 1)) + "LINK"));
   loop_.RunOnce();  // the greeting
   RunUntilDone();
   ASSERT_TRUE(ticket_.has_value()) << error_->text;

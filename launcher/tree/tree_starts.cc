@@ -1,0 +1,253 @@
+// How the tree comes up: children started, joined, welcomed; the way back over TCP.
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "launcher/base/log.h"
+#include "launcher/tree/start_command.h"
+#include "launcher/tree/tree.h"
+#include "launcher/tree/tree_shape.h"
+
+namespace rex {
+
+namespace {
+
+constexpr std::chrono::seconds kDialBound{10};
+// The joining side of a start has no word about its bound yet; the parent's own is what counts.
+constexpr std::chrono::seconds kJoinBound{600};
+
+void PrintLine(const NodeSpec& node, const std::string& line) {
+  [[maybe_unused]] const Status lost = WriteAll(STDERR_FILENO, node.name + ": " + line + "\n");
+}
+
+// Where ssh says that its connection came from: the first word of SSH_CONNECTION (sshd(8)).
+std::string SshPeerAddress() {
+  const char* connection = std::getenv("SSH_CONNECTION");
+  if (connection == nullptr) return "";
+  const std::string text = connection;
+  return text.substr(0, text.find(' '));
+}
+
+}  // namespace
+
+std::unique_ptr<Tree> Tree::Head(EventLoop& loop, ChildTable& children, TreeOptions options,
+                                 const std::string& self_name, std::vector<NodeSpec> nodes,
+                                 Handlers handlers, std::string version) {
+  std::unique_ptr<Tree> tree(new Tree(loop, children, std::move(handlers), std::move(version)));
+  tree->options_ = std::move(options);
+  tree->name_ = self_name;
+  if (nodes.empty()) return tree;
+  tree->nodes_ = static_cast<uint32_t>(nodes.size() + 1);
+  tree->key_ = MakeLinkKey();
+  tree->dvm_ = MakeDvmId();
+  std::vector<NodeId> ids;
+  for (const NodeSpec& node : nodes) {
+    REX_CHECK(node.id != kHeadNode && Index(node.id) < kMaxNodes);
+    ids.push_back(node.id);
+  }
+  tree->StartChildren(ShapeTree(ids, tree->options_.shape), nodes);
+  return tree;
+}
+
+std::unique_ptr<Tree> Tree::Join(EventLoop& loop, ChildTable& children, UniqueFd channel_in,
+                                 UniqueFd channel_out, Handlers handlers, std::string version) {
+  std::unique_ptr<Tree> tree(new Tree(loop, children, std::move(handlers), std::move(version)));
+  Tree* self = tree.get();
+  self->self_ = NodeId{kMaxNodes};  // nobody's, until the ticket says whose
+  self->join_ = std::make_unique<JoinChannel>(
+      loop, std::move(channel_in), std::move(channel_out), self->version_, kJoinBound,
+      [self](JoinTicket ticket, UniqueFd in, UniqueFd out) {
+        self->OnTicket(std::move(ticket), std::move(in), std::move(out));
+      },
+      [self](const Error& why) { self->OnParentClosed(why); });
+  return tree;
+}
+
+void Tree::StartChildren(const std::vector<Subtree>& shape, const std::vector<NodeSpec>& nodes) {
+  for (const NodeSpec& node : nodes) specs_.emplace(node.id, node);
+  OpenListener();
+  starter_ = std::make_unique<Starter>(
+      loop_, children_table_, options_, StarterIdentity{self_, dvm_, &key_, version_},
+      Starter::Handlers{[this](NodeId child, UniqueFd in, UniqueFd out) {
+                          OnChannel(child, std::move(in), std::move(out));
+                        },
+                        [this](const StartFailure& failure) { OnChildStartFailed(failure); },
+                        PrintLine});
+  for (const Subtree& subtree : shape) AddChild(specs_.at(subtree.child), subtree.below);
+}
+
+void Tree::AddChild(const NodeSpec& spec, const std::vector<NodeId>& below) {
+  routes_.AddChild(spec.id, below);
+  Child child;
+  child.spec = spec;
+  children_.insert_or_assign(spec.id, std::move(child));
+  starter_->Add(spec);
+}
+
+void Tree::OpenListener() {
+  auto listener = LinkListener::Open(
+      loop_, self_, dvm_, key_, version_,
+      [this](NodeId child) {
+        const auto found = children_.find(child);
+        return found != children_.end() && found->second.welcome_sent && !found->second.adopted;
+      },
+      [this](NodeId child, AuthenticatedStream stream) {
+        Child& joined = children_.at(child);
+        joined.adopted = true;
+        joined.link->AdoptTcp(std::move(stream));
+      });
+  if (listener) {
+    listener_ = std::move(*listener);
+  } else {
+    Notice("node " + name_ + " can't listen for TCP connections (" + listener.error().text +
+           "); all its traffic goes through ssh");
+  }
+}
+
+void Tree::OnChannel(NodeId child, UniqueFd in, UniqueFd out) {
+  Child& joining = children_.at(child);
+  Link::Handlers handlers;
+  handlers.on_up = [this, child] { OnChildUp(child); };
+  handlers.on_message = [this, child](uint8_t kind, FrameClass frame_class, std::string message) {
+    OnLinkMessage(child, kind, frame_class, std::move(message));
+  };
+  handlers.on_moved = [this, child](bool tcp) {
+    Log(LogLevel::kInfo, "link node=" + NameOf(child) + " tcp=" + (tcp ? "yes" : "no"));
+  };
+  handlers.on_late = [this, child](bool late) { OnChildLate(child, late); };
+  handlers.on_closed = [this, child](const Error& why) { OnChildClosed(child, why); };
+  handlers.on_clock = [this, child] { OnChildClock(child); };
+  joining.link = std::make_unique<Link>(
+      loop_, ParamsFor(LinkRole::kParent, child, "node " + joining.spec.name), std::move(in),
+      std::move(out), options_.start_timeout, std::move(handlers));
+}
+
+void Tree::OnChildUp(NodeId child) {
+  Child& joined = children_.at(child);
+  starter_->OnHandshake(child);
+  joined.welcome_sent = true;
+  SendOn(child, static_cast<uint8_t>(TreeMessage::kWelcome), FrameClass::kControl,
+         EncodeRoute({self_, child}, ToWire(MakeWelcome(joined))));
+}
+
+Welcome Tree::MakeWelcome(const Child& child) const {
+  Welcome welcome;
+  welcome.name = child.spec.name;
+  welcome.parent_name = name_;
+  welcome.nodes = nodes_;
+  if (listener_) {
+    welcome.port = listener_->port();
+    welcome.addresses = LinkListener::OwnAddresses();
+    if (welcome.addresses.size() > kMaxParentAddresses) {
+      welcome.addresses.resize(kMaxParentAddresses);
+    }
+  }
+  for (const NodeId node : routes_.below(child.spec.id)) welcome.below.push_back(specs_.at(node));
+  welcome.options = options_;
+  return welcome;
+}
+
+// One of our own starts has failed for good.
+void Tree::OnChildStartFailed(const StartFailure& failure) {
+  DropLink(failure.node);
+  children_.erase(failure.node);
+  const std::vector<NodeId> with_it = routes_.RemoveChild(failure.node);
+  if (!is_head()) return SendToHead(TreeMessage::kStartFailed, ToWire(failure));
+  StartFailure final = failure;
+  const auto before = first_failures_.find(failure.node);
+  if (before != first_failures_.end() && before->second.cause != failure.cause) {
+    final.cause += "; before that: " + before->second.cause;
+  }
+  ReportStartFailure(final);
+  for (const NodeId node : with_it) {
+    if (node == failure.node) continue;
+    ReportStartFailure({node, NameOf(node), std::string(StartPhaseName(StartPhase::kParent)),
+                        "node " + failure.name + ", which was to start it, did not start", ""});
+  }
+}
+
+void Tree::ReportStartFailure(const StartFailure& failure) {
+  if (!closed_ && handlers_.on_start_failed) handlers_.on_start_failed(failure);
+}
+
+void Tree::Notice(std::string text) {
+  if (!is_head()) return SendToHead(TreeMessage::kNotice, ToWire(TreeNotice{std::move(text)}));
+  loop_.Post([this, alive = std::weak_ptr<bool>(alive_), text = std::move(text)] {
+    if (!alive.expired() && !closed_ && handlers_.on_notice) handlers_.on_notice(text);
+  });
+}
+
+// What an inner node could not start the head tries itself, once: often only the user's keys or
+// known hosts are missing on that node.
+void Tree::OnStartFailedBelow(NodeId from, const StartFailure& failure) {
+  if (!routes_.InSubtree(from, failure.node) || failure.node == from) return;
+  Log(LogLevel::kInfo, "start from the head node=" + failure.name + " instead of=" + NameOf(from));
+  routes_.RemoveBelow(from, failure.node);
+  offsets_below_.erase(failure.node);
+  StartFailure before = failure;
+  before.cause = "from node " + NameOf(from) + ": " + failure.cause;
+  first_failures_.insert_or_assign(failure.node, std::move(before));
+  AddChild(specs_.at(failure.node), {});
+}
+
+void Tree::OnTicket(JoinTicket ticket, UniqueFd in, UniqueFd out) {
+  key_ = std::move(ticket.key);
+  dvm_ = ticket.terms.dvm;
+  self_ = ticket.terms.child;
+  parent_ = ticket.terms.parent;
+  options_.node_timeout = ticket.terms.node_timeout;
+  options_.max_message_bytes = ticket.terms.max_message_bytes;
+  parent_name_ = std::to_string(Index(parent_));
+  Link::Handlers handlers;
+  handlers.on_message = [this](uint8_t kind, FrameClass frame_class, std::string message) {
+    OnLinkMessage(parent_, kind, frame_class, std::move(message));
+  };
+  handlers.on_closed = [this](const Error& why) { OnParentClosed(why); };
+  parent_link_ =
+      std::make_unique<Link>(loop_, ParamsFor(LinkRole::kChild, parent_, ""), std::move(in),
+                             std::move(out), kJoinBound, std::move(handlers));
+}
+
+Status Tree::OnWelcome(const std::string& payload) {
+  auto welcome = TreeFromWire<Welcome>(payload);
+  if (!welcome) return welcome.error();
+  if (welcomed_) return Error{Errc::kProtocol, "a second Welcome"};
+  welcome->self = self_;
+  welcome->parent = parent_;
+  welcomed_ = true;
+  options_ = welcome->options;
+  name_ = welcome->name;
+  parent_name_ = welcome->parent_name;
+  nodes_ = welcome->nodes;
+  std::vector<Subtree> below;
+  std::set<NodeId> ids = {self_, parent_, kHeadNode};
+  for (const NodeSpec& node : welcome->below) {
+    if (!ids.insert(node.id).second) return Error{Errc::kProtocol, "bad field Welcome.below"};
+    below.push_back({node.id, {}});
+  }
+  if (!below.empty()) StartChildren(below, welcome->below);
+  DialBack(*welcome);
+  if (handlers_.on_welcome) handlers_.on_welcome(*welcome);
+  return Ok{};
+}
+
+void Tree::DialBack(const Welcome& welcome) {
+  if (welcome.port == 0) return;
+  std::vector<std::string> addresses = welcome.addresses;
+  const std::string came_from = SshPeerAddress();
+  // On a virtual node that variable tells of the user's own login.
+  if (options_.kind == BootstrapKind::kSsh && !came_from.empty()) {
+    addresses.insert(addresses.begin(), came_from);
+  }
+  if (addresses.empty()) return;
+  dialer_ = std::make_unique<LinkDialer>(
+      loop_, ParamsFor(LinkRole::kChild, parent_, "node " + parent_name_), std::move(addresses),
+      welcome.port, kDialBound, [this](Result<AuthenticatedStream> stream) {
+        dialer_.reset();
+        if (stream) return parent_link_->AdoptTcp(std::move(*stream));
+        Notice("node " + name_ + " can't connect back to node " + parent_name_ + " (" +
+               stream.error().text + "); its traffic goes through ssh");
+      });
+}
+
+}  // namespace rex
