@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <set>
 
 #include "launcher/base/descendants.h"
 #include "launcher/base/programs.h"
@@ -26,6 +27,8 @@ constexpr milliseconds kAgentAlone{3500};
 constexpr milliseconds kAgentEnding{5000};  // from the end of its liveness socket to its exit
 constexpr milliseconds kKillBound{5000};
 constexpr milliseconds kKnownBound{50};
+constexpr milliseconds kKeepersBelow{4000};  // kAgentAlone, and a little for killing
+constexpr char kKeeperName[] = "rexd";       // proc(5) comm
 
 sigset_t KeeperSignals() {
   sigset_t set;
@@ -304,6 +307,7 @@ void Keeper::EndAll() {
   }
   liveness_.Reset();
   AwaitKnown();
+  AwaitKeepersBelow();
   const Time end = Now() + kKillBound;
   std::vector<ProcessInfo> left;
   // /proc is no snapshot and may hide one that is being made; the kernel's own word on children is.
@@ -323,6 +327,30 @@ void Keeper::AwaitKnown() {
   while ((agent_ != 0 || host_ != 0 || remover_ != 0) && Now() < end) {
     pollfd fd{signals_.get(), POLLIN, 0};
     ::poll(&fd, 1, 1);
+    signalfd_siginfo info{};
+    while (::read(signals_.get(), &info, sizeof info) > 0) {
+    }
+    Reap();
+  }
+}
+
+// Below an agent with virtual nodes there are keepers: they end what they keep themselves, as they
+// have lost their channel, and nobody else removes their directories. All but them and theirs is
+// killed at once.
+void Keeper::AwaitKeepersBelow() {
+  const Time end = Now() + kKeepersBelow;
+  while (HaveChildren() && Now() < end) {
+    std::set<pid_t> spared;
+    for (const ProcessInfo& process : FindDescendants(::getpid())) {  // parents come first
+      if (process.command == kKeeperName || spared.contains(process.ppid)) {
+        spared.insert(process.pid);
+      } else {
+        ::kill(process.pid, SIGKILL);
+      }
+    }
+    if (spared.empty()) return;
+    pollfd fd{signals_.get(), POLLIN, 0};
+    ::poll(&fd, 1, 10);
     signalfd_siginfo info{};
     while (::read(signals_.get(), &info, sizeof info) > 0) {
     }

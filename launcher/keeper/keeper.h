@@ -73,6 +73,7 @@ class Keeper {
   void Tell(const std::string& line);
   void EndAll();
   void AwaitKnown();
+  void AwaitKeepersBelow();
   void RemoveDirs();
 
   KeeperOptions options_;

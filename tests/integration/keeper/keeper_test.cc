@@ -243,6 +243,26 @@ TEST_F(KeeperTest, EverythingBelowEndsWithTheAgent) {
   EXPECT_EQ(ReadAll(lifeline_.get()), "");
 }
 
+TEST_F(KeeperTest, KeepersBelowGetTheTimeToEndWhatTheyKeep) {
+  // A "keeper" that notices the end of its channel, and takes a moment for the rest.
+  WriteScript("inner", R"(read -r line; sleep 0.3; echo tidy > $NOTES/tidy)");
+  const std::string inner = libexec_ + "/inner";
+  WriteScript("rexd-agent", R"(
+    trap '' TERM
+    mkfifo $NOTES/channel
+    sleep 1000 &
+    ln -s )" + inner + R"( $NOTES/rexd
+    exec 8<>$NOTES/channel; exec 9>$NOTES/channel 7<$NOTES/channel; exec 8>&-
+    $NOTES/rexd <&7 9>&- 7>&- &
+    exec 7>&-
+    echo up > $NOTES/up; AwaitEnd $launch_fd; kill -9 $$)");
+  Start();
+  ASSERT_TRUE(WaitForNote("up"));
+  launch_.Reset();
+  EXPECT_EQ(Wait(seconds(4)).code, 1);
+  EXPECT_EQ(ReadNote("tidy"), "tidy\n");
+}
+
 TEST_F(KeeperTest, OrphansAreReapedWhileTheJobRuns) {
   WriteScript("rexd-agent", "for i in 1 2 3 4 5; do (sleep 0.05 &); done; AwaitEnd $launch_fd");
   Start();
