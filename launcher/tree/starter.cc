@@ -332,13 +332,16 @@ void Starter::Close() {
   }
 }
 
-size_t Starter::running() const {
-  const auto runs = [](const auto& process) { return process && !process->end(); };
-  const auto in_use = std::count_if(entries_.begin(), entries_.end(),
-                                    [&](const auto& item) { return runs(item.second->process); });
-  const auto retired = std::count_if(retired_.begin(), retired_.end(),
-                                     [&](const Retired& r) { return runs(r.process); });
-  return static_cast<size_t>(in_use + retired);
+size_t Starter::running() const { return ProcessIds().size(); }
+
+std::vector<pid_t> Starter::ProcessIds() const {
+  std::vector<pid_t> pids;
+  const auto add = [&pids](const std::unique_ptr<StartProcess>& process) {
+    if (process && !process->end()) pids.push_back(process->pid());
+  };
+  for (const auto& [node, entry] : entries_) add(entry->process);
+  for (const Retired& retired : retired_) add(retired.process);
+  return pids;
 }
 
 void Starter::SignalAll(int signo) const {

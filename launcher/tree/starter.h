@@ -64,6 +64,7 @@ class Starter {
   // From here on nothing is started, reported or passed on.
   void Close();
   size_t running() const;  // processes not yet reaped
+  std::vector<pid_t> ProcessIds() const;
   void SignalAll(int signo) const;
 
  private:

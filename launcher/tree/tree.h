@@ -99,6 +99,9 @@ class Tree {
     uint64_t bytes_received = 0;
   };
   const Traffic& traffic() const { return traffic_; }
+  // What was started for other nodes and still runs (ssh, or rexd of virtual nodes). They and all
+  // below them (proxy commands; virtual nodes' daemons and ranks) are no part of a job here.
+  std::vector<pid_t> ProcessIds() const;
   // Links that have moved to TCP.
   size_t links_on_tcp() const;
 

@@ -127,6 +127,10 @@ void Tree::Close(std::chrono::milliseconds flush_bound) {
   AwaitProcesses(kKillBound);
 }
 
+std::vector<pid_t> Tree::ProcessIds() const {
+  return starter_ ? starter_->ProcessIds() : std::vector<pid_t>();
+}
+
 void Tree::AwaitProcesses(std::chrono::milliseconds bound) {
   const auto end = loop_.clock().Now() + bound;
   children_table_.Reap();
