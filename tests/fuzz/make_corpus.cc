@@ -16,11 +16,14 @@
 #include "launcher/link/little_endian.h"
 #include "launcher/link/record.h"
 #include "launcher/template/batch_blob.h"
+#include "launcher/tree/join_lines.h"
+#include "launcher/tree/tree_messages.h"
 #include "launcher/wire/messages.h"
 #include "sched/topology/topology_cache.h"
 #include "tests/unit/exchange/samples.h"
 #include "tests/unit/part/samples.h"
 #include "tests/unit/pmix_proto/samples.h"
+#include "tests/unit/tree/tree_samples.h"
 
 namespace rex {
 namespace {
@@ -348,6 +351,30 @@ void DaemonNewsInputs(const Corpus& corpus) {
   corpus.Add("nonsense", "host exit 300 pid 77");
 }
 
+void JoinLinesInputs(const Corpus& corpus) {
+  LinkKey key;
+  key.bytes.fill(0x5a);
+  const LinkTerms terms{DvmId{}, NodeId{0}, NodeId{1}, std::chrono::seconds(120), 1 << 20};
+  corpus.Add("marker", "\xff" + MarkerLine("0.1.0"));
+  corpus.Add("marker_behind_noise", "\3Welcome!\n\x1erex\x1e" + MarkerLine("0.1.0"));
+  corpus.Add("marker_without_end", "\xff" + MarkerLine(std::string(40, 'v')));
+  corpus.Add("key", "\xff" + KeyLine(key, terms));
+  corpus.Add("ssh_words", "\xffkex_exchange_identification: Connection closed by remote host\r\n");
+  corpus.Add("keeper_news", "\xffrexd: agent signal 9 pid 77\n\x1b[31m\n");
+}
+
+void TreeMessageInputs(const Corpus& corpus) {
+  corpus.Add("welcome", "\0"s + ToWire(testing::SampleWelcome()));
+  corpus.Add("facts", "\1"s + ToWire(testing::SampleFacts()));
+  corpus.Add("start_failed", "\2"s + ToWire(testing::SampleFailure()));
+  corpus.Add("lost", "\3"s + ToWire(testing::SampleLost()));
+  corpus.Add("late", "\4"s + ToWire(NodeLate{NodeId{3}, true}));
+  corpus.Add("clock", "\5"s + ToWire(testing::SampleClock()));
+  corpus.Add("notice", "\6"s + ToWire(TreeNotice{"text"}));
+  corpus.Add("route", "\7"s + EncodeRoute({NodeId{1}, NodeId{2}}, "payload"));
+  corpus.Add("broadcast", "\7"s + EncodeRoute({NodeId{0}, std::nullopt}, "payload"));
+}
+
 void MakeCorpora(const std::filesystem::path& base) {
   BatchBlobInputs({base, "batch_blob"});
   CommandLineInputs({base, "command_line"});
@@ -357,12 +384,14 @@ void MakeCorpora(const std::filesystem::path& base) {
   FrameReaderInputs({base, "frame_reader"});
   HostListInputs({base, "host_list"});
   HostMessageInputs({base, "host_messages"});
+  JoinLinesInputs({base, "join_lines"});
   LaunchMessageInputs({base, "launch_messages"});
   LinkHandshakeInputs({base, "link_handshake"});
   LinkRecordInputs({base, "link_records"});
   McaFileInputs({base, "mca_file"});
   ProgramFileInputs({base, "program_file"});
   TopologyCacheInputs({base, "topology_cache"});
+  TreeMessageInputs({base, "tree_messages"});
 }
 
 }  // namespace
