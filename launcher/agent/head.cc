@@ -8,7 +8,8 @@ namespace rex {
 
 namespace {
 constexpr std::chrono::milliseconds kFlushBound{2000};
-constexpr JobNumber kJob = 1;  // a one-shot DVM has one
+constexpr std::chrono::milliseconds kNodesBound{2000};  // for the nodes to clean up
+constexpr JobNumber kJob = 1;                           // a one-shot DVM has one
 
 Failure Internal(std::string detail, std::string remedy) {
   Failure failure;
@@ -110,10 +111,7 @@ Status Head::OnLaunchJob(const std::string& payload) {
   node_.job_begin = loop_.clock().Now();
   job_ = std::make_unique<Job>(MakeServices(), *spec, MakeClient());
   job_->Start();
-  const uint32_t cores = node_.facts().slots;
-  const bool named = spec->slots > 0;
-  job_->OnNodes({{kHeadNode, node_.facts().name, cores, named ? spec->slots : cores, !named}}, 1);
-  return Ok{};
+  return StartNodes(*spec);
 }
 
 JobClient Head::MakeClient() {
@@ -146,14 +144,23 @@ JobServices Head::MakeServices() {
   return {loop_, [this](NodeId node, PartCommand m) { Command(node, std::move(m)); },
           [this](PartCommand m) { CommandAll(std::move(m)); },
           [this](NodeId node, const pmix::HostMessage& m) { node_.exchange().AnswerTo(node, m); },
-          [](NodeId) { return std::chrono::microseconds(0); }};
+          [this](NodeId node) { return dvm_->OffsetTo(node); }};
 }
 
-void Head::Command(NodeId, PartCommand command) {
-  REX_CHECK(node_.Command(kJob, std::move(command)).has_value());
+void Head::Command(NodeId node, PartCommand command) {
+  if (node == kHeadNode) {
+    REX_CHECK(node_.Command(kJob, std::move(command)).has_value());
+    return;
+  }
+  PartFrame frame = EncodePart(kJob, command);
+  dvm_->Send(node, frame.kind, frame.frame_class, std::move(frame.payload));
 }
 
 void Head::CommandAll(PartCommand command) {
+  if (dvm_->size() > 1) {
+    const PartFrame frame = EncodePart(kJob, command);
+    dvm_->Broadcast(frame.kind, frame.frame_class, frame.payload);
+  }
   REX_CHECK(node_.Command(kJob, std::move(command)).has_value());
 }
 
@@ -161,6 +168,63 @@ void Head::OnPartEvent(NodeId from, PartEvent event) {
   if (!job_) return;
   const Status taken = job_->OnPart(from, std::move(event));
   REX_CHECK(taken.has_value());
+}
+
+// ---- the nodes
+
+Status Head::StartNodes(const JobSpec& spec) {
+  named_slots_ = spec.slots;
+  max_modex_bytes_ = spec.dvm.max_modex_bytes;
+  const uint32_t cores = node_.facts().slots;
+  dvm_ = std::make_unique<Dvm>(
+      loop_, children_, spec.dvm, JobNode{kHeadNode, node_.facts().name, cores, cores, true, 0},
+      Dvm::Handlers{[this] { OnNodesReady(); },
+                    [this](const Failure& failure) {
+                      if (job_) job_->OnLost(failure, false);
+                    },
+                    [this](const std::vector<NodeId>& nodes, const Failure& failure) {
+                      OnNodesLost(nodes, failure);
+                    },
+                    [this](NodeId from, uint8_t kind, std::string payload) {
+                      OnNodeMessage(from, kind, std::move(payload));
+                    },
+                    [this](const Notice& notice) {
+                      if (job_) SendControl(*launch_, LaunchMessage::kNotice, notice);
+                    }});
+  return dvm_->Start(spec.verbose);
+}
+
+void Head::OnNodesReady() {
+  if (!job_) return;
+  if (dvm_->size() > 1) {
+    node_.SetUp(kHeadNode, dvm_->NameOf(kHeadNode), dvm_->Port(), max_modex_bytes_);
+  }
+  if (auto phase = dvm_->StartPhase()) job_->AddPhase(*std::move(phase));
+  job_->OnNodes(dvm_->JobNodes(named_slots_), dvm_->size());
+}
+
+void Head::OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure) {
+  node_.OnNodesLost(nodes);
+  if (job_) job_->OnNodesLost(nodes, failure);
+}
+
+// A node that can't be understood has another version of rex, or is out of order.
+void Head::OnNodeMessage(NodeId from, uint8_t kind, std::string payload) {
+  const Status taken = TakeNodeMessage(from, kind, std::move(payload));
+  if (taken || !job_) return;
+  Failure failure = Internal("a message of the node's agent makes no sense: " + taken.error().text,
+                             "use one version of rex on all nodes");
+  failure.node = dvm_->NameOf(from);
+  job_->OnLost(failure, false);
+}
+
+Status Head::TakeNodeMessage(NodeId from, uint8_t kind, std::string payload) {
+  if (kind >= kFirstExchangeKind && kind <= kLastExchangeKind) {
+    return node_.OnExchange(from, kind, std::move(payload));
+  }
+  auto event = DecodeEvent(kind, payload);
+  if (!event) return event.error();
+  return job_ ? job_->OnPart(from, std::move(event->body)) : Status(Ok{});
 }
 
 // ---- ends
@@ -188,6 +252,7 @@ void Head::EndWith(const Failure& failure, bool quick) {
 
 void Head::Finish() {
   job_.reset();
+  if (dvm_) dvm_->Close(kNodesBound);
   if (!client_lost_) launch_->Flush(kFlushBound);
   node_.CleanUp();
   loop_.Stop();

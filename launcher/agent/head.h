@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "launcher/agent/dvm.h"
 #include "launcher/agent/local_node.h"
 #include "launcher/base/frame_channel.h"
 #include "launcher/job/job.h"
@@ -32,6 +33,13 @@ class Head {
   void CommandAll(PartCommand command);
   void OnPartEvent(NodeId from, PartEvent event);
 
+  // The nodes.
+  Status StartNodes(const JobSpec& spec);
+  void OnNodesReady();
+  void OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure);
+  void OnNodeMessage(NodeId from, uint8_t kind, std::string payload);
+  Status TakeNodeMessage(NodeId from, uint8_t kind, std::string payload);
+
   void OnKeeperLost();
   void OnTerminate();
   // Refuses the job, or ends the agent when there is none.
@@ -45,6 +53,9 @@ class Head {
   std::unique_ptr<FrameChannel> launch_;
   SignalWatcher sigterm_;
   std::unique_ptr<Job> job_;
+  std::unique_ptr<Dvm> dvm_;
+  uint32_t named_slots_ = 0;  // of this machine alone
+  uint64_t max_modex_bytes_ = 0;
   bool hello_seen_ = false;
   bool client_lost_ = false;
 };

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "launcher/agent/head.h"
+#include "launcher/agent/member.h"
 #include "launcher/base/descendants.h"
 #include "launcher/base/log.h"
 #include "launcher/base/programs.h"
@@ -24,6 +25,9 @@ int main(int argc, char** argv) {
   const rex::Clock::Time begin = rex::MonotonicClock().Now();
   rex::InitLog("rexd-agent");
   rex::UniqueFd launch_fd = TakeFd(argc, argv, "launch-fd");
+  rex::MemberOptions member;
+  member.channel_in = TakeFd(argc, argv, "channel-in");
+  member.channel_out = TakeFd(argc, argv, "channel-out");
   rex::NodeOptions options;
   options.keeper_fd = TakeFd(argc, argv, "keeper-fd");
   options.host_fd = TakeFd(argc, argv, "host-fd");
@@ -32,8 +36,9 @@ int main(int argc, char** argv) {
   options.keeper_begin = std::chrono::microseconds(
       std::atoll(rex::InternalOption(argc, argv, "keeper-begin-us").c_str()));
   options.agent_begin = begin;
-  if (!launch_fd || !options.keeper_fd || !options.host_fd || options.session_dir.empty() ||
-      options.shm_dir.empty()) {
+  const bool joins = member.channel_in && member.channel_out;
+  if (joins == static_cast<bool>(launch_fd) || !options.keeper_fd || !options.host_fd ||
+      options.session_dir.empty() || options.shm_dir.empty()) {
     rex::Log(rex::LogLevel::kError, "this program is started by rexd only; use rexlaunch");
     return kExitUnusable;
   }
@@ -47,13 +52,17 @@ int main(int argc, char** argv) {
   ::signal(SIGHUP, SIG_IGN);
 
   rex::EventLoop loop;
-  rex::Head head(loop, std::move(launch_fd), std::move(options));
-  const rex::Status started = head.Start();
-  if (!started) {
-    rex::Log(rex::LogLevel::kError, "cannot start: " + started.error().text);
-    return kExitUnusable;
-  }
-  loop.Run();
-  // Destructors of what the kernel takes back anyway are not worth the user's wait.
-  ::_exit(0);
+  const auto run = [&loop](auto&& agent) {
+    const rex::Status started = agent.Start();
+    if (!started) {
+      rex::Log(rex::LogLevel::kError, "cannot start: " + started.error().text);
+      return kExitUnusable;
+    }
+    loop.Run();
+    // Destructors of what the kernel takes back anyway are not worth the user's wait.
+    ::_exit(0);
+  };
+  if (!joins) return run(rex::Head(loop, std::move(launch_fd), std::move(options)));
+  member.node = std::move(options);
+  return run(rex::Member(loop, std::move(member)));
 }

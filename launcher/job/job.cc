@@ -125,10 +125,12 @@ void Job::EnterRunning() {
         {rank, NameOf(placed_.map->NodeOf(rank)), r.pid, r.templated ? "template" : "exec"});
   }
   client_.started(started);
+  LetOutputPass();
   CheckReaped();
 }
 
 void Job::EnterStopping() {
+  LetOutputPass();
   settle_.Cancel();
   timeout_.Cancel();
   services_.command_all(StopPart{grace_, discard_});
@@ -203,6 +205,17 @@ const std::string& Job::NameOf(NodeId node) const {
 void Job::OnSignal(int signo) {
   if (state_ == JobState::kPlanned) return held_signals_.push_back(signo);
   services_.command_all(SignalPart{signo, {}, false});
+}
+
+// rexlaunch hears of the job before it hears of its ranks: they may begin to write before the last
+// of them is in its program.
+void Job::OnOutputCredit(uint64_t bytes) {
+  if (state_ >= JobState::kRunning) return output_.AddCredit(bytes);
+  held_credit_ += bytes;
+}
+
+void Job::LetOutputPass() {
+  if (held_credit_ > 0) output_.AddCredit(std::exchange(held_credit_, 0));
 }
 
 void Job::OnEndJob(int signo) {

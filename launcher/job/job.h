@@ -64,7 +64,7 @@ class Job {
   // From rexlaunch.
   void OnSignal(int signo);
   void OnEndJob(int signo);
-  void OnOutputCredit(uint64_t bytes) { output_.AddCredit(bytes); }
+  void OnOutputCredit(uint64_t bytes);
   Status OnStdin(const std::string& bytes) { return stdin_.OnBytes(bytes); }
   void OnStdinEnd() { stdin_.OnEnd(); }
 
@@ -118,6 +118,7 @@ class Job {
   void OnDeadline();
   void OnTimeout();
   void OnReportsIn();
+  void LetOutputPass();
   void BlameAndStop(Failure failure);
   void ShowPlan();
   // Takes `event` when every part that is not lost has `done`.
@@ -180,6 +181,7 @@ class Job {
   NameStore names_;
   std::vector<Phase> phases_;
   std::vector<std::string> state_report_;
+  uint64_t held_credit_ = 0;       // came before rexlaunch was told that the job runs
   std::vector<int> held_signals_;  // came before the parts were told
   std::set<NodeId> asked_news_;    // parts whose host's word is waited for
   uint64_t news_number_ = 0;

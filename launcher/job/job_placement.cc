@@ -65,7 +65,7 @@ std::variant<PlacedJob, Failure> PlaceJob(const JobSpec& spec, const std::vector
   const auto placement = Place(RequestOf(spec, nodes), kMaxRanks);
   if (!placement) return NoResources(placement.error().text);
   JobSpec resolved = spec;
-  resolved.dvm.nodes.clear();
+  resolved.dvm = DvmSpec{};  // parts need no nodes: their names come with the map
   for (size_t i = 0; i < resolved.apps.size(); ++i) {
     resolved.apps[i].nodes.clear();
     resolved.apps[i].ranks = placement->app_ranks[i];

@@ -206,7 +206,8 @@ void Part::OnDeadline() {
     case PartState::kStopping:
       return OnGraceOver();
     case PartState::kDraining:
-      if (output_.starved()) return deadline_.Set(std::max(grace_, kDrainStep));  // a slow reader loses nothing
+      if (output_.starved())
+        return deadline_.Set(std::max(grace_, kDrainStep));  // a slow reader loses nothing
       // Somebody below the ranks holds their output open: what has been written is read, no more.
       services_.kill_leftovers();
       output_.CloseAll();

@@ -1,5 +1,7 @@
 #include "launcher/ranks/part_plan.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
@@ -92,6 +94,16 @@ std::variant<std::string, Failure> WdirOf(const LaunchPart& launch, const AppSpe
   return failure;
 }
 
+// What this node's login gave the agent, for --export=mpirun and none.
+std::vector<std::string> OwnEnvironment() {
+  std::vector<std::string> env;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    if (!text.starts_with("REX_")) env.emplace_back(text);
+  }
+  return env;
+}
+
 AppPlan NamesOf(const AppSpec& app, Rank first_rank) {
   AppPlan plan;
   plan.argv = app.argv;
@@ -112,7 +124,9 @@ std::variant<AppPlan, Failure> PlanApp(const LaunchPart& launch, const AppSpec& 
   }
   const std::vector<std::string> defaults = Defaults(part, launch.virtual_nodes);
   const std::vector<std::string> pwd = {"PWD=" + plan.wdir};
-  plan.env = MergeEnvironments({&defaults, &spec.env, &app.env, &pwd});
+  const std::vector<std::string> own =
+      spec.node_env ? OwnEnvironment() : std::vector<std::string>{};
+  plan.env = MergeEnvironments({&own, &defaults, &spec.env, &app.env, &pwd});
   ProgramSearch found = FindProgram({app.argv[0], SearchDir(spec, app), SearchEnv(app, plan.env)});
   if (!found.path) return ProgramFailure(app, first_rank, found.path.error(), found.remedy);
   plan.path = *std::move(found.path);

@@ -92,6 +92,8 @@ bool IsTemplate(pid_t pid) {
          environ_block.find(std::string(1, '\0') + "REX_TEMPLATE_") != std::string::npos;
 }
 
+bool HasEnvironment(pid_t pid) { return !ProcFile(pid, "environ").empty(); }
+
 unsigned long long StartTime(pid_t pid) {
   const std::string stat = ProcFile(pid, "stat");
   const size_t after_name = stat.rfind(')');

@@ -20,6 +20,8 @@ std::vector<pid_t> DescendantsNamed(pid_t root, const std::string& name);
 
 // Whether `pid` is a template, or a rank that has not yet become itself.
 bool IsTemplate(pid_t pid);
+// False for a process that ends, or whose environment we may not read.
+bool HasEnvironment(pid_t pid);
 
 // Clock ticks since boot at which `pid` started; 0 when it is gone. With it a reused pid is told.
 unsigned long long StartTime(pid_t pid);

@@ -65,8 +65,11 @@ pid_t RexTest::FindDaemon(RunningCommand& command, const std::string& program, m
 }
 
 pid_t RexTest::FindRank(RunningCommand& command, const std::string& program, milliseconds bound) {
-  const std::vector<pid_t> found = FindAll(command, program, bound);
-  return found.empty() ? -1 : *std::max_element(found.begin(), found.end());
+  // A template on its way out has lost its environment, and with it the mark that tells it.
+  for (const pid_t pid : FindAll(command, program, bound)) {
+    if (HasEnvironment(pid)) return pid;
+  }
+  return -1;
 }
 
 std::string RexTest::WriteFile(const std::string& name, const std::string& bytes, int mode) {

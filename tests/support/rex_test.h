@@ -41,8 +41,8 @@ class RexTest : public ::testing::Test {
   pid_t FindDaemon(RunningCommand& command, const std::string& program,
                    milliseconds bound = seconds(10));
 
-  // A rank of `command` whose program is `program`: of several the youngest, so never a template,
-  // which has the same name and is there before them. Otherwise as FindDaemon.
+  // A rank of `command` whose program is `program`: never a template, which has the same name.
+  // Otherwise as FindDaemon.
   pid_t FindRank(RunningCommand& command, const std::string& program,
                  milliseconds bound = seconds(10));
 

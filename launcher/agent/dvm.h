@@ -1,0 +1,77 @@
+// The nodes of a DVM as its head brings them together: the tree started, every node awaited, what
+// went wrong put into one failure. Loop thread only.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launcher/base/child_table.h"
+#include "launcher/base/event_loop.h"
+#include "launcher/base/phase.h"
+#include "launcher/exchange/exchange_port.h"
+#include "launcher/job/job_placement.h"
+#include "launcher/tree/tree.h"
+#include "launcher/wire/messages.h"
+
+namespace rex {
+
+class Dvm {
+ public:
+  struct Handlers {
+    std::function<void()> on_ready;  // every node has answered
+    // Some node will not come: nodes that fail together are in one failure.
+    std::function<void(const Failure&)> on_failed;
+    std::function<void(const std::vector<NodeId>&, const Failure&)> on_lost;
+    std::function<void(NodeId from, uint8_t kind, std::string payload)> on_message;
+    std::function<void(const Notice&)> on_notice;
+  };
+  // `here`: this machine's name and cores. `loop` and `children` are borrowed. Nothing is called
+  // from inside a call of the owner's.
+  Dvm(EventLoop& loop, ChildTable& children, const DvmSpec& spec, JobNode here, Handlers handlers);
+
+  // Begins to start the nodes. Errors: kNotFound: rexd.
+  Status Start(bool verbose);
+
+  // In the user's order, once ready. Without named nodes: this machine, with `slots` (0: its
+  // cores).
+  std::vector<JobNode> JobNodes(uint32_t slots) const;
+  uint32_t size() const { return static_cast<uint32_t>(names_.size()); }  // this machine included
+  const std::string& NameOf(NodeId node) const { return names_.at(Index(node)); }
+
+  void Send(NodeId to, uint8_t kind, FrameClass frame_class, std::string payload);
+  void Broadcast(uint8_t kind, FrameClass frame_class, const std::string& payload);
+  ExchangePort Port() const;
+  std::chrono::microseconds OffsetTo(NodeId node) const;
+  // How long the nodes took, and what went over this agent's links.
+  std::optional<Phase> StartPhase() const;
+  void Close(std::chrono::milliseconds bound);
+
+ private:
+  Tree::Handlers TreeHandlers();
+  void OnNodeReady(NodeId node, const AgentFacts& facts);
+  void OnStartFailed(const StartFailure& failure);
+  void OnLost(const std::vector<NodeId>& nodes, const Error& why);
+  void Resolve();
+  void ReportFailure();
+
+  EventLoop& loop_;
+  ChildTable& children_;
+  const DvmSpec spec_;
+  const JobNode here_;
+  Handlers handlers_;
+  std::vector<NodeId> ids_;         // of spec_.nodes
+  std::vector<std::string> names_;  // by id
+  std::map<NodeId, AgentFacts> facts_;
+  std::vector<StartFailure> failures_;
+  std::unique_ptr<Tree> tree_;
+  Timer report_;  // after a first failure: others may follow at once
+  Clock::Time begin_{0};
+  Clock::Time ready_at_{0};
+  bool told_ = false;  // ready or failed
+};
+
+}  // namespace rex

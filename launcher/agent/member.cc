@@ -1,0 +1,143 @@
+#include "launcher/agent/member.h"
+
+#include <signal.h>
+
+#include <algorithm>
+
+#include "launcher/base/log.h"
+
+namespace rex {
+
+namespace {
+// From the end of the link to the agent's: ranks get a second between TERM and KILL. The keeper
+// ends what is left a little later.
+constexpr std::chrono::milliseconds kLeaveBound{3000};
+constexpr std::chrono::milliseconds kCloseBound{500};
+
+// Equal for nodes with equal hardware, as far as ranks can tell.
+std::string TopologyClass(const NodeFacts& facts) {
+  if (!facts.topology) return "unknown";
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : facts.topology->xml()) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  }
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text(16, '0');
+  for (size_t i = 0; i < text.size(); ++i) text[i] = kDigits[hash >> (60 - 4 * i) & 15];
+  return text;
+}
+}  // namespace
+
+Member::Member(EventLoop& loop, MemberOptions options)
+    : loop_(loop),
+      options_(std::move(options)),
+      children_(loop),
+      node_(loop, children_, std::move(options_.node),
+            {[this](JobNumber job, PartEvent event) {
+               if (leaving_) return;
+               PartFrame frame = EncodePart(job, event);
+               tree_->Send(kHeadNode, frame.kind, frame.frame_class, std::move(frame.payload));
+             },
+             [this] { OnKeeperLost(); },
+             {}}),
+      sigterm_(loop, SIGTERM, [this] { OnTerminate(); }),
+      leave_(loop, [this] { Finish(); }) {}
+
+Status Member::Start() {
+  const Status started = node_.Start();
+  if (!started) return started;
+  tree_ = Tree::Join(loop_, children_, std::move(options_.channel_in),
+                     std::move(options_.channel_out), TreeHandlers());
+  return Ok{};
+}
+
+Tree::Handlers Member::TreeHandlers() {
+  Tree::Handlers handlers;
+  handlers.on_welcome = [this](const Welcome& welcome) { OnWelcome(welcome); };
+  handlers.on_message = [this](NodeId from, uint8_t kind, FrameClass, std::string payload) {
+    OnMessage(from, kind, std::move(payload));
+  };
+  handlers.on_lost = [this](const std::vector<NodeId>& nodes, const Error& why) {
+    OnLost(nodes, why);
+  };
+  return handlers;
+}
+
+void Member::OnWelcome(const Welcome& welcome) {
+  dvm_nodes_ = welcome.nodes;
+  ExchangePort port;
+  port.self = tree_->self();
+  port.parent = tree_->parent();
+  port.children = [this] { return tree_->children(); };
+  port.below = [this](NodeId child) -> const std::vector<NodeId>& { return tree_->below(child); };
+  port.send = [this](NodeId to, uint8_t kind, FrameClass frame_class, std::string payload) {
+    tree_->Send(to, kind, frame_class, std::move(payload));
+  };
+  const std::string hostname = node_.facts().name;
+  node_.SetUp(tree_->self(), welcome.name, std::move(port),
+              welcome.options.max_message_bytes - kMaxExchangeHeaderBytes);
+  node_.job_begin = loop_.clock().Now();
+  tree_->Ready({hostname, node_.facts().slots, TopologyClass(node_.facts()), "", REX_VERSION,
+                node_.facts().open_files});
+}
+
+// A head that can't be understood is none.
+void Member::OnMessage(NodeId from, uint8_t kind, std::string payload) {
+  if (leaving_) return;
+  const Status taken = Take(from, kind, std::move(payload));
+  if (taken) return;
+  Log(LogLevel::kError, "bad message from=" + std::to_string(Index(from)) +
+                            " kind=" + std::to_string(kind) + " why=" + taken.error().text);
+  Leave(taken.error().text);
+}
+
+Status Member::Take(NodeId from, uint8_t kind, std::string payload) {
+  if (kind >= kFirstExchangeKind && kind <= kLastExchangeKind) {
+    return node_.OnExchange(from, kind, std::move(payload));
+  }
+  if (from != kHeadNode) return Error{Errc::kProtocol, "a command that is not the head's"};
+  auto command = DecodeCommand(kind, payload, dvm_nodes_);
+  if (!command) return command.error();
+  return node_.Command(command->job, std::move(command->body));
+}
+
+void Member::OnLost(const std::vector<NodeId>& nodes, const Error& why) {
+  const bool above = std::find(nodes.begin(), nodes.end(), kHeadNode) != nodes.end();
+  if (above) return Leave(why.text);
+  node_.OnNodesLost(nodes);
+}
+
+void Member::OnKeeperLost() {
+  Failure failure;
+  failure.kind = FailureKind::kInternal;
+  failure.detail = "the keeper (rexd) of this node was killed";
+  failure.remedy = "find out who kills processes there (the kernel's OOM killer? `dmesg`)";
+  node_.FailParts(failure);
+  // What was told goes out first.
+  loop_.Post([this] { Leave("the keeper was killed"); });
+}
+
+void Member::OnTerminate() {
+  Failure failure;
+  failure.kind = FailureKind::kInternal;
+  failure.detail = "the agent (rexd-agent) was told to end (SIGTERM)";
+  node_.FailParts(failure);
+  loop_.Post([this] { Leave("told to end by SIGTERM"); });
+}
+
+void Member::Leave(const std::string& why) {
+  if (leaving_) return;
+  Log(LogLevel::kInfo, "leaving why=" + why);
+  leaving_ = true;
+  leave_.Set(kLeaveBound);
+  node_.Abandon([this] { Finish(); });
+}
+
+void Member::Finish() {
+  leave_.Cancel();
+  tree_->Close(kCloseBound);
+  node_.CleanUp();
+  loop_.Stop();
+}
+
+}  // namespace rex

@@ -1,0 +1,48 @@
+// An agent that another one has started: joins the tree over its channel and does its node's part
+// of what the head says. Loop thread only.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "launcher/agent/local_node.h"
+#include "launcher/tree/tree.h"
+
+namespace rex {
+
+struct MemberOptions {
+  UniqueFd channel_in;
+  UniqueFd channel_out;
+  NodeOptions node;
+};
+
+class Member {
+ public:
+  Member(EventLoop& loop, MemberOptions options);
+  // Says the marker and waits for the parent. Errors: as LocalNode::Start.
+  Status Start();
+
+ private:
+  Tree::Handlers TreeHandlers();
+  void OnWelcome(const Welcome& welcome);
+  void OnMessage(NodeId from, uint8_t kind, std::string payload);
+  Status Take(NodeId from, uint8_t kind, std::string payload);
+  void OnLost(const std::vector<NodeId>& nodes, const Error& why);
+  void OnKeeperLost();
+  void OnTerminate();
+  // Nobody is above any more: ends what runs here, and the agent.
+  void Leave(const std::string& why);
+  void Finish();
+
+  EventLoop& loop_;
+  MemberOptions options_;
+  ChildTable children_;
+  LocalNode node_;
+  std::unique_ptr<Tree> tree_;
+  SignalWatcher sigterm_;
+  Timer leave_;  // bounds Leave
+  uint32_t dvm_nodes_ = 0;
+  bool leaving_ = false;
+};
+
+}  // namespace rex
