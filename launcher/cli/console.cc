@@ -14,6 +14,8 @@ bool IsCharacterDevice(int fd) {
   struct stat st {};
   return ::fstat(fd, &st) == 0 && S_ISCHR(st.st_mode);
 }
+
+bool ReaderGone(int err) { return err == EPIPE || err == ECONNRESET; }
 }  // namespace
 
 std::string ConsoleLine(const std::string& line) {
@@ -25,16 +27,16 @@ std::string ConsoleLine(const std::string& line) {
   return out + "\n";
 }
 
-Console::Console(EventLoop& loop, Options options, std::function<void(uint64_t bytes)> on_credit,
-                 std::function<void()> on_idle)
+Console::Console(EventLoop& loop, Options options, Handlers handlers)
     : options_(options),
       tagger_(options_.output.tag, options_.output.timestamp),
       files_(options_.output.file, options_.output.dir, options_.ranks),
-      on_credit_(std::move(on_credit)),
+      handlers_(std::move(handlers)),
       sink_(loop, STDOUT_FILENO, STDERR_FILENO,
-            {.on_written = on_credit_,
+            {.on_written = handlers_.on_credit,
              .on_lost = [this](OutputStream stream, int err) { OnLost(stream, err); },
-             .on_idle = std::move(on_idle)}) {}
+             .on_dropped = [this](OutputStream stream, int err) { OnDropped(stream, err); },
+             .on_idle = handlers_.on_idle}) {}
 
 void Console::Say(const std::string& line) {
   sink_.Write(OutputStream::kStderr, ConsoleLine(line), 0);
@@ -63,7 +65,7 @@ void Console::Write(const OutputHeader& header, std::string_view bytes) {
       Say("cannot keep the ranks' output: " + written.error().text +
           "; from here on it is not written to files");
     }
-    if (!options_.output.copy) return on_credit_(bytes.size());
+    if (!options_.output.copy) return handlers_.on_credit(bytes.size());
   }
   sink_.Write(stream,
               tagger_.active() ? tagger_.Tag(header.rank, stream, bytes, std::time(nullptr))
@@ -73,12 +75,18 @@ void Console::Write(const OutputHeader& header, std::string_view bytes) {
 
 void Console::OnLost(OutputStream stream, int err) {
   // The reader has gone (`| head`), or the terminal or descriptor was never there: not our failure.
-  if (err == EPIPE || err == ECONNRESET || err == EBADF) return;
+  if (ReaderGone(err) || err == EBADF) return;
   if (err == EIO && IsCharacterDevice(stream == OutputStream::kStdout ? 1 : 2)) return;
   output_failed_ = true;
   const char* name = stream == OutputStream::kStdout ? "standard output" : "standard error";
   Say(std::string("cannot write ") + name + ": " + std::strerror(err) +
       "; what the job still writes to it is thrown away");
+}
+
+void Console::OnDropped(OutputStream stream, int err) {
+  if (unread_ || !ReaderGone(err)) return;
+  unread_ = true;
+  handlers_.on_unread(stream);
 }
 
 }  // namespace rex

@@ -21,9 +21,12 @@ class Console {
     bool quiet = false;
     bool verbose = false;
   };
-  // `on_credit`: so many bytes of the job's output are out. `on_idle`: everything is out.
-  Console(EventLoop& loop, Options options, std::function<void(uint64_t bytes)> on_credit,
-          std::function<void()> on_idle);
+  struct Handlers {
+    std::function<void(uint64_t bytes)> on_credit;  // so much of the job's output is out
+    std::function<void(OutputStream)> on_unread;    // once: output of the job that nobody reads
+    std::function<void()> on_idle;                  // everything is out
+  };
+  Console(EventLoop& loop, Options options, Handlers handlers);
 
   // How many ranks the job has, before the first Write.
   void SetRanks(uint32_t ranks) { files_.SetRanks(ranks); }
@@ -41,16 +44,20 @@ class Console {
   bool idle() const { return sink_.idle(); }
   // The job's output could not be written for a reason other than a reader that went away.
   bool output_failed() const { return output_failed_; }
+  // Output of the job was thrown away because its reader went away.
+  bool output_unread() const { return unread_; }
 
  private:
   void OnLost(OutputStream stream, int err);
+  void OnDropped(OutputStream stream, int err);
 
   const Options options_;
   LineTagger tagger_;
   OutputFiles files_;
-  std::function<void(uint64_t bytes)> on_credit_;
+  Handlers handlers_;
   OutputSink sink_;
   bool output_failed_ = false;
+  bool unread_ = false;
 };
 
 // "rexlaunch: LINE\n" with control characters made harmless.

@@ -20,6 +20,7 @@ namespace {
 
 constexpr int kExitRexFailed = 123;    // docs/rules.md
 constexpr int kExitNoResources = 122;  // docs/rules.md
+constexpr int kExitUnread = 128 + SIGPIPE;
 
 constexpr uint64_t kOutputWindowBytes = 1 << 20;  // output on its way to us or in our queues
 // A message holds at most a control message of the head; JobEnded's phases are its largest part.
@@ -45,17 +46,24 @@ bool IgnoredAtStart(int signo) {
   return ::sigaction(signo, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
+// Ended by OnOutputUnread, which has said so.
+bool EndedUnread(const Failure& failure) {
+  return failure.kind == FailureKind::kUserSignal && failure.signo == SIGPIPE;
+}
+
 }  // namespace
 
 LaunchSession::LaunchSession(EventLoop& loop, SessionOptions options)
     : loop_(loop),
       options_(std::move(options)),
-      console_(
-          loop, options_.console,
-          [this](uint64_t bytes) {
-            if (channel_) SendControl(*channel_, LaunchMessage::kOutputCredit, Credit{bytes});
-          },
-          [this] { OnOutputIdle(); }),
+      console_(loop, options_.console,
+               {.on_credit =
+                    [this](uint64_t bytes) {
+                      if (channel_)
+                        SendControl(*channel_, LaunchMessage::kOutputCredit, Credit{bytes});
+                    },
+                .on_unread = [this](OutputStream stream) { OnOutputUnread(stream); },
+                .on_idle = [this] { OnOutputIdle(); }}),
       children_(loop),
       end_timer_(loop, [this] { Finish(); }),
       leave_timer_(loop, [this] { Leave(last_end_signal_, "rex's agent does not answer; left"); }) {
@@ -294,6 +302,17 @@ void LaunchSession::OnForwardedSignal(int signo) {
   if (signo == SIGCONT && stdin_) stdin_->Nudge();
 }
 
+// As a program that writes into a pipe without a reader ends: a job that goes on for nobody, maybe
+// for ever, is what nobody expects of `| head`.
+void LaunchSession::OnOutputUnread(OutputStream stream) {
+  const std::string name =
+      stream == OutputStream::kStdout ? "standard output" : "standard error output";
+  const bool over = ended_ || !channel_;
+  console_.Inform("nobody reads the job's " + name + " any more" +
+                  (over ? "" : "; ending the job"));
+  if (!over) SendControl(*channel_, LaunchMessage::kEndJob, EndJob{SIGPIPE});
+}
+
 void LaunchSession::StopSelf() {
   if (channel_) channel_->Flush(kFlushBound);
   ::raise(SIGSTOP);  // the handler of SIGCONT does what is left when we go on
@@ -330,7 +349,7 @@ void LaunchSession::ReportEnd() {
   if (end_reported_) return;
   end_reported_ = true;
   exit_code_ = ended_->exit_code;
-  console_.SayAll(FailureLines(*ended_));
+  if (!EndedUnread(ended_->failure)) console_.SayAll(FailureLines(*ended_));
   for (const std::string& line : ended_->state_report) console_.Say("  " + line);
 }
 
@@ -415,6 +434,7 @@ void LaunchSession::WriteTimeline() {
 void LaunchSession::OnOutputIdle() {
   if (stage_ != Stage::kFlushing || !console_.idle()) return;
   stage_ = Stage::kDone;
+  if (exit_code_ == 0 && console_.output_unread()) exit_code_ = kExitUnread;
   if (exit_code_ == 0 && console_.output_failed()) exit_code_ = kExitNoResources;
   loop_.Stop();
 }

@@ -78,6 +78,7 @@ class LaunchSession {
   void KillLeftOvers();
   void WriteTimeline();
   void OnOutputIdle();
+  void OnOutputUnread(OutputStream stream);
 
   Clock::Time Now() const { return loop_.clock().Now(); }
 

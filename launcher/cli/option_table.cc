@@ -608,7 +608,7 @@ std::string HelpText(uint32_t default_ranks) {
       "121 no such directory; 122 out of resources; 123 a process of rex failed; 126 program "
       "cannot "
       "be\n"
-      "executed; 127 program not found.\n"
+      "executed; 127 program not found; 141 nobody reads the output.\n"
       "Times may have a decimal fraction.\n";
   return out;
 }

@@ -151,10 +151,7 @@ OutputSink::~OutputSink() {
 
 void OutputSink::Write(OutputStream stream, std::string bytes, size_t credit) {
   const size_t index = IndexOf(stream);
-  if (lost_[index]) {
-    if (credit > 0) handlers_.on_written(credit);
-    return;
-  }
+  if (lost_[index] != 0) return Drop(stream, credit);
   ++unfinished_;
   writers_[index]->Push(stream, fds_[index], std::move(bytes), credit);
 }
@@ -163,11 +160,25 @@ void OutputSink::OnDone(OutputStream stream, size_t pieces, size_t credit, int e
   REX_CHECK(pieces <= unfinished_);
   unfinished_ -= pieces;
   if (err != 0) {
-    lost_[IndexOf(stream)] = true;
+    lost_[IndexOf(stream)] = err;
     handlers_.on_lost(stream, err);
   }
-  if (credit > 0) handlers_.on_written(credit);
+  if (lost_[IndexOf(stream)] != 0) {
+    Drop(stream, credit);
+  } else if (credit > 0) {
+    handlers_.on_written(credit);
+  }
   if (idle()) handlers_.on_idle();
+}
+
+void OutputSink::Drop(OutputStream stream, size_t credit) {
+  if (credit == 0) return;
+  const size_t index = IndexOf(stream);
+  if (!dropped_[index]) {
+    dropped_[index] = true;
+    handlers_.on_dropped(stream, lost_[index]);
+  }
+  handlers_.on_written(credit);
 }
 
 }  // namespace rex

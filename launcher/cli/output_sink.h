@@ -8,7 +8,7 @@
 // the caller gives out: `on_written` returns it when the bytes are out.
 //
 // A stream that cannot be written any more (its reader is gone, the disk is full) is reported once
-// and thrown away from then on.
+// and thrown away from then on; so is, once, that bytes of the caller's credit were lost by that.
 #pragma once
 
 #include <array>
@@ -23,10 +23,11 @@ namespace rex {
 
 class OutputSink {
  public:
-  struct Handlers {                                      // all on the loop's thread
-    std::function<void(size_t credit)> on_written;       // for credit > 0; thrown away: too
-    std::function<void(OutputStream, int err)> on_lost;  // once for each stream; errno(3)
-    std::function<void()> on_idle;                       // nothing is left to write
+  struct Handlers {                                         // all on the loop's thread
+    std::function<void(size_t credit)> on_written;          // for credit > 0; thrown away: too
+    std::function<void(OutputStream, int err)> on_lost;     // once for each stream; errno(3)
+    std::function<void(OutputStream, int err)> on_dropped;  // likewise, when bytes with credit were
+    std::function<void()> on_idle;                          // nothing is left to write
   };
   // `stdout_fd` and `stderr_fd` are borrowed for as long as the process lives: a writer that
   // blocks cannot be joined. Loop thread only.
@@ -42,13 +43,15 @@ class OutputSink {
  private:
   class Writer;
   void OnDone(OutputStream stream, size_t pieces, size_t credit, int err);
+  void Drop(OutputStream stream, size_t credit);
   static size_t IndexOf(OutputStream stream) { return stream == OutputStream::kStdout ? 0 : 1; }
 
   EventLoop& loop_;
   Handlers handlers_;
   std::array<int, 2> fds_;
   std::array<std::shared_ptr<Writer>, 2> writers_;  // the same one twice for one file
-  std::array<bool, 2> lost_{};
+  std::array<int, 2> lost_{};                       // errno(3) once a stream is lost
+  std::array<bool, 2> dropped_{};
   size_t unfinished_ = 0;  // pieces handed to writers and not reported yet
 };
 

@@ -167,12 +167,75 @@ TEST_F(StdioTest, TagsShowWhoseLineItIs) {
             (std::vector<std::string>{"[1,0]<stderr>:err rank=0", "[1,1]<stderr>:err rank=1"}));
 }
 
-TEST_F(StdioTest, AReaderThatEndsDoesNotEndTheJob) {
-  auto job = StartRex({"-n", "2", Program(), "pattern", "5"});
-  ASSERT_TRUE(job->WaitForText("R0 0 ")) << job->Snapshot();
+TEST_F(StdioTest, AReaderThatEndsEndsTheJob) {
+  auto job = StartRex({"-n", "2", "yes"});
+  ASSERT_TRUE(job->WaitForText("y\n")) << job->Snapshot();
   job->CloseStdout();
-  const CommandResult result = job->Wait();
-  EXPECT_TRUE(ExitedWith(result, 0));
+  const CommandResult result = job->Wait(seconds(20));
+  EXPECT_TRUE(ExitedWith(result, kExitSignalBase + SIGPIPE));
+  EXPECT_EQ(CountOf(result.err, "rexlaunch: nobody reads the job's standard output any more"), 1u)
+      << result;
+  EXPECT_EQ(CountOf(result.err, "exit code"), 0u) << result;
+}
+
+TEST_F(StdioTest, QuietSaysNothingOfAReaderThatEnded) {
+  auto job = StartRex({"--quiet", "-n", "2", "yes"});
+  ASSERT_TRUE(job->WaitForText("y\n")) << job->Snapshot();
+  job->CloseStdout();
+  const CommandResult result = job->Wait(seconds(20));
+  EXPECT_TRUE(ExitedWith(result, kExitSignalBase + SIGPIPE));
+  EXPECT_EQ(result.err, "");
+}
+
+// The job cannot know, and its ranks get the time they would get at any other end.
+TEST_F(StdioTest, RanksOfAJobThatNobodyReadsMayCleanUp) {
+  const std::string mark = left().work_dir() + "/cleaned";
+  auto job = StartRex({"-n", "1", "/bin/sh", "-c",
+                       "trap 'echo x > \"$0\"; exit 0' TERM; while :; do echo y; done", mark});
+  ASSERT_TRUE(job->WaitForText("y\n")) << job->Snapshot();
+  job->CloseStdout();
+  EXPECT_TRUE(ExitedWith(job->Wait(seconds(20)), kExitSignalBase + SIGPIPE));
+  EXPECT_EQ(ReadWorkFile("cleaned"), "x\n");
+}
+
+// How fast the reader goes does not decide the exit code: here the job is over before it is
+// noticed.
+TEST_F(StdioTest, OutputThatNobodyReadsAfterTheEndCountsToo) {
+  auto job = StartRex({"-n", "2", Program(), "both"});
+  job->CloseStdout();
+  EXPECT_TRUE(ExitedWith(job->Wait(seconds(20)), kExitSignalBase + SIGPIPE));
+}
+
+// Rank 1 writes only once rank 0's failure has ended the job.
+TEST_F(StdioTest, AFailureOfItsOwnDecidesOverAReaderThatEnded) {
+  auto job = StartRex({"-n", "1", "/bin/sh", "-c", "sleep 0.3; exit 7", ":", "-n", "1", "/bin/sh",
+                       "-c", "trap 'echo bye; exit 0' TERM; sleep 30 & wait"});
+  job->CloseStdout();
+  const CommandResult result = job->Wait(seconds(20));
+  EXPECT_TRUE(ExitedWith(result, 7));
+  EXPECT_TRUE(StderrNames(result, {"nobody reads", "exited with code 7"}));
+}
+
+TEST_F(StdioTest, AReaderOfStderrThatEndsEndsTheJobToo) {
+  const CommandResult result =
+      Run({"/bin/sh", "-c",
+           "{ { " + ShellWord(RexlaunchPath()) +
+               " -n 2 sh -c 'yes >&2' 2>&1 >/dev/null; echo code=$? >&3; } | head -n 1 >/dev/null; "
+               "} 3>&1"},
+          {.timeout = seconds(20)});
+  ASSERT_TRUE(ExitedWith(result, 0));
+  EXPECT_EQ(result.out, "code=" + std::to_string(kExitSignalBase + SIGPIPE) + "\n");
+}
+
+// What rexlaunch itself has to say is no output of the job.
+TEST_F(StdioTest, LinesOfRexlaunchThatNobodyReadsEndNothing) {
+  const CommandResult result =
+      Run({"/bin/sh", "-c",
+           "{ { " + ShellWord(RexlaunchPath()) +
+               " --verbose -n 2 echo done 2>&1 >&3; echo code=$? >&3; } | true; } 3>&1"},
+          {.timeout = seconds(20)});
+  ASSERT_TRUE(ExitedWith(result, 0));
+  EXPECT_EQ(result.out, "done\ndone\ncode=0\n");
 }
 
 TEST_F(StdioTest, ARankThatClosesItsOutputGoesOn) {

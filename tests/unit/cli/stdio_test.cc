@@ -22,9 +22,11 @@ class StdioTest : public testing::Test {
     other_ = std::move(*MakePipe());
   }
   OutputSink::Handlers Record() {
-    return {.on_written = [this](size_t credit) { credit_ += credit; },
-            .on_lost = [this](OutputStream stream, int err) { lost_.emplace_back(stream, err); },
-            .on_idle = [this] { ++idle_; }};
+    return {
+        .on_written = [this](size_t credit) { credit_ += credit; },
+        .on_lost = [this](OutputStream stream, int err) { lost_.emplace_back(stream, err); },
+        .on_dropped = [this](OutputStream stream, int err) { dropped_.emplace_back(stream, err); },
+        .on_idle = [this] { ++idle_; }};
   }
   template <typename Condition>
   void RunUntil(Condition condition) {
@@ -45,6 +47,7 @@ class StdioTest : public testing::Test {
   size_t credit_ = 0;
   int idle_ = 0;
   std::vector<std::pair<OutputStream, int>> lost_;
+  std::vector<std::pair<OutputStream, int>> dropped_;
 };
 
 TEST_F(StdioTest, SinkWritesInOrderAndGivesCreditBack) {
@@ -99,8 +102,22 @@ TEST_F(StdioTest, AVanishedReaderIsReportedOnceAndCreditGoesOn) {
   sink.Write(kErr, "d", 1);
   RunUntil([&] { return sink.idle(); });
   EXPECT_EQ(lost_, (std::vector<std::pair<OutputStream, int>>{{kOut, EPIPE}}));
+  EXPECT_EQ(dropped_, lost_);
   EXPECT_EQ(credit_, 4u);
   EXPECT_EQ(ReadUpTo(other_.first.get(), 10), "d");
+}
+
+TEST_F(StdioTest, BytesWithoutCreditAreLostInSilence) {
+  other_.first.Reset();
+  OutputSink sink(loop_, pipe_.second.get(), other_.second.get(), Record());
+  sink.Write(kErr, "a line of rexlaunch", 0);
+  RunUntil([&] { return sink.idle(); });
+  sink.Write(kErr, "another", 0);
+  EXPECT_EQ(lost_, (std::vector<std::pair<OutputStream, int>>{{kErr, EPIPE}}));
+  EXPECT_TRUE(dropped_.empty());
+  sink.Write(kErr, "output", 6);
+  EXPECT_EQ(dropped_, lost_);
+  EXPECT_EQ(credit_, 6u);
 }
 
 TEST_F(StdioTest, SinkCopesWithADescriptorThatSomebodyMadeNonBlocking) {
