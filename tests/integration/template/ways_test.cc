@@ -48,6 +48,48 @@ class TemplateWaysTest : public RexTest {
   }
 };
 
+// Linked or preloaded: an allocator that is not libc's works as after an exec.
+class AllocatorTest : public TemplateWaysTest {
+ protected:
+  // The fast way, and what exec'ed ranks say of the allocator's `name` and their results.
+  void ExpectTemplateLikeExec(const std::string& program, const std::string& name,
+                              const CommandOptions& options) {
+    const std::vector<std::string> words = {"--verbose", "-n", "2", program};
+    const CommandResult templated = Rex(words, options);
+    std::vector<std::string> exec_words = {"--template=none"};
+    exec_words.insert(exec_words.end(), words.begin(), words.end());
+    const CommandResult exec = Rex(exec_words, options);
+    EXPECT_TRUE(ExitedWith(templated, 0));
+    EXPECT_EQ(CountOf(templated.err, "born by template"), 2u) << templated;
+    EXPECT_EQ(CountOf(exec.out, "allocator=" + name + " sum="), 2u) << exec;
+    EXPECT_EQ(templated.out, exec.out);
+  }
+  void LinkedAndPreloaded(const std::string& library, const std::string& name) {
+    const std::string linked =
+        TemplateProgram("heap_" + std::string(name == "tcmalloc" ? "tcmalloc_minimal" : name));
+    ExpectTemplateLikeExec(linked, name, {});
+    CommandOptions options;
+    options.set_env["LD_PRELOAD"] = library;
+    ExpectTemplateLikeExec(TemplateProgram("heap"), name, options);
+  }
+};
+
+TEST_F(AllocatorTest, Libc) { ExpectTemplateLikeExec(TemplateProgram("heap"), "libc", {}); }
+TEST_F(AllocatorTest, Jemalloc) {
+#if defined(REX_TEST_jemalloc)
+  LinkedAndPreloaded(REX_TEST_jemalloc, "jemalloc");
+#else
+  GTEST_SKIP() << "no jemalloc here (package libjemalloc-dev)";
+#endif
+}
+TEST_F(AllocatorTest, Tcmalloc) {
+#if defined(REX_TEST_tcmalloc_minimal)
+  LinkedAndPreloaded(REX_TEST_tcmalloc_minimal, "tcmalloc");
+#else
+  GTEST_SKIP() << "no tcmalloc here (package libgoogle-perftools-dev)";
+#endif
+}
+
 TEST_F(TemplateWaysTest, C) { ExpectTemplate({ProgramPath("mpi_hello")}); }
 TEST_F(TemplateWaysTest, CPlusPlus) { ExpectTemplate({ProgramPath("mpi_cxx")}); }
 TEST_F(TemplateWaysTest, Fortran) { ExpectTemplate({ProgramPath("mpi_fortran")}); }
@@ -108,6 +150,30 @@ TEST_F(TemplateWaysTest, OptionNone) {
   EXPECT_TRUE(Contains(result.err, "born by exec")) << result;
 }
 TEST_F(TemplateWaysTest, Static) { ExpectExec({TemplateProgram("plain_static")}, "it is static"); }
+TEST_F(TemplateWaysTest, Musl) {
+  if (Run({"musl-gcc", "--version"}).exit_code != 0) GTEST_SKIP() << "no musl here (musl-tools)";
+  const std::string source = std::string(REX_TEST_TEMPLATE_SOURCES) + "plain.c";
+  const std::string dynamic = left().work_dir() + "/musl";
+  const std::string fixed = left().work_dir() + "/musl-static";
+  ASSERT_TRUE(ExitedWith(Run({"musl-gcc", "-o", dynamic, source}), 0));
+  ASSERT_TRUE(ExitedWith(Run({"musl-gcc", "-static", "-o", fixed, source}), 0));
+  const CommandResult result = Rex({"-n", "2", dynamic, ":", "-n", "2", "--oversubscribe", fixed});
+  EXPECT_TRUE(ExitedWith(result, 0));
+  EXPECT_EQ(CountOf(result.out, "plain\n"), 4u) << result;
+  ExpectExec({dynamic}, "it uses another ld.so, /lib/ld-musl-");
+  ExpectExec({fixed}, "it is static");
+}
+TEST_F(TemplateWaysTest, ThirtyTwoBits) {
+  const std::string program = left().work_dir() + "/bits32";
+  const CommandResult built = Run({REX_TEST_CC, "-m32", "-nostdlib", "-static", "-o", program,
+                                   std::string(REX_TEST_TEMPLATE_SOURCES) + "bits32.S"});
+  if (built.exit_code != 0) GTEST_SKIP() << "the compiler makes no i386 programs";
+  if (Run({program}).exit_code != 5) GTEST_SKIP() << "this kernel runs no 32-bit programs";
+  const CommandResult result = Rex({"-n", "2", program});
+  EXPECT_TRUE(ExitedWith(result, 5));
+  EXPECT_TRUE(Contains(result.out, "from 32 bits\n"));
+  ExpectExec({program}, "it is for another architecture");
+}
 TEST_F(TemplateWaysTest, Script) {
   ExpectExec({WriteFile("script", "#!/bin/sh\necho from a script\n", 0755)}, "it is a script");
 }
