@@ -24,14 +24,16 @@ void Part::StartTemplate(size_t index) {
     services_.tell(
         PartNotice{{Notice::Level::kDetail, "ranks of '" + name + "' are born by exec: " + why}});
   };
-  if (const std::string why = WhyExec(app.path, app.env); !why.empty()) return tell(why);
-  const TemplateKey key{app.path,    app.argv,     app.wdir, LoaderEnvironment(app.env),
-                        OwnLimits(), OwnAffinity()};
+  const TemplateProgram program = ChooseTemplate(app.path, app.argv, app.env);
+  if (!program.why_exec.empty()) return tell(program.why_exec);
+  const TemplateKey key{program.path, program.argv, app.wdir, LoaderEnvironment(app.env),
+                        OwnLimits(),  OwnAffinity()};
   const auto now = services_.loop.clock().Now();
   app_templates_[index] = templates_.Find(key, now);
   if (app_templates_[index] != nullptr) return;
   auto made = TemplateMaker::Start(services_.loop, services_.children, services_.maker,
-                                   {app.path, app.argv, app.wdir, app.env}, kTemplateBound, tell);
+                                   {program.path, program.argv, app.wdir, app.env, program.files},
+                                   kTemplateBound, tell);
   if (!made) return tell(made.error().text);
   app_templates_[index] = std::move(*made);
   templates_.Put(key, app_templates_[index], now);

@@ -52,16 +52,21 @@ std::vector<std::string> MappedPaths(std::string_view maps) {
   return paths;
 }
 
+Result<MappedFile> TrustedFile(const std::string& path, std::timespec now) {
+  auto file = Look(path);
+  if (file && file->changed_ns >= Nanoseconds(now)) {
+    return Error{Errc::kInvalid, "'" + path + "' changed while it was loaded"};
+  }
+  return file;
+}
+
 Result<std::vector<MappedFile>> ReadMappedFiles(pid_t pid, std::timespec started) {
   const auto maps = ReadFile("/proc/" + std::to_string(pid) + "/maps");
   if (!maps) return maps.error();
   std::vector<MappedFile> files;
   for (const std::string& path : MappedPaths(*maps)) {
-    auto file = Look(path);
+    auto file = TrustedFile(path, started);
     if (!file) return file.error();
-    if (file->changed_ns >= Nanoseconds(started)) {
-      return Error{Errc::kInvalid, "'" + path + "' changed while it was loaded"};
-    }
     files.push_back(std::move(*file));
   }
   if (files.empty()) return Error{Errc::kInvalid, "its mapped files are not shown"};

@@ -30,6 +30,11 @@ struct MappedFile {
 // replaced meanwhile ends in " (deleted)". Pure.
 std::vector<std::string> MappedPaths(std::string_view maps);
 
+// The file as it is. kInvalid: it is not there, or changed at `now` or later
+// (CLOCK_REALTIME_COARSE, the clock of files' times: time(7)), so that it may change again without
+// being seen to.
+Result<MappedFile> TrustedFile(const std::string& path, std::timespec now);
+
 // The files that `pid` has mapped. kInvalid: one is gone, or changed at `started` or later
 // (CLOCK_REALTIME), so that nobody knows which content was mapped.
 Result<std::vector<MappedFile>> ReadMappedFiles(pid_t pid, std::timespec started);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "launcher/template/elf_facts.h"
+#include "launcher/template/template_files.h"
 
 namespace rex {
 
@@ -21,5 +22,19 @@ std::string WhyExec(const ElfFacts& elf, const FileFacts& file,
 
 // The same for a file: reads it. `path` is absolute.
 std::string WhyExec(const std::string& path, const std::vector<std::string>& env);
+
+// What to start as a template, so that its ranks are as if `path` had been exec'ed.
+struct TemplateProgram {
+  std::string why_exec;  // not empty: nothing, and why
+  std::string path;
+  std::vector<std::string> argv;
+  std::vector<MappedFile> files;  // what this was read from and the template does not map
+};
+
+// A program is started as it is, and so is a script: the kernel then runs its interpreter, which
+// is what has to be fit. Of a script for env(1) (`#!/usr/bin/env NAME`) it is NAME as env would
+// find it in the PATH of `env`: env leaves nothing behind in what it runs. Looks at files.
+TemplateProgram ChooseTemplate(const std::string& path, const std::vector<std::string>& argv,
+                               const std::vector<std::string>& env);
 
 }  // namespace rex

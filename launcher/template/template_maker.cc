@@ -10,6 +10,7 @@ Result<std::unique_ptr<TemplateMaker>> TemplateMaker::Start(EventLoop& loop, Chi
                                                             OnFallback on_fallback) {
   std::unique_ptr<TemplateMaker> self(new TemplateMaker(spawner, std::move(on_fallback)));
   self->loader_env_ = LoaderEnvironment(order.env);
+  self->files_ = order.files;
   // Files' times have this clock's resolution: time(7), "the kernel's software clock".
   ::clock_gettime(CLOCK_REALTIME_COARSE, &self->started_);
   MakerProgram program;
@@ -28,7 +29,7 @@ Result<std::unique_ptr<TemplateMaker>> TemplateMaker::Start(EventLoop& loop, Chi
 Status TemplateMaker::OnGreeting(pid_t pid) {
   auto files = ReadMappedFiles(pid, started_);
   if (!files) return files.error();
-  files_ = std::move(*files);
+  files_.insert(files_.end(), files->begin(), files->end());
   return Ok{};
 }
 

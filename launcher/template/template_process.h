@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "launcher/template/rank_maker.h"
+#include "launcher/template/template_files.h"
 
 namespace rex {
 
@@ -12,7 +13,8 @@ struct TemplateOrder {
   std::string path;  // absolute
   std::vector<std::string> argv;
   std::string wdir;
-  std::vector<std::string> env;  // of the ranks, as far as known; LD_* and the like whole
+  std::vector<std::string> env;   // of the ranks, as far as known; LD_* and the like whole
+  std::vector<MappedFile> files;  // beside what it maps: as they must be for each batch
 };
 
 // Spare room for what a rank's environment has more than the order's: entries and bytes.

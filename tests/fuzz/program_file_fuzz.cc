@@ -1,9 +1,11 @@
-// A program's file, as the search before a launch looks at it. Input: the file's content, given in
-// anonymous memory, so that nothing can stay behind.
+// A program's file, as the search before a launch and the choice of a template look at it. Input:
+// the file's content, given in anonymous memory, so that nothing can stay behind.
 #include <sys/mman.h>
 
 #include "launcher/base/fd.h"
 #include "launcher/ranks/program_search.h"
+#include "launcher/template/script_line.h"
+#include "launcher/template/template_fitness.h"
 #include "tests/fuzz/fuzz_target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -26,5 +28,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   const rex::ProgramSearch again = rex::FindProgram({path, "/", {}});
   REX_CHECK(again.path.has_value() == found.path.has_value() && again.remedy == found.remedy);
+
+  const auto line = rex::ParseScriptLine(content);
+  REX_CHECK(!line || !line->interpreter.empty());
+  REX_CHECK(!line || line->interpreter.find_first_of(" \t\n") == std::string::npos);
+  // Written a moment ago, so it is exec'ed when it is a script; whatever else it is, this ends.
+  const rex::TemplateProgram program = rex::ChooseTemplate(path, {"x"}, {"PATH=/bin"});
+  REX_CHECK(program.path == path && program.argv.size() == 1);
   return 0;
 }

@@ -20,10 +20,15 @@ class TemplateCompareTest : public RexTest {
   // The probe's lines for one rank, what differs between two jobs masked.
   std::vector<std::string> Probe(const std::string& way, CommandOptions options,
                                  std::vector<std::string> more = {}) {
-    std::vector<std::string> args = {"--verbose", "--template=" + way, "-n", "1"};
-    args.insert(args.end(), more.begin(), more.end());
-    args.insert(args.end(), {TemplateProgram("birth_probe"), "",
+    more.insert(more.end(), {TemplateProgram("birth_probe"), "",
                              TemplateProgram("liblazy_library.so"), "a b", "last"});
+    return Say(way, std::move(options), more);
+  }
+  // What one rank says, masked.
+  std::vector<std::string> Say(const std::string& way, CommandOptions options,
+                               const std::vector<std::string>& words) {
+    std::vector<std::string> args = {"--verbose", "--template=" + way, "-n", "1"};
+    args.insert(args.end(), words.begin(), words.end());
     const CommandResult result = Rex(args, std::move(options));
     EXPECT_TRUE(ExitedWith(result, 0));
     EXPECT_TRUE(Contains(result.err, way == "auto" ? "born by template" : "born by exec"))
@@ -43,6 +48,10 @@ class TemplateCompareTest : public RexTest {
     const auto exec = Probe("none", options, more);
     const auto templated = Probe("auto", options, more);
     EXPECT_GT(exec.size(), 60u);
+    ExpectEqual(templated, exec);
+  }
+  static void ExpectEqual(const std::vector<std::string>& templated,
+                          const std::vector<std::string>& exec) {
     for (size_t i = 0; i < std::max(exec.size(), templated.size()); ++i) {
       const std::string was = i < exec.size() ? exec[i] : "(nothing)";
       const std::string is = i < templated.size() ? templated[i] : "(nothing)";
@@ -88,6 +97,22 @@ TEST_F(TemplateCompareTest, WhatTheProbeSays) {
       "own_pid=1");
   has("leads_group=1 leads_session=0 constructor_pid=1");
   has("parent=rexd-agent");
+}
+
+// The kernel runs what the first line names, and env(1) goes on to another program.
+TEST_F(TemplateCompareTest, NothingDiffersForScripts) {
+  const auto body = ReadFile(std::string(REX_TEST_TEMPLATE_SOURCES) + "script_probe.py");
+  ASSERT_TRUE(body.has_value());
+  CommandOptions options;
+  options.set_env["PATH"] = "/nowhere:/usr/bin:/bin";
+  for (const char* line : {"#!/usr/bin/python3", "#!/usr/bin/python3 -E",
+                           "#! \t/usr/bin/python3  -sE ", "#!/usr/bin/env python3"}) {
+    const std::string script = WriteFile("probe.py", line + ("\n" + *body), 0755);
+    const auto exec = Say("none", options, {script, "a b", ""});
+    const auto templated = Say("auto", options, {script, "a b", ""});
+    EXPECT_GT(exec.size(), 30u) << line;
+    ExpectEqual(templated, exec);
+  }
 }
 
 TEST_F(TemplateCompareTest, RandomBytesDifferBetweenRanks) {

@@ -7,6 +7,7 @@
 
 #include <fstream>
 
+#include "launcher/template/template_fitness.h"
 #include "launcher/template/template_maker.h"
 #include "tests/integration/spawner/maker_fixture.h"
 #include "tests/support/paths.h"
@@ -216,6 +217,29 @@ TEST_F(TemplateFaults, AProgramThatIsReplacedMeanwhile) {
   install();
   ExpectGood(SubmitBatch(Batch(2)), Birth::kExec);
   ::unlink(copy.c_str());
+}
+
+TEST_F(TemplateFaults, AScriptThatIsEditedMeanwhile) {
+  const std::string script = ::testing::TempDir() + "template_script." + std::to_string(::getpid());
+  ASSERT_TRUE(WriteFileAtomically(script, "#!/bin/sh\n"));
+  ASSERT_EQ(::chmod(script.c_str(), 0755), 0);
+  ASSERT_TRUE(RunUntil([begin = loop_.clock().Now(), this] {
+    return loop_.clock().Now() - begin > milliseconds(20);
+  }));
+  StartMaker();
+  const TemplateProgram program = ChooseTemplate(script, {script}, {"A=1"});
+  ASSERT_EQ(program.why_exec, "");
+  auto made = TemplateMaker::Start(
+      loop_, *children_, *maker_, {program.path, program.argv, "/", {"A=1"}, program.files},
+      seconds(20), [this](const std::string& why) { fallbacks_.push_back(why); });
+  ASSERT_TRUE(made.has_value()) << made.error().text;
+  template_ = std::move(*made);
+  AwaitFit();
+  std::ofstream(script, std::ios::app) << "exit 0\n";
+  ExpectGood(SubmitBatch(Batch(2)), Birth::kExec);
+  ASSERT_EQ(fallbacks_.size(), 1u);
+  EXPECT_NE(fallbacks_[0].find("'" + script + "' was changed or replaced"), std::string::npos);
+  ::unlink(script.c_str());
 }
 
 TEST_F(TemplateFaults, NotAProgram) {

@@ -175,7 +175,48 @@ TEST_F(TemplateWaysTest, ThirtyTwoBits) {
   ExpectExec({program}, "it is for another architecture");
 }
 TEST_F(TemplateWaysTest, Script) {
-  ExpectExec({WriteFile("script", "#!/bin/sh\necho from a script\n", 0755)}, "it is a script");
+  const CommandResult result =
+      Verbose({WriteFile("script", "#!/bin/sh\necho from a script of $# $1\n", 0755), "word"});
+  EXPECT_TRUE(ExitedWith(result, 0));
+  EXPECT_EQ(result.out, "from a script of 1 word\nfrom a script of 1 word\n");
+  EXPECT_EQ(CountOf(result.err, "born by template"), 2u) << result;
+}
+TEST_F(TemplateWaysTest, Mpi4pyAsAScript) {
+  const auto body = ReadFile(ProgramPath("mpi4py_check.py"));
+  ASSERT_TRUE(body.has_value());
+  CommandOptions options;
+  options.set_env["PATH"] = "/usr/bin:/bin";
+  for (const char* line : {"#!/usr/bin/python3\n", "#!/usr/bin/env python3\n"}) {
+    ExpectTemplate({WriteFile("check.py", line + *body, 0755)}, options);
+  }
+}
+TEST_F(TemplateWaysTest, ScriptsThatAreNotFollowed) {
+  CommandOptions options;
+  options.set_env["PATH"] = left().work_dir() + ":/usr/bin:/bin";
+  const std::string inner = WriteFile("inner", "#!/bin/sh\necho inner \"$@\"\n", 0755);
+  const std::string fixed = left().work_dir() + "/fixed";
+  ASSERT_TRUE(ExitedWith(Run({"cp", TemplateProgram("plain_static"), fixed}), 0));
+  const std::pair<std::string, std::string> cases[] = {
+      {"#!" + inner, "', and it is a script"},
+      {"#!/usr/bin/env inner", "', and it is a script"},
+      {"#!" + fixed, "it is static"},
+      {"#!/usr/bin/env -S sh -u", "options to env"},
+      {"#!/usr/bin/env no-such-program-at-all", "does not find"},
+  };
+  for (const auto& [line, why] : cases) {
+    const std::string script = WriteFile("outer", line + "\necho outer $#\n", 0755);
+    ExpectExec({script, "x"}, why, options);
+  }
+}
+TEST_F(TemplateWaysTest, AScriptThatWasRewrittenRunsAsItIs) {
+  for (int i = 0; i < 5; ++i) {
+    const std::string text = "number " + std::to_string(i);
+    const CommandResult result = Verbose({WriteFile(
+        "script", (i % 2 == 0 ? "#!/bin/sh\n" : "#!/usr/bin/env bash\n") + ("echo " + text),
+        0755)});
+    EXPECT_TRUE(ExitedWith(result, 0));
+    EXPECT_EQ(result.out, text + "\n" + text + "\n");
+  }
 }
 TEST_F(TemplateWaysTest, SetId) {
   const std::string copy = left().work_dir() + "/set-id";
