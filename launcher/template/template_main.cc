@@ -159,6 +159,7 @@ void Start(int, char**, char** envp) {
   const int null_device = ArrangeDescriptors(socket);
   if (!Greet(socket, fitness) || fitness != REX_TEMPLATE_FIT || null_device < 0) sys::Exit(1);
   sys::ResetSignals();
+  g_stack.ClearSpare();
   MakerKind kind;
   kind.prepare = PrepareBatch;
   kind.finish = FinishBatch;

@@ -11,6 +11,13 @@ size_t Length(const char* text) {
   return n;
 }
 
+bool StartsWith(const char* text, const char* prefix) {
+  while (*prefix != '\0') {
+    if (*text++ != *prefix++) return false;
+  }
+  return true;
+}
+
 size_t ListBytes(const BatchView& view, uint64_t list, uint32_t count) {
   const uint64_t* words = view.Words(list);
   size_t bytes = 0;
@@ -47,6 +54,7 @@ bool TemplateStack::Read(char** envp) {
   if (slots_ == 0 || !ReadKernelMap()) return false;
   strings_ = reinterpret_cast<char*>(map_.env_start);
   room_ = map_.env_end - map_.env_start;
+  used_ = room_;
   return map_.env_end > map_.env_start &&
          map_.env_start > reinterpret_cast<uint64_t>(aux_ + aux_count_ - 1);
 }
@@ -59,11 +67,8 @@ uint64_t TemplateStack::AuxValue(uint64_t type) const {
 }
 
 const char* TemplateStack::Find(const char* name) const {
-  const size_t length = Length(name);
   for (size_t i = 0; i < slots_; ++i) {
-    size_t same = 0;
-    while (same < length && envp_[i][same] == name[same]) ++same;
-    if (same == length) return envp_[i] + length;
+    if (StartsWith(envp_[i], name)) return envp_[i] + Length(name);
   }
   return nullptr;
 }
@@ -80,13 +85,21 @@ bool TemplateStack::Fits(const BatchView& view) const {
   return true;
 }
 
+void TemplateStack::ClearSpare() {
+  for (size_t i = 0; i < slots_; ++i) {
+    if (!StartsWith(envp_[i], REX_TEMPLATE_PAD_NAME)) continue;
+    for (char* at = envp_[i]; *at != '\0'; ++at) *at = '\0';
+  }
+  while (used_ > 0 && strings_[used_ - 1] == '\0') --used_;
+}
+
 void TemplateStack::Become(const BatchView& view, uint32_t index) const {
   char** entry = envp_;
   char* text = strings_;
   PutList(view, view.header->common_env, view.header->common_env_count, &entry, &text);
   PutList(view, view.ranks[index].env, view.ranks[index].env_count, &entry, &text);
   TellKernel(text);
-  for (char* rest = text; rest < strings_ + room_; ++rest) *rest = '\0';
+  for (char* rest = text; rest < strings_ + used_; ++rest) *rest = '\0';
   *entry++ = nullptr;
   // ld.so keeps a pointer to the original, which stays; programs that walk the stack look here.
   const auto* word = reinterpret_cast<char* const*>(aux_);

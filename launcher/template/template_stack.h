@@ -24,6 +24,9 @@ class TemplateStack {
 
   // Whether every rank's environment fits: entries, bytes, and the second auxiliary vector.
   bool Fits(const BatchView& view) const;
+  // In the template, once: the spare strings to zeros, so that no rank has to, and each touches no
+  // more pages than its environment takes.
+  void ClearSpare();
   // In the rank: environment, auxiliary vector, AT_RANDOM. Call only when it fits.
   void Become(const BatchView& view, uint32_t index) const;
 
@@ -34,6 +37,7 @@ class TemplateStack {
   size_t slots_ = 0;  // entries at start
   char* strings_ = nullptr;
   size_t room_ = 0;  // bytes of the strings
+  size_t used_ = 0;  // of these, up to the last that is not zero
   const elf::Aux* aux_ = nullptr;
   size_t aux_count_ = 0;  // with its end
   struct KernelMap {      // struct prctl_mm_map: linux/prctl.h
