@@ -11,6 +11,13 @@
 
 namespace rex {
 
+namespace {
+// Each rank is cloned with the descriptors of its whole batch and closes them: not too many.
+constexpr size_t kBatchRanks = 32;
+// While the maker makes one batch, the next is made ready.
+constexpr size_t kBatchesAhead = 2;
+}  // namespace
+
 // As soon as the programs are known: what ld.so does then runs beside the host's registration.
 void Part::StartTemplates() {
   app_templates_.resize(plan_.apps.size());
@@ -58,7 +65,8 @@ size_t Part::BatchSize(size_t first) const {
   const AppPlan& app = plan_.AppOf(ranks_[first].rank);
   const size_t per_rank = spec_.stdin_rank == kStdinAll ? 3 : 2;
   // One more for a single rank that gets stdin.
-  const size_t room = (REX_BATCH_MAX_FDS - REX_BATCH_FIXED_FDS - 1) / per_rank;
+  const size_t room =
+      std::min(kBatchRanks, (REX_BATCH_MAX_FDS - REX_BATCH_FIXED_FDS - 1) / per_rank);
   size_t count = 1;
   while (count < room && first + count < ranks_.size() &&
          &plan_.AppOf(ranks_[first + count].rank) == &app) {
@@ -102,9 +110,11 @@ void Part::SubmitNextBatch() {
   };
   const auto app = static_cast<size_t>(&plan_.AppOf(ranks_[first].rank) - plan_.apps.data());
   if (app < app_templates_.size() && app_templates_[app] != nullptr) {
-    return app_templates_[app]->Submit(std::move(*batch), std::move(events));
+    app_templates_[app]->Submit(std::move(*batch), std::move(events));
+  } else {
+    services_.maker.Submit(std::move(*batch), std::move(events));
   }
-  services_.maker.Submit(std::move(*batch), std::move(events));
+  if (unanswered_.size() < kBatchesAhead) SubmitNextBatch();
 }
 
 bool Part::GetsStdin(Rank rank) const {

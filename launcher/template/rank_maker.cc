@@ -363,10 +363,11 @@ void RankMaker::Impl::Tell(const BatchPtr& batch, std::vector<pid_t> pids, int e
     batch->timer->Cancel();
   }
   const auto guard = Guard();
+  Pump();  // first: the maker works on the next batch while the caller takes in this one
+  if (guard.expired()) return;
   batch->events.on_pids(pids, error, program_.birth);
   if (guard.expired()) return;
-  ExpectBirths(false);                // forgets what was not adopted
-  ExpectBirths(current_ != nullptr);  // on_pids may have submitted the next one
+  if (current_ == nullptr) ExpectBirths(false);  // forgets what was not adopted
   batch->reports = std::make_unique<ReadWatcher>(loop_, batch->report.get(),
                                                  [this, weak = std::weak_ptr<Batch>(batch)] {
                                                    if (const BatchPtr still = weak.lock())
