@@ -6,6 +6,8 @@ import subprocess
 from harness import Launcher, first_line
 
 OURS = "rexlaunch"
+OURS_EXEC = "rexlaunch exec"  # the same without templates
+FORK_LOOP = "fork loop"       # no launcher: what the births alone cost
 
 # Frameworks whose components need a device. What rexlaunch leaves out there, "mpirun tuned" does too.
 DEVICE_FRAMEWORKS = ("pml", "mtl", "btl", "osc", "coll", "opal_common_ucx")
@@ -15,6 +17,18 @@ def rexlaunch(build):
     path = os.path.join(build, "bin", "rexlaunch")
     return Launcher(OURS, lambda ranks, short: [path, "-n", str(ranks), "--oversubscribe"],
                     version=first_line([path, "--version"]))
+
+
+def variants(build):
+    """What else rexlaunch is compared with, not other people's launchers."""
+    rex = os.path.join(build, "bin", "rexlaunch")
+    births = os.path.join(build, "tests", "bench", "births")
+    return [
+        Launcher(OURS_EXEC, lambda ranks, short: [rex, "--template=none", "-n", str(ranks),
+                                                  "--oversubscribe"]),
+        Launcher(FORK_LOOP, lambda ranks, short: [births, "loop", str(ranks)], mpi="loop",
+                 anything=False),
+    ]
 
 
 def device_exclusions(build):
