@@ -4,7 +4,7 @@
  *   births            a rank: does nothing
  *   births loop N     forks itself N times; each child does what a rank does. Prints "births_us=N":
  *                     from the first fork until all children are on their way, as rexlaunch's own
- *                     phase "births" (further words are ignored) */
+ *                     phase "births" */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -68,10 +68,13 @@ def cases(build, full):
     found.append(Case("true, 1 rank", 1, {"any": ["true"]}, read_whole(0), 15, 20, short_lived=True))
     found.append(Case("hostname, 64 ranks", 64, {"any": ["hostname"]}, read_whole(64), 7, 60,
                       short_lived=True))
-    births = os.path.join(build, "tests", "bench", "births")
     table = ["--timeline", "-"]
-    found.append(Case("births, 256 ranks", 256, {"any": [births], "loop": []}, read_births, 9, 60,
-                      short_lived=True, words={OURS: table, OURS_EXEC: table}))
+    for name, program in (("births, 256 ranks", "births"),
+                          ("births, 256 ranks, libraries of MPI", "births_mpi")):
+        births = [os.path.join(build, "tests", "bench", program)]
+        loop = {"any": births, "loop": births + ["loop", "256"]}
+        found.append(Case(name, 256, loop, read_births, 9, 60, short_lived=True,
+                          words={OURS: table, OURS_EXEC: table}))
     memory = os.path.join(build, "tests", "bench", "mpi_memory")
     found.append(Case("dirty memory per rank, 32 ranks", 32, {"openmpi": [memory]}, read_memory(32), 3,
                       60, among=(OURS, OURS_EXEC)))
@@ -93,5 +96,7 @@ TARGETS = [
     ("MPI_Init, 32 ranks", "cpu_ms_per_rank", None, 30.0),
     ("births, 256 ranks", "whole_ms", "mpirun", 3.0),
     ("births, 256 ranks", "births_ms", FORK_LOOP, 1 / 1.5),
+    ("births, 256 ranks, libraries of MPI", "whole_ms", "mpirun", 3.0),
+    ("births, 256 ranks, libraries of MPI", "births_ms", FORK_LOOP, 1 / 1.5),
     ("dirty memory per rank, 32 ranks", "private_KiB", OURS_EXEC, 1.0),
 ]
