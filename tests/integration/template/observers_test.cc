@@ -230,7 +230,7 @@ TEST_F(TemplateObserversTest, PerfOfTheWholeCommandSeesTheSameCode) {
     const std::string file = left().work_dir() + "/whole-" + way;
     const CommandResult result =
         Run({"perf", "record", "-q", "-e", "cpu-clock", "-o", file, "--", RexlaunchPath(), "-n",
-             "1", "--template=" + way, "--timeout", "1", Observed(), "burn"});
+             "1", "--template=" + way, "--timeout", IsSanitized() ? "5" : "1", Observed(), "burn"});
     EXPECT_EQ(CountOf(result.out, "pid="), 1u) << result;
     EXPECT_EQ(Hottest(file), "observed observed burn") << way;
   }
