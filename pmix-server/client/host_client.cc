@@ -19,7 +19,7 @@ HostClient::HostClient(EventLoop& loop, UniqueFd socket, OnMessage on_message, O
 
 void HostClient::Send(const HostMessage& message) {
   if (!closed_) {
-    channel_->Send(kHostMessageKind, FrameClass::kControl, EncodeHostMessage(message));
+    channel_->Send(kHostMessageKind, ClassOf(message), EncodeHostMessage(message));
   }
 }
 

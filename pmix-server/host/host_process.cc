@@ -45,7 +45,7 @@ bool IsWithinBounds(const HostMessage& message) {
     bare.participants = fence->participants;
     bare.timeout = fence->timeout;
     return DecodeHostMessage(EncodeHostMessage(bare)).has_value() &&
-           fence->data.size() < kMaxHostMessageBytes / 2;
+           fence->data.size() <= kMaxModexBytes;
   }
   const std::string payload = EncodeHostMessage(message);
   return payload.size() < kMaxHostMessageBytes && DecodeHostMessage(payload).has_value();
@@ -85,7 +85,7 @@ void HostProcess::Leave(const Error& error) {
 }
 
 void HostProcess::Send(const HostMessage& message) {
-  channel_->Send(kHostMessageKind, FrameClass::kControl, EncodeHostMessage(message));
+  channel_->Send(kHostMessageKind, ClassOf(message), EncodeHostMessage(message));
 }
 
 void HostProcess::Request(HostMessage message, OnAnswer on_answer) {
@@ -93,7 +93,8 @@ void HostProcess::Request(HostMessage message, OnAnswer on_answer) {
   auto shared = std::make_shared<HostMessage>(std::move(message));
   loop_.Post([this, shared, on_answer = std::move(on_answer)] {
     if (!IsWithinBounds(*shared)) {
-      on_answer(OpDone{0, kErrBadParam});
+      HostMessage refused = OpDone{0, kErrBadParam};
+      on_answer(refused);
       return;
     }
     SetRequest(*shared, requests_.Add(on_answer));
@@ -134,7 +135,7 @@ void HostProcess::OnMessage(HostMessage message) {
   Leave(Error{Errc::kProtocol, "a message that only hosts send"});
 }
 
-void HostProcess::Answer(uint64_t request, const HostMessage& message) {
+void HostProcess::Answer(uint64_t request, HostMessage& message) {
   if (!requests_.Answer(request, message)) {
     Log(LogLevel::kWarn, "answer to no request: request=" + std::to_string(request));
   }
@@ -153,6 +154,10 @@ struct ModexCall {
 // Progress thread. libpmix frees `data` when this returns.
 void OnModex(pmix_status_t status, char* data, size_t size, void* cbdata) noexcept {
   const std::unique_ptr<ModexCall> call(static_cast<ModexCall*>(cbdata));
+  if (size > kMaxModexBytes) {
+    call->sink->Tell(ModexDone{call->request, kErrOutOfResource, ""}, {});
+    return;
+  }
   std::string bytes = data == nullptr ? std::string() : std::string(data, size);
   call->sink->Tell(ModexDone{call->request, status, std::move(bytes)}, {});
 }

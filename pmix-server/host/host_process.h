@@ -37,7 +37,7 @@ class HostProcess final : public UpcallSink {
   void Send(const HostMessage& message);
   void OnFrame(uint8_t kind, const std::string& payload);
   void OnMessage(HostMessage message);
-  void Answer(uint64_t request, const HostMessage& message);
+  void Answer(uint64_t request, HostMessage& message);
   void RaiseEvent(const EventRaised& event);
   void AskModex(const ModexRequest& request);
   [[noreturn]] void Leave(const Error& error);

@@ -7,7 +7,7 @@ uint64_t RequestTable::Add(OnAnswer on_answer) {
   return last_;
 }
 
-bool RequestTable::Answer(uint64_t request, const HostMessage& message) {
+bool RequestTable::Answer(uint64_t request, HostMessage& message) {
   const auto node = waiting_.extract(request);
   if (node.empty()) return false;
   node.mapped()(message);

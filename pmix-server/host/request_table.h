@@ -10,15 +10,16 @@
 
 namespace rex::pmix {
 
-// Receives the agent's answer, or an OpDone with an error status when there can be none.
-using OnAnswer = std::function<void(const HostMessage&)>;
+// Receives the agent's answer, whose bytes it may take, or an OpDone with an error status when
+// there can be none.
+using OnAnswer = std::function<void(HostMessage&)>;
 
 class RequestTable {
  public:
   // Numbers start at 1: 0 means "no answer wanted" in EventRaised.
   uint64_t Add(OnAnswer on_answer);
   // Runs and forgets the entry. False: no such request (answered already, or nonsense).
-  bool Answer(uint64_t request, const HostMessage& message);
+  bool Answer(uint64_t request, HostMessage& message);
   size_t size() const { return waiting_.size(); }
 
  private:

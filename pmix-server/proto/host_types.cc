@@ -287,14 +287,15 @@ void ToPb(const Fence& in, pb::HostEnvelope* envelope) {
   out->set_kind(static_cast<pb::Fence::Kind>(in.kind));
   out->set_timeout_s(static_cast<uint32_t>(in.timeout.count()));
 }
-Result<HostMessage> FromPb(const pb::Fence& in) {
+// These three take the bytes, which may be many, out of what they decode.
+Result<HostMessage> FromPb(pb::Fence& in) {
   Check check;
   check.That(in.participants_size() >= 1, "Fence.participants");
   check.Time(in.at_us(), "Fence.at_us");
   check.That(in.kind() >= 0 && in.kind() <= pb::Fence::DISCONNECT, "Fence.kind");
   check.Timeout(in.timeout_s(), "Fence.timeout_s");
   Fence out{in.request(),           FromPb(check, in.participants(), "Fence.participants"),
-            in.collect(),           in.data(),
+            in.collect(),           std::move(*in.mutable_data()),
             Micros(in.at_us()),     static_cast<Fence::Kind>(in.kind()),
             Seconds(in.timeout_s())};
   if (!check.ok()) return check.error();
@@ -307,8 +308,8 @@ void ToPb(const FenceDone& in, pb::HostEnvelope* envelope) {
   out->set_status(in.status);
   out->set_data(in.data);
 }
-Result<HostMessage> FromPb(const pb::FenceDone& in) {
-  return HostMessage(FenceDone{in.request(), in.status(), in.data()});
+Result<HostMessage> FromPb(pb::FenceDone& in) {
+  return HostMessage(FenceDone{in.request(), in.status(), std::move(*in.mutable_data())});
 }
 
 void ToPb(const FenceReleased& in, pb::HostEnvelope* envelope) {
@@ -357,8 +358,8 @@ void ToPb(const ModexDone& in, pb::HostEnvelope* envelope) {
   out->set_status(in.status);
   out->set_data(in.data);
 }
-Result<HostMessage> FromPb(const pb::ModexDone& in) {
-  return HostMessage(ModexDone{in.request(), in.status(), in.data()});
+Result<HostMessage> FromPb(pb::ModexDone& in) {
+  return HostMessage(ModexDone{in.request(), in.status(), std::move(*in.mutable_data())});
 }
 
 // ----- publish and lookup ---------------------------------------------------------------------
@@ -587,6 +588,13 @@ Result<HostMessage> FromPb(const pb::Pong& in) { return HostMessage(Pong{in.numb
 
 }  // namespace
 
+FrameClass ClassOf(const HostMessage& message) {
+  const bool has_data = std::holds_alternative<Fence>(message) ||
+                        std::holds_alternative<FenceDone>(message) ||
+                        std::holds_alternative<ModexDone>(message);
+  return has_data ? FrameClass::kData : FrameClass::kControl;
+}
+
 std::string EncodeHostMessage(const HostMessage& message) {
   pb::HostEnvelope envelope;
   std::visit([&envelope](const auto& m) { ToPb(m, &envelope); }, message);
@@ -615,9 +623,9 @@ Result<HostMessage> DecodeHostMessage(const std::string& payload) {
     case E::kAbort:
       return FromPb(envelope.abort());
     case E::kFence:
-      return FromPb(envelope.fence());
+      return FromPb(*envelope.mutable_fence());
     case E::kFenceDone:
-      return FromPb(envelope.fence_done());
+      return FromPb(*envelope.mutable_fence_done());
     case E::kFenceReleased:
       return FromPb(envelope.fence_released());
     case E::kDirectModex:
@@ -625,7 +633,7 @@ Result<HostMessage> DecodeHostMessage(const std::string& payload) {
     case E::kModexRequest:
       return FromPb(envelope.modex_request());
     case E::kModexDone:
-      return FromPb(envelope.modex_done());
+      return FromPb(*envelope.mutable_modex_done());
     case E::kPublish:
       return FromPb(envelope.publish());
     case E::kLookup:

@@ -11,11 +11,14 @@
 #include <variant>
 #include <vector>
 
+#include "launcher/base/frame_channel.h"
 #include "launcher/base/result.h"
 
 namespace rex::pmix {
 
-inline constexpr size_t kMaxHostMessageBytes = 256 << 20;
+// The data of one collective, or of one rank: what --max-modex can be at most.
+inline constexpr size_t kMaxModexBytes = size_t{1} << 30;
+inline constexpr size_t kMaxHostMessageBytes = kMaxModexBytes + (64 << 20);
 
 inline constexpr uint32_t kRankWildcard = 0xfffffffe;
 enum Status : int32_t {
@@ -228,6 +231,10 @@ using HostMessage =
                  Abort, Fence, FenceDone, FenceReleased, DirectModex, ModexRequest, ModexDone,
                  Publish, Lookup, LookupDone, Unpublish, EventRaised, JobControl, LogText, Query,
                  QueryDone, OpDone, RankGone, Ping, Pong>;
+
+// kData for what carries the data of collectives and modexes: it may be megabytes, and what else
+// there is to say goes in between. So there is no order between it and other messages.
+FrameClass ClassOf(const HostMessage& message);
 
 std::string EncodeHostMessage(const HostMessage& message);
 // kProtocol names what is out of range.

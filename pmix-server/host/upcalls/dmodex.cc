@@ -11,13 +11,13 @@ namespace {
 
 void ReleaseData(void* data) noexcept { delete static_cast<std::string*>(data); }
 
-void Deliver(const HostMessage& answer, pmix_modex_cbfunc_t callback, void* cbdata) {
-  const auto* done = std::get_if<ModexDone>(&answer);
+void Deliver(HostMessage& answer, pmix_modex_cbfunc_t callback, void* cbdata) {
+  auto* done = std::get_if<ModexDone>(&answer);
   if (done == nullptr || done->status != kSuccess) {
     callback(StatusOf(answer), nullptr, 0, cbdata, nullptr, nullptr);
     return;
   }
-  auto data = std::make_unique<std::string>(done->data);
+  auto data = std::make_unique<std::string>(std::move(done->data));
   const char* bytes = data->data();
   const size_t count = data->size();
   callback(done->status, bytes, count, cbdata, &ReleaseData, data.release());
@@ -29,9 +29,8 @@ pmix_status_t OnDirectModex(const pmix_proc_t* proc, const pmix_info_t* infos, s
     DirectModex modex;
     modex.proc = FromPmix(*proc);
     modex.timeout = TimeoutOf(infos, ninfo);
-    Sink().Request(std::move(modex), [callback, cbdata](const HostMessage& answer) {
-      Deliver(answer, callback, cbdata);
-    });
+    Sink().Request(std::move(modex),
+                   [callback, cbdata](HostMessage& answer) { Deliver(answer, callback, cbdata); });
     return PMIX_SUCCESS;
   });
 }

@@ -42,6 +42,9 @@ pmix_status_t OnNotify(pmix_status_t code, const pmix_proc_t* source, pmix_data_
                        pmix_info_t* infos, size_t ninfo, pmix_op_cbfunc_t /*callback*/,
                        void* /*cbdata*/) {
   return Guarded([&]() -> pmix_status_t {
+    // libpmix passes up what has the host itself as its source. Other nodes' hosts have the same
+    // name: there it would be passed up again, and so on.
+    if (PMIX_CHECK_NSPACE(source->nspace, kHostNameSpace)) return PMIX_OPERATION_SUCCEEDED;
     EventRaised event;
     event.code = code;
     event.source = FromPmix(*source);

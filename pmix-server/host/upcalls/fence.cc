@@ -13,13 +13,13 @@ namespace {
 
 void ReleaseData(void* data) noexcept { delete static_cast<std::string*>(data); }
 
-void Release(const HostMessage& answer, pmix_modex_cbfunc_t callback, void* cbdata) {
-  const auto* done = std::get_if<FenceDone>(&answer);
+void Release(HostMessage& answer, pmix_modex_cbfunc_t callback, void* cbdata) {
+  auto* done = std::get_if<FenceDone>(&answer);
   if (done == nullptr || done->status != kSuccess || done->data.empty()) {
     callback(StatusOf(answer), nullptr, 0, cbdata, nullptr, nullptr);
     return;
   }
-  auto data = std::make_unique<std::string>(done->data);
+  auto data = std::make_unique<std::string>(std::move(done->data));
   const char* bytes = data->data();
   const size_t count = data->size();
   callback(done->status, bytes, count, cbdata, &ReleaseData, data.release());
@@ -35,8 +35,10 @@ pmix_status_t OnFence(const pmix_proc_t* procs, size_t nprocs, const pmix_info_t
     fence.collect = IsTrue(infos, ninfo, PMIX_COLLECT_DATA);
     if (data != nullptr) fence.data.assign(data, ndata);
     fence.at = Sink().Now();
+    // libpmix times the wait for the local ranks alone, and stops that clock before it asks us.
+    fence.timeout = TimeoutOf(infos, ninfo);
     const auto on_answer = [callback, cbdata,
-                            participants = fence.participants](const HostMessage& answer) {
+                            participants = fence.participants](HostMessage& answer) {
       Release(answer, callback, cbdata);
       Sink().Tell(FenceReleased{participants, Sink().Now()}, {});
     };

@@ -20,6 +20,7 @@ pmix_server_module_t MakeServerModule(UpcallSink& sink) {
   InstallConnectionUpcalls(module);
   InstallAbortUpcall(module);
   InstallFenceUpcall(module);
+  InstallConnectUpcalls(module);
   InstallDmodexUpcall(module);
   InstallPublishUpcalls(module);
   InstallEventUpcalls(module);

@@ -43,6 +43,7 @@ UpcallSink& Sink();
 void InstallConnectionUpcalls(pmix_server_module_t& module);
 void InstallAbortUpcall(pmix_server_module_t& module);
 void InstallFenceUpcall(pmix_server_module_t& module);
+void InstallConnectUpcalls(pmix_server_module_t& module);
 void InstallDmodexUpcall(pmix_server_module_t& module);
 void InstallPublishUpcalls(pmix_server_module_t& module);
 void InstallEventUpcalls(pmix_server_module_t& module);
