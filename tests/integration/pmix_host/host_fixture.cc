@@ -1,21 +1,9 @@
 #include "tests/integration/pmix_host/host_fixture.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstdlib>
-#include <sstream>
-
 #include "launcher/base/private_dir.h"
-#include "launcher/base/programs.h"
-
-extern char** environ;
 
 namespace rex::pmix {
 
@@ -29,50 +17,7 @@ std::string HostName() {
   return name;
 }
 
-bool IsOfAnotherJob(const std::string& entry) {
-  return entry.starts_with("PMIX_") || entry.starts_with("OMPI_") || entry.starts_with("PMI_");
-}
-
-// Reads what is there; false at the end of the stream.
-bool Drain(int fd, std::string* text) {
-  char chunk[4096];
-  const ssize_t n = ::read(fd, chunk, sizeof chunk);
-  if (n > 0) text->append(chunk, static_cast<size_t>(n));
-  return n > 0 || (n < 0 && errno == EINTR);
-}
-
-std::vector<char*> Pointers(std::vector<std::string>& words) {
-  std::vector<char*> out;
-  for (auto& word : words) out.push_back(word.data());
-  out.push_back(nullptr);
-  return out;
-}
-
-std::vector<std::string> RankEnvironment(const JobRegistered& job, size_t index) {
-  std::vector<std::string> env;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    if (!IsOfAnotherJob(*entry)) env.emplace_back(*entry);
-  }
-  env.insert(env.end(), job.common_env.begin(), job.common_env.end());
-  env.insert(env.end(), job.ranks[index].env.begin(), job.ranks[index].env.end());
-  if (::getuid() == 0) env.emplace_back("OMPI_ALLOW_RUN_AS_ROOT=1");
-  env.emplace_back("OMPI_MCA_mpi_yield_when_idle=1");
-  env.emplace_back("OMPI_MCA_pml=ob1");  // these machines have no fabric to probe
-  env.emplace_back("OMPI_MCA_btl=self,vader");
-  return env;
-}
-
 }  // namespace
-
-struct HostFixture::Running {
-  RankResult result;
-  pid_t pid = -1;
-  UniqueFd out;
-  UniqueFd err;
-  std::unique_ptr<ReadWatcher> out_watcher;
-  std::unique_ptr<ReadWatcher> err_watcher;
-  int open_streams = 2;
-};
 
 HostFixture::HostFixture() = default;
 HostFixture::~HostFixture() = default;
@@ -84,12 +29,7 @@ void HostFixture::SetUp() {
 }
 
 void HostFixture::TearDown() {
-  for (const auto& running : running_) {
-    if (running->pid > 0) {
-      ::kill(running->pid, SIGKILL);
-      ::waitpid(running->pid, nullptr, 0);
-    }
-  }
+  ranks_.Collect();
   if (host_running()) {
     EXPECT_EQ(StopHost(), 0);
   }
@@ -97,54 +37,17 @@ void HostFixture::TearDown() {
   RemoveTree(session_dir_);
 }
 
-std::vector<std::string> HostFixture::TempEntries() {
-  std::vector<std::string> out;
-  for (const char* dir : {"/tmp", "/dev/shm"}) {
-    DIR* stream = ::opendir(dir);
-    if (stream == nullptr) continue;
-    while (const dirent* entry = ::readdir(stream)) {
-      const std::string name = entry->d_name;
-      // Other programs use these directories too: only names of PMIx and Open MPI count.
-      for (const char* mark : {"pmix", "ompi", "prte", "dstr", "gds", "hwloc", "vader"}) {
-        if (name.find(mark) != std::string::npos) out.push_back(std::string(dir) + "/" + name);
-      }
-    }
-    ::closedir(stream);
-  }
-  std::sort(out.begin(), out.end());
-  return out;
-}
-
 void HostFixture::StartHost() {
-  auto pair = MakeStreamPair();
-  ASSERT_TRUE(pair);
-  const int fd = pair->second.get();
-  const auto pid =
-      SpawnProgram({REX_TEST_HOST, "--agent-fd=" + std::to_string(fd),
-                    "--session-dir=" + session_dir_, "--keeper-pid=" + std::to_string(::getpid())},
-                   {fd});
-  ASSERT_TRUE(pid) << pid.error().text;
-  host_pid_ = *pid;
-  pair->second.Reset();
-  closed_ = false;
-  client_ = std::make_unique<HostClient>(
-      loop_, std::move(pair->first), [this](HostMessage message) { OnMessage(message); },
-      [this](const Error&) { closed_ = true; });
-  Until([this] { return !Seen<HostReady>().empty() || closed_; }, "HostReady");
-  ASSERT_FALSE(closed_) << "the host ended while it started";
+  ASSERT_TRUE(
+      host_.Start(loop_, session_dir_, {}, [this](HostMessage message) { OnMessage(message); }));
+  Until([this] { return !Seen<HostReady>().empty() || closed(); }, "HostReady");
+  ASSERT_FALSE(closed()) << "the host ended while it started";
   ready_ = Seen<HostReady>().front();
 }
 
 int HostFixture::StopHost() {
-  client_.reset();
-  int status = -1;
-  for (int i = 0; i < 500 && ::waitpid(host_pid_, &status, WNOHANG) == 0; ++i) ::usleep(10000);
-  if (status == -1) {
-    ADD_FAILURE() << "the host does not end at its agent's end";
-    ::kill(host_pid_, SIGKILL);
-    ::waitpid(host_pid_, &status, 0);
-  }
-  host_pid_ = -1;
+  const int status = host_.Stop();
+  EXPECT_NE(status, -1) << "the host does not end at its agent's end";
   return status;
 }
 
@@ -179,7 +82,7 @@ RegisterJob HostFixture::MakeJob(const std::string& name_space, const std::vecto
 JobRegistered HostFixture::Register(const RegisterJob& job) {
   const size_t before = Seen<JobRegistered>().size();
   Send(job);
-  Until([&] { return Seen<JobRegistered>().size() > before || closed_; }, "JobRegistered");
+  Until([&] { return Seen<JobRegistered>().size() > before || closed(); }, "JobRegistered");
   const auto all = Seen<JobRegistered>();
   return all.size() > before ? all.back() : JobRegistered{};
 }
@@ -187,58 +90,16 @@ JobRegistered HostFixture::Register(const RegisterJob& job) {
 void HostFixture::Deregister(const std::string& name_space) {
   const size_t before = Seen<JobDeregistered>().size();
   Send(DeregisterJob{name_space});
-  Until([&] { return Seen<JobDeregistered>().size() > before || closed_; }, "JobDeregistered");
+  Until([&] { return Seen<JobDeregistered>().size() > before || closed(); }, "JobDeregistered");
 }
 
 void HostFixture::StartRanks(const JobRegistered& job, const std::vector<std::string>& argv) {
-  for (size_t i = 0; i < job.ranks.size(); ++i) {
-    auto running = std::make_unique<Running>();
-    running->result.rank = job.ranks[i].rank;
-    auto out = MakePipe();
-    auto err = MakePipe();
-    ASSERT_TRUE(out && err);
-    posix_spawn_file_actions_t actions;
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawn_file_actions_adddup2(&actions, out->second.get(), STDOUT_FILENO);
-    ::posix_spawn_file_actions_adddup2(&actions, err->second.get(), STDERR_FILENO);
-    auto words = argv;
-    auto env = RankEnvironment(job, i);
-    const int spawned = ::posix_spawn(&running->pid, argv[0].c_str(), &actions, nullptr,
-                                      Pointers(words).data(), Pointers(env).data());
-    ::posix_spawn_file_actions_destroy(&actions);
-    ASSERT_EQ(spawned, 0);
-    rank_pids_[running->result.rank] = running->pid;
-    Running* const r = running.get();
-    r->out = std::move(out->first);
-    r->err = std::move(err->first);
-    r->out_watcher = std::make_unique<ReadWatcher>(loop_, r->out.get(), [r] {
-      if (Drain(r->out.get(), &r->result.out)) return;
-      r->out_watcher->Enable(false);
-      --r->open_streams;
-    });
-    r->err_watcher = std::make_unique<ReadWatcher>(loop_, r->err.get(), [r] {
-      if (Drain(r->err.get(), &r->result.err)) return;
-      r->err_watcher->Enable(false);
-      --r->open_streams;
-    });
-    running_.push_back(std::move(running));
-  }
+  ASSERT_TRUE(ranks_.Start(job, argv));
 }
 
 std::vector<RankResult> HostFixture::WaitRanks() {
-  const auto all_quiet = [this] {
-    return std::all_of(running_.begin(), running_.end(),
-                       [](const auto& r) { return r->open_streams == 0; });
-  };
-  Until(all_quiet, "the ranks' end");
-  std::vector<RankResult> results;
-  for (auto& running : running_) {
-    if (running->open_streams > 0) ::kill(running->pid, SIGKILL);
-    ::waitpid(running->pid, &running->result.wait_status, 0);
-    results.push_back(running->result);
-  }
-  running_.clear();
-  return results;
+  Until([this] { return ranks_.quiet(); }, "the ranks' end");
+  return ranks_.Collect();
 }
 
 std::vector<RankResult> HostFixture::RunRanks(const JobRegistered& job,
@@ -308,16 +169,6 @@ void HostFixture::AnswerQuery(const Query& query) {
     state.state = 3;
   }
   Send(done);
-}
-
-std::map<std::string, std::string> Lines(const std::string& out) {
-  std::map<std::string, std::string> lines;
-  std::istringstream stream(out);
-  for (std::string line; std::getline(stream, line);) {
-    const size_t at = line.find('=');
-    if (at != std::string::npos) lines[line.substr(0, at)] = line.substr(at + 1);
-  }
-  return lines;
 }
 
 std::string EnvValue(const JobRegistered& job, uint32_t rank, const std::string& name) {

@@ -12,17 +12,11 @@
 #include <vector>
 
 #include "launcher/base/event_loop.h"
-#include "pmix-server/client/host_client.h"
 #include "pmix-server/proto/host_types.h"
+#include "tests/integration/pmix_host/rank_runner.h"
+#include "tests/integration/pmix_host/started_host.h"
 
 namespace rex::pmix {
-
-struct RankResult {
-  uint32_t rank = 0;
-  int wait_status = 0;  // waitpid(2)
-  std::string out;
-  std::string err;
-};
 
 class HostFixture : public ::testing::Test {
  protected:
@@ -35,7 +29,8 @@ class HostFixture : public ::testing::Test {
   void StartHost();
   // Closes the agent's end and waits for the host's end. Its wait status.
   int StopHost();
-  bool host_running() const { return host_pid_ > 0; }
+  bool host_running() const { return host_.running(); }
+  bool closed() const { return host_.closed(); }
 
   // A job on this node; `apps` gives each app's ranks. Its directory exists.
   RegisterJob MakeJob(const std::string& name_space, const std::vector<uint32_t>& apps);
@@ -48,7 +43,7 @@ class HostFixture : public ::testing::Test {
   void StartRanks(const JobRegistered& job, const std::vector<std::string>& argv);
   std::vector<RankResult> WaitRanks();
 
-  void Send(const HostMessage& message) { client_->Send(message); }
+  void Send(const HostMessage& message) { host_.Send(message); }
   // Runs the loop until `done`; fails the test after half a minute.
   void Until(const std::function<bool()>& done, const char* what);
   // Messages of one type, in the order of their arrival.
@@ -61,22 +56,16 @@ class HostFixture : public ::testing::Test {
     return out;
   }
 
-  // Files and sockets of this user that a PMIx server may leave outside its directory.
-  static std::vector<std::string> TempEntries();
-
   EventLoop loop_;
   std::string session_dir_;
-  pid_t host_pid_ = -1;
+  StartedHost host_;
+  RankRunner ranks_{loop_};
   HostReady ready_;
-  bool closed_ = false;
-  std::unique_ptr<HostClient> client_;
   std::vector<HostMessage> seen_;
   // A test may answer a message itself: true stops the built-in answer.
   std::function<bool(const HostMessage&)> intercept_;
-  std::map<uint32_t, pid_t> rank_pids_;
 
  private:
-  struct Running;
   void OnMessage(const HostMessage& message);
   void AnswerPublish(const Publish& publish);
   void AnswerLookup(const Lookup& lookup);
@@ -86,12 +75,9 @@ class HostFixture : public ::testing::Test {
 
   std::map<std::string, Published> published_;
   std::vector<Lookup> waiting_;
-  std::vector<std::unique_ptr<Running>> running_;
   std::vector<std::string> temp_before_;
 };
 
-// Lines NAME=VALUE of a probe's output.
-std::map<std::string, std::string> Lines(const std::string& out);
 // The value of NAME in an environment, or "(none)".
 std::string EnvValue(const JobRegistered& job, uint32_t rank, const std::string& name);
 

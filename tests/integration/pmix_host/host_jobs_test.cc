@@ -160,6 +160,29 @@ TEST_F(HostJobs, RanksOfOtherNodesAreKnown) {
   EXPECT_EQ(got["num_nodes"], "2");
 }
 
+// Ranks dealt out over nodes, one run a node. Registering is for the local ranks; the maps name
+// all.
+TEST_F(HostJobs, ThousandsOfRanksOfOtherNodesAreKnown) {
+  constexpr uint32_t kNodes = 8;
+  constexpr uint32_t kRanks = 10'000;
+  StartHost();
+  auto spec = MakeJob("huge", {kRanks});
+  const std::string here = spec.nodes[0].name;
+  spec.nodes.clear();
+  for (uint32_t n = 0; n < kNodes; ++n) {
+    spec.nodes.push_back(
+        {n == 5 ? here : "node" + std::to_string(n), {{n, kRanks / kNodes, kNodes}}});
+  }
+  spec.local_node = 5;
+  EXPECT_LT(EncodeHostMessage(spec).size(), 1000u);
+  const auto job = Register(spec);
+  ASSERT_EQ(job.status, kSuccess) << job.error;
+  ASSERT_EQ(job.ranks.size(), kRanks / kNodes);
+  EXPECT_EQ(job.ranks[1].rank, 13u);
+  EXPECT_EQ(EnvValue(job, 13, "OMPI_COMM_WORLD_LOCAL_RANK"), "1");
+  EXPECT_EQ(EnvValue(job, 13, "OMPI_COMM_WORLD_SIZE"), std::to_string(kRanks));
+}
+
 TEST_F(HostJobs, AFenceCarriesEveryRanksData) {
   StartHost();
   const auto job = Register(MakeJob("modex", {4}));

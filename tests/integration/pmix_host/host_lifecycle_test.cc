@@ -34,7 +34,7 @@ TEST_F(HostLifecycle, AJobIsRegisteredAndGoesAgain) {
     Deregister("again");
   }
   Deregister("never registered");
-  EXPECT_FALSE(closed_);
+  EXPECT_FALSE(closed());
 }
 
 TEST_F(HostLifecycle, ANameIsTakenOnce) {
@@ -69,7 +69,7 @@ TEST_F(HostLifecycle, ManyJobsAtOnceAreAllAnswered) {
   constexpr size_t kJobs = 20;
   for (size_t i = 0; i < kJobs; ++i) Send(MakeJob("many" + std::to_string(i), {3, 2}));
   for (size_t i = 0; i < kJobs; ++i) Send(DeregisterJob{"many" + std::to_string(i)});
-  Until([this] { return Seen<JobDeregistered>().size() == kJobs || closed_; }, "all jobs gone");
+  Until([this] { return Seen<JobDeregistered>().size() == kJobs || closed(); }, "all jobs gone");
   ASSERT_EQ(Seen<JobRegistered>().size(), kJobs);
   for (const auto& answer : Seen<JobRegistered>())
     EXPECT_EQ(answer.status, kSuccess) << answer.error;
@@ -78,10 +78,9 @@ TEST_F(HostLifecycle, ManyJobsAtOnceAreAllAnswered) {
 TEST_F(HostLifecycle, AMessageOnlyHostsSendEndsIt) {
   StartHost();
   Send(HostReady{"x", std::chrono::microseconds(0), std::chrono::microseconds(0)});
-  Until([this] { return closed_; }, "the host's end");
+  Until([this] { return closed(); }, "the host's end");
   int status = 0;
-  ASSERT_EQ(::waitpid(host_pid_, &status, 0), host_pid_);
-  host_pid_ = -1;
+  host_.Reap(&status);
   EXPECT_EQ(WEXITSTATUS(status), 1);
 }
 
@@ -101,15 +100,15 @@ TEST_F(HostLifecycle, EndsWithItsKeeper) {
     ::_exit(1);
   }
   pair->second.Reset();
-  client_ = std::make_unique<HostClient>(
+  bool closed = false;
+  const HostClient client(
       loop_, std::move(pair->first), [this](HostMessage m) { seen_.push_back(std::move(m)); },
-      [this](const Error&) { closed_ = true; });
-  Until([this] { return !Seen<HostReady>().empty() || closed_; }, "HostReady");
-  ASSERT_FALSE(closed_);
+      [&closed](const Error&) { closed = true; });
+  Until([&] { return !Seen<HostReady>().empty() || closed; }, "HostReady");
+  ASSERT_FALSE(closed);
   ::kill(keeper, SIGKILL);
-  Until([this] { return closed_; }, "the host's end");
+  Until([&] { return closed; }, "the host's end");
   ::waitpid(keeper, nullptr, 0);
-  client_.reset();
 }
 
 }  // namespace

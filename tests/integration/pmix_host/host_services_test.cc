@@ -126,7 +126,7 @@ TEST_F(HostServices, EventsGoBothWays) {
   StartHost();
   StartRanks(Register(MakeJob("notify", {3})), {REX_TEST_PROBE, "notify"});
   // The ranks' second fence says that all have the first event.
-  Until([this] { return Seen<FenceReleased>().size() >= 2 || closed_; }, "two fences");
+  Until([this] { return Seen<FenceReleased>().size() >= 2 || closed(); }, "two fences");
   EventRaised outer;
   outer.code = kOuterCode;
   outer.source = {"somewhere", 5};
@@ -156,7 +156,7 @@ TEST_F(HostServices, SystemEventsCanBeRegisteredFor) {
 TEST_F(HostServices, NonsenseOfARankCostsThatCallOnly) {
   StartHost();
   ExpectAllGood(RunRanks(Register(MakeJob("nonsense", {1})), {REX_TEST_PROBE, "nonsense"}));
-  EXPECT_FALSE(closed_);
+  EXPECT_FALSE(closed());
 }
 
 TEST_F(HostServices, DirectModexAsksTheAgent) {
@@ -176,7 +176,7 @@ TEST_F(HostServices, ModexOfALocalRankForAnotherNode) {
   const auto job = Register(MakeJob("serve", {2}));
   Send(ModexRequest{77, {"serve", 1}});  // before the rank has anything: answered when it has
   ExpectAllGood(RunRanks(job, {REX_TEST_PROBE, "modex", "100"}));
-  Until([this] { return !Seen<ModexDone>().empty() || closed_; }, "ModexDone");
+  Until([this] { return !Seen<ModexDone>().empty() || closed(); }, "ModexDone");
   const auto done = Seen<ModexDone>();
   ASSERT_EQ(done.size(), 1u);
   EXPECT_EQ(done[0].request, 77u);
