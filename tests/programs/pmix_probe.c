@@ -201,6 +201,200 @@ static void mode_wait(void) {
   fence(0);
 }
 
+/* What this rank is told of rank ARG, and of the nodes. */
+static void mode_peer(const char* arg) {
+  const pmix_rank_t peer = (pmix_rank_t)atoi(arg);
+  show("hostname", PMIX_HOSTNAME, peer);
+  /* libpmix 4.2.2 does not find PMIX_NODEID of a rank on another node, whatever it was told. */
+  show("local_rank", PMIX_LOCAL_RANK, peer);
+  show("node_rank", PMIX_NODE_RANK, peer);
+  show("appnum", PMIX_APPNUM, peer);
+  show("own_hostname", PMIX_HOSTNAME, self.rank);
+  show("own_nodeid", PMIX_NODEID, self.rank);
+  show("local_peers", PMIX_LOCAL_PEERS, PMIX_RANK_WILDCARD);
+  show("local_size", PMIX_LOCAL_SIZE, PMIX_RANK_WILDCARD);
+  show("num_nodes", PMIX_NUM_NODES, PMIX_RANK_WILDCARD);
+  show("univ_size", PMIX_UNIV_SIZE, PMIX_RANK_WILDCARD);
+  char* nodes = NULL;
+  expect("resolve nodes", PMIx_Resolve_nodes(self.nspace, &nodes));
+  printf("nodes=%s\n", nodes);
+  pmix_value_t* host = NULL;
+  pmix_proc_t proc;
+  pmix_proc_t* peers = NULL;
+  size_t npeers = 0;
+  PMIX_LOAD_PROCID(&proc, self.nspace, peer);
+  expect("get hostname", PMIx_Get(&proc, PMIX_HOSTNAME, NULL, 0, &host));
+  expect("resolve peers", PMIx_Resolve_peers(host->data.string, self.nspace, &peers, &npeers));
+  printf("peers=");
+  for (size_t i = 0; i < npeers; ++i) printf("%s%u", i == 0 ? "" : ",", peers[i].rank);
+  printf("\n");
+  free(nodes);
+  PMIX_VALUE_RELEASE(host);
+  PMIX_PROC_FREE(peers, npeers);
+}
+
+static pmix_status_t get_bounded(pmix_rank_t rank, const char* key, int seconds,
+                                 pmix_value_t** value) {
+  pmix_proc_t proc;
+  pmix_info_t info;
+  PMIX_INFO_LOAD(&info, PMIX_TIMEOUT, &seconds, PMIX_INT);
+  PMIX_LOAD_PROCID(&proc, self.nspace, rank);
+  return PMIx_Get(&proc, key, &info, 1, value);
+}
+
+/* Each rank puts a value of ARG bytes; after a fence without data each asks for every other's. */
+static void mode_async(const char* arg) {
+  size_t bytes = (size_t)atol(arg);
+  char* text = malloc(bytes + 1);
+  memset(text, 'a' + (int)(self.rank % 26), bytes);
+  text[bytes] = '\0';
+  pmix_value_t value;
+  PMIX_VALUE_LOAD(&value, text, PMIX_STRING);
+  expect("put", PMIx_Put(PMIX_GLOBAL, "probe.async", &value));
+  PMIX_VALUE_DESTRUCT(&value);
+  expect("commit", PMIx_Commit());
+  fence(0);
+  for (uint32_t rank = 0; rank < job_size(); ++rank) {
+    pmix_value_t* got = NULL;
+    expect("get", get_bounded(rank, "probe.async", 30, &got));
+    if (got->type != PMIX_STRING || strlen(got->data.string) != bytes ||
+        (bytes > 0 && got->data.string[0] != (char)('a' + rank % 26))) {
+      fail("compare", PMIX_ERROR);
+    }
+    PMIX_VALUE_RELEASE(got);
+  }
+  fence(0);
+  printf("async=ok\n");
+  free(text);
+}
+
+/* Rank 0 asks at once for what the last rank commits half a second later, without any fence; then
+ * for a key that never comes, and for a rank that is none. */
+static void mode_late(void) {
+  const pmix_rank_t last = job_size() - 1;
+  pmix_value_t* got = NULL;
+  if (self.rank == last) {
+    usleep(500 * 1000);
+    pmix_value_t value;
+    PMIX_VALUE_LOAD(&value, "it came", PMIX_STRING);
+    expect("put", PMIx_Put(PMIX_GLOBAL, "probe.late", &value));
+    PMIX_VALUE_DESTRUCT(&value);
+    expect("commit", PMIx_Commit());
+  } else if (self.rank == 0) {
+    expect("get", get_bounded(last, "probe.late", 30, &got));
+    print_value("late", got);
+    PMIX_VALUE_RELEASE(got);
+    printf("never=%s\n", PMIx_Error_string(get_bounded(last, "probe.never", 2, &got)));
+    printf("nobody=%s\n", PMIx_Error_string(get_bounded(last + 7, "probe.late", 2, &got)));
+  }
+  fence(0);
+}
+
+/* Rank 0 asks, for at most two seconds, a rank that has committed nothing. */
+static void mode_uncommitted(void) {
+  pmix_value_t* got = NULL;
+  if (self.rank == 0) {
+    printf("uncommitted=%s\n",
+           PMIx_Error_string(get_bounded(job_size() - 1, "probe.none", 2, &got)));
+  }
+  fence(0);
+}
+
+static void mode_fences(const char* arg) {
+  for (int i = 0; i < atoi(arg); ++i) fence(i % 2);
+  printf("fences=%s\n", arg);
+}
+
+/* All fence for at most a second, but for the last rank, which comes later. Then all do. */
+static void mode_fence_timeout(void) {
+  int seconds = 1;
+  pmix_info_t info;
+  PMIX_INFO_LOAD(&info, PMIX_TIMEOUT, &seconds, PMIX_INT);
+  if (self.rank == job_size() - 1) usleep(2500 * 1000);
+  pmix_status_t status = PMIx_Fence(NULL, 0, &info, 1);
+  printf("timed=%s\n", PMIx_Error_string(status));
+  fence(0);
+}
+
+/* The last rank never gets to the fence in which the others are. */
+static void mode_stuck(void) {
+  fence(0);
+  printf("first=done\n");
+  fflush(stdout);
+  if (self.rank == job_size() - 1) {
+    usleep(20 * 1000 * 1000);
+    exit(9);
+  }
+  printf("second=%s\n", PMIx_Error_string(PMIx_Fence(NULL, 0, NULL, 0)));
+  fflush(stdout);
+  _exit(0);
+}
+
+/* All connect and disconnect, then the first and the last do. */
+static void mode_connect(void) {
+  pmix_proc_t all;
+  pmix_proc_t some[2];
+  const pmix_rank_t last = job_size() - 1;
+  PMIX_LOAD_PROCID(&all, self.nspace, PMIX_RANK_WILDCARD);
+  expect("connect", PMIx_Connect(&all, 1, NULL, 0));
+  expect("disconnect", PMIx_Disconnect(&all, 1, NULL, 0));
+  PMIX_LOAD_PROCID(&some[0], self.nspace, 0);
+  PMIX_LOAD_PROCID(&some[1], self.nspace, last);
+  if (self.rank == 0 || self.rank == last) {
+    expect("connect two", PMIx_Connect(some, 2, NULL, 0));
+    expect("fence two", PMIx_Fence(some, 2, NULL, 0));
+    expect("disconnect two", PMIx_Disconnect(some, 2, NULL, 0));
+  }
+  fence(0);
+  printf("connect=ok\n");
+}
+
+/* All connect for at most two seconds, but for the last rank, which does not. */
+static void mode_connect_timeout(void) {
+  int seconds = 2;
+  pmix_info_t info;
+  pmix_proc_t all;
+  PMIX_INFO_LOAD(&info, PMIX_TIMEOUT, &seconds, PMIX_INT);
+  PMIX_LOAD_PROCID(&all, self.nspace, PMIX_RANK_WILDCARD);
+  if (self.rank != job_size() - 1) {
+    printf("connect=%s\n", PMIx_Error_string(PMIx_Connect(&all, 1, &info, 1)));
+  }
+  fence(0);
+}
+
+static void mode_lookup_timeout(void) {
+  int seconds = 1, wanted = 1;
+  pmix_info_t info[2];
+  pmix_pdata_t data;
+  PMIX_PDATA_CONSTRUCT(&data);
+  PMIX_LOAD_KEY(data.key, "probe.absent");
+  PMIX_INFO_LOAD(&info[0], PMIX_TIMEOUT, &seconds, PMIX_INT);
+  PMIX_INFO_LOAD(&info[1], PMIX_WAIT, &wanted, PMIX_INT);
+  printf("lookup=%s\n", PMIx_Error_string(PMIx_Lookup(&data, 1, info, 2)));
+  fence(0);
+}
+
+/* Every rank publishes the same key for its own node, and finds its node's. */
+static void mode_publish_local(void) {
+  pmix_data_range_t range = PMIX_RANGE_LOCAL;
+  pmix_info_t info[2];
+  uint16_t local_rank = 0;
+  pmix_value_t* value = NULL;
+  expect("local rank", PMIx_Get(&self, PMIX_LOCAL_RANK, NULL, 0, &value));
+  local_rank = value->data.uint16;
+  PMIX_VALUE_RELEASE(value);
+  PMIX_INFO_LOAD(&info[0], "probe.local", &self.rank, PMIX_PROC_RANK);
+  PMIX_INFO_LOAD(&info[1], PMIX_RANGE, &range, PMIX_DATA_RANGE);
+  if (local_rank == 0) expect("publish", PMIx_Publish(info, 2));
+  fence(0);
+  pmix_pdata_t data;
+  PMIX_PDATA_CONSTRUCT(&data);
+  PMIX_LOAD_KEY(data.key, "probe.local");
+  expect("lookup", PMIx_Lookup(&data, 1, NULL, 0));
+  printf("found=%u\n", data.value.data.rank);
+  fence(0);
+}
+
 static void mode_log(void) {
   pmix_info_t info[2];
   PMIX_INFO_LOAD(&info[0], PMIX_LOG_STDERR, "to stderr\n", PMIX_STRING);
@@ -300,6 +494,29 @@ static void mode_notify(void) {
   wait_for_events(2);
 }
 
+/* Rank 0 raises one event for the namespace and one for the last rank alone; each is counted. */
+static void mode_events(void) {
+  pmix_status_t code = PMIX_EXTERNAL_ERR_BASE - 5;
+  pmix_status_t custom = PMIX_EXTERNAL_ERR_BASE - 7;
+  pmix_status_t codes[] = {code, custom};
+  const pmix_rank_t last = job_size() - 1;
+  PMIx_Register_event_handler(codes, 2, NULL, 0, on_event, NULL, NULL);
+  fence(0);
+  if (self.rank == 0) {
+    pmix_proc_t target;
+    pmix_info_t info;
+    PMIX_LOAD_PROCID(&target, self.nspace, last);
+    PMIX_INFO_LOAD(&info, PMIX_EVENT_CUSTOM_RANGE, &target, PMIX_PROC);
+    expect("notify", PMIx_Notify_event(code, &self, PMIX_RANGE_NAMESPACE, NULL, 0, NULL, NULL));
+    expect("notify", PMIx_Notify_event(custom, &self, PMIX_RANGE_CUSTOM, &info, 1, NULL, NULL));
+  }
+  wait_for_events(self.rank == last ? 2 : 1);
+  fence(0);
+  usleep(200 * 1000); /* what comes twice comes soon */
+  fence(0);
+  printf("events=%d\n", events);
+}
+
 static void mode_sysevent(void) {
   pmix_status_t code = PMIX_EVENT_NODE_DOWN;
   pmix_status_t status = PMIx_Register_event_handler(&code, 1, NULL, 0, on_event, NULL, NULL);
@@ -329,6 +546,18 @@ int main(int argc, char** argv) {
   if (strcmp(mode, "modex") == 0) mode_modex(arg);
   if (strcmp(mode, "publish") == 0) mode_publish();
   if (strcmp(mode, "wait") == 0) mode_wait();
+  if (strcmp(mode, "peer") == 0) mode_peer(arg);
+  if (strcmp(mode, "async") == 0) mode_async(arg);
+  if (strcmp(mode, "late") == 0) mode_late();
+  if (strcmp(mode, "uncommitted") == 0) mode_uncommitted();
+  if (strcmp(mode, "fences") == 0) mode_fences(arg);
+  if (strcmp(mode, "fence_timeout") == 0) mode_fence_timeout();
+  if (strcmp(mode, "stuck") == 0) mode_stuck();
+  if (strcmp(mode, "connect") == 0) mode_connect();
+  if (strcmp(mode, "connect_timeout") == 0) mode_connect_timeout();
+  if (strcmp(mode, "lookup_timeout") == 0) mode_lookup_timeout();
+  if (strcmp(mode, "publish_local") == 0) mode_publish_local();
+  if (strcmp(mode, "events") == 0) mode_events();
   if (strcmp(mode, "log") == 0) mode_log();
   if (strcmp(mode, "query") == 0) mode_query();
   if (strcmp(mode, "cleanup") == 0) mode_cleanup(arg);
