@@ -54,6 +54,7 @@ void Part::Start() {
   if (const Status made = MakeDirs(); !made) return;
   output_.SetUnbuffered(launch_.unbuffered);
   StartTemplates();
+  OpenStdioAhead();
   planned_ = true;
   if (host_ready_) Take(PartStep::kHostReady);
 }

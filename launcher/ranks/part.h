@@ -6,6 +6,7 @@
 // process. Every wait has a deadline; what runs out becomes a failure that names the phase.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <set>
@@ -19,6 +20,7 @@
 #include "launcher/ranks/output_collector.h"
 #include "launcher/ranks/part_plan.h"
 #include "launcher/ranks/part_state.h"
+#include "launcher/ranks/rank_stdio.h"
 #include "launcher/ranks/rank_table.h"
 #include "launcher/ranks/stack_traces.h"
 #include "launcher/ranks/start_up_times.h"
@@ -118,6 +120,9 @@ class Part {
   void OnBirthFailure(size_t local, const BirthFailure& failure);
   void OnBatchBorn();
   bool GetsStdin(Rank rank) const;
+  void OpenStdioAhead();
+  size_t RoomAhead() const;
+  Status TakeStdio(size_t local, RankStdio* io);
 
   // Ends (part_ends.cc).
   void OnRankEnd(size_t local, const ExitStatus& end);
@@ -145,6 +150,7 @@ class Part {
   pmix::JobRegistered registered_;
   OutputCollector output_;
   StdinFeeder stdin_;
+  std::deque<RankStdio> stdio_;  // opened ahead, of the ranks that are born next
   TemplateCache<std::shared_ptr<TemplateMaker>> templates_;
   std::vector<std::shared_ptr<TemplateMaker>> app_templates_;  // by app; null: the spawner
   std::vector<SignalPart> held_signals_;                       // came before the ranks ran

@@ -121,6 +121,39 @@ bool Part::GetsStdin(Rank rank) const {
   return spec_.stdin_rank == kStdinAll || spec_.stdin_rank == static_cast<int32_t>(rank);
 }
 
+// While the host registers the job the agent has little to do: terminals, which take 30 us each,
+// are opened ahead, a few a turn. What can't be opened now is tried again, and told, at the birth.
+void Part::OpenStdioAhead() {
+  constexpr size_t kPerTurn = 16;
+  if (state_ >= PartState::kForking) return;
+  for (size_t n = 0; n < kPerTurn && stdio_.size() < RoomAhead(); ++n) {
+    RankStdio io;
+    const bool gets_stdin = GetsStdin(ranks_[stdio_.size()].rank);
+    if (!OpenRankStdio(!spec_.stdout_pipe, gets_stdin, &io)) return;
+    stdio_.push_back(std::move(io));
+  }
+  if (stdio_.size() == RoomAhead()) return;
+  services_.loop.Post([this, alive = std::weak_ptr(alive_)] {
+    if (!alive.expired()) OpenStdioAhead();
+  });
+}
+
+// For how many ranks: the ranks' ends take descriptors too, which planning has not counted.
+size_t Part::RoomAhead() const {
+  constexpr uint64_t kEndsOfRank = 3;
+  const uint64_t spare = node_.open_files - DescriptorsFor(spec_, ranks_.size());
+  return std::min<size_t>(ranks_.size(), spare / kEndsOfRank);
+}
+
+Status Part::TakeStdio(size_t local, RankStdio* io) {
+  if (!stdio_.empty()) {
+    *io = std::move(stdio_.front());
+    stdio_.pop_front();
+    return Ok{};
+  }
+  return OpenRankStdio(!spec_.stdout_pipe, GetsStdin(ranks_[local].rank), io);
+}
+
 Result<BirthBatch> Part::MakeBatch(size_t first, size_t count) {
   const AppPlan& app = plan_.AppOf(ranks_[first].rank);
   BirthBatch batch;
@@ -135,17 +168,17 @@ Result<BirthBatch> Part::MakeBatch(size_t first, size_t count) {
   for (size_t local = first; local < first + count; ++local) {
     const Rank rank = ranks_[local].rank;
     const bool gets_stdin = GetsStdin(rank);
-    auto io = OpenRankStdio(!spec_.stdout_pipe, gets_stdin);
-    if (!io) return io.error();
-    output_.Add(rank, OutputStream::kStdout, std::move(io->stdout_read), gets_stdin);
-    output_.Add(rank, OutputStream::kStderr, std::move(io->stderr_read), gets_stdin);
-    if (gets_stdin) stdin_.AddTarget(std::move(io->stdin_write));
+    RankStdio io;
+    if (const Status taken = TakeStdio(local, &io); !taken) return taken.error();
+    output_.Add(rank, OutputStream::kStdout, std::move(io.stdout_read), gets_stdin);
+    output_.Add(rank, OutputStream::kStderr, std::move(io.stderr_read), gets_stdin);
+    if (gets_stdin) stdin_.AddTarget(std::move(io.stdin_write));
     BirthBatch::Rank birth;
     if (local < registered_.ranks.size()) birth.env = registered_.ranks[local].env;
     if (!plan_.bindings.empty()) birth.cpuset = plan_.bindings[local];
-    birth.stdin_fd = std::move(io->stdin_fd);
-    birth.stdout_fd = std::move(io->stdout_fd);
-    birth.stderr_fd = std::move(io->stderr_fd);
+    birth.stdin_fd = std::move(io.stdin_fd);
+    birth.stdout_fd = std::move(io.stdout_fd);
+    birth.stderr_fd = std::move(io.stderr_fd);
     batch.ranks.push_back(std::move(birth));
   }
   return batch;

@@ -133,11 +133,10 @@ std::variant<AppPlan, Failure> PlanApp(const LaunchPart& launch, const AppSpec& 
   return plan;
 }
 
-// Each rank costs the agent one descriptor per stream: better said before any of them is born.
+// Too few descriptors are better told before any rank is born.
 std::optional<Failure> LackOfDescriptors(const JobSpec& spec, uint64_t ranks,
                                          const NodeFacts& node) {
-  constexpr uint64_t kOfTheAgent = 300;  // its own, and those of one batch under way
-  const uint64_t need = ranks * (spec.stdin_rank == kStdinAll ? 3 : 2) + kOfTheAgent;
+  const uint64_t need = DescriptorsFor(spec, ranks);
   if (need <= node.open_files) return std::nullopt;
   Failure failure;
   failure.kind = FailureKind::kNoResources;
@@ -179,6 +178,11 @@ const AppPlan& PartPlan::AppOf(Rank rank) const {
   }
   REX_CHECK(!"a rank belongs to an app");
   return apps.front();
+}
+
+uint64_t DescriptorsFor(const JobSpec& spec, uint64_t ranks) {
+  constexpr uint64_t kOfTheAgent = 300;  // its own, and those of one batch under way
+  return ranks * (spec.stdin_rank == kStdinAll ? 3 : 2) + kOfTheAgent;
 }
 
 std::variant<PartPlan, Failure> PlanPart(const LaunchPart& launch, const NodeFacts& node) {

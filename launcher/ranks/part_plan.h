@@ -53,6 +53,9 @@ struct PartPlan {
 // A plan, or why this node can't do its part (exit code and text follow from the failure).
 std::variant<PartPlan, Failure> PlanPart(const LaunchPart& launch, const NodeFacts& node);
 
+// How many the agent needs for so many ranks of its node: one for each stream of each rank.
+uint64_t DescriptorsFor(const JobSpec& spec, uint64_t ranks);
+
 // What the host has to know of the job.
 pmix::RegisterJob RegistrationOf(const LaunchPart& launch, const PartPlan& plan,
                                  const NodeFacts& node);

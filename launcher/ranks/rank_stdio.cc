@@ -59,23 +59,21 @@ Status OpenStdout(bool want_pty, RankStdio* out) {
 
 }  // namespace
 
-Result<RankStdio> OpenRankStdio(bool want_pty, bool want_stdin) {
-  RankStdio io;
-  if (auto opened = OpenStdout(want_pty, &io); !opened) return opened.error();
+Status OpenRankStdio(bool want_pty, bool want_stdin, RankStdio* io) {
+  if (auto opened = OpenStdout(want_pty, io); !opened) return opened.error();
   auto err = MakePipe();
   if (!err) return err.error();
-  io.stderr_read = std::move(err->first);
-  io.stderr_fd = std::move(err->second);
+  io->stderr_read = std::move(err->first);
+  io->stderr_fd = std::move(err->second);
   if (want_stdin) {
     auto in = MakePipe();
     if (!in) return in.error();
-    io.stdin_fd = std::move(in->first);
-    io.stdin_write = std::move(in->second);
-    if (auto s = SetNonBlocking(io.stdin_write.get()); !s) return s.error();
+    io->stdin_fd = std::move(in->first);
+    io->stdin_write = std::move(in->second);
+    if (auto s = SetNonBlocking(io->stdin_write.get()); !s) return s.error();
   }
-  if (auto s = SetNonBlocking(io.stdout_read.get()); !s) return s.error();
-  if (auto s = SetNonBlocking(io.stderr_read.get()); !s) return s.error();
-  return io;
+  if (auto s = SetNonBlocking(io->stdout_read.get()); !s) return s.error();
+  return SetNonBlocking(io->stderr_read.get());
 }
 
 }  // namespace rex

@@ -17,9 +17,9 @@ struct RankStdio {
   bool pty = false;  // stdout is a pty
 };
 
-// `want_pty`: a pty in raw mode (bytes pass unchanged, the C library buffers by line); when the
-// system has none left (ENOSPC) or no devpts, a pipe takes its place.
+// Fills `io`, which is empty. `want_pty`: a pty in raw mode (bytes pass unchanged, the C library
+// buffers by line); when the system has none left (ENOSPC) or no devpts, a pipe takes its place.
 // Errors: kResource (EMFILE, ENFILE, ENOMEM).
-Result<RankStdio> OpenRankStdio(bool want_pty, bool want_stdin);
+Status OpenRankStdio(bool want_pty, bool want_stdin, RankStdio* io);
 
 }  // namespace rex
