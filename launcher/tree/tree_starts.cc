@@ -113,6 +113,7 @@ void Tree::OnChannel(NodeId child, UniqueFd in, UniqueFd out) {
   };
   handlers.on_moved = [this, child](bool tcp) {
     Log(LogLevel::kInfo, "link node=" + NameOf(child) + " tcp=" + (tcp ? "yes" : "no"));
+    OnChildClock(child);  // the move breaks a round of pings off: what it gave is news as well
   };
   handlers.on_late = [this, child](bool late) { OnChildLate(child, late); };
   handlers.on_closed = [this, child](const Error& why) { OnChildClosed(child, why); };

@@ -55,7 +55,9 @@ TEST_F(TreeTest, ClocksOfOneMachineAgreeWithinTheirErrorAlsoTwoLevelsDown) {
   const auto known = [&] {
     return tree_->OffsetTo(NodeId{1}) && tree_->OffsetTo(NodeId{2}) && tree_->OffsetTo(NodeId{3});
   };
-  ASSERT_TRUE(RunUntil(known)) << Trouble();
+  ASSERT_TRUE(RunUntil(known)) << Trouble() << "known: " << tree_->OffsetTo(NodeId{1}).has_value()
+                               << tree_->OffsetTo(NodeId{2}).has_value()
+                               << tree_->OffsetTo(NodeId{3}).has_value();
   for (const uint32_t node : {1, 2, 3}) {
     const ClockOffset offset = *tree_->OffsetTo(NodeId{node});
     EXPECT_LE(std::abs(offset.offset.count()), offset.error.count() + 1) << node;
@@ -171,6 +173,7 @@ TEST_F(TreeTest, WhatARelayPassesOnDoesNotPileUpInIt) {
   ::kill(AgentPid(5), SIGCONT);
   ASSERT_TRUE(AwaitAnswers(3)) << Trouble();
   EXPECT_EQ(answers_[2], "v5 got 120000000");
+  if (IsSanitized()) return;  // memory that was freed is kept for a while
   EXPECT_LT(PeakKib(AgentPid(1)) - before, 32 * 1024) << "of 120 MB";
 }
 
