@@ -36,6 +36,11 @@ Result<pid_t> SpawnSession(const std::vector<std::string>& argv, const ChildEnds
   ::posix_spawn_file_actions_adddup2(&actions, ends.in.get(), STDIN_FILENO);
   ::posix_spawn_file_actions_adddup2(&actions, ends.out.get(), STDOUT_FILENO);
   ::posix_spawn_file_actions_adddup2(&actions, ends.err.get(), STDERR_FILENO);
+#if __GLIBC_PREREQ(2, 34)
+  // All of ours are close-on-exec; an agent's own, handed to it by number, may not be, and a copy
+  // in ssh would keep its peers from seeing its end.
+  ::posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+#endif
   sigset_t none;
   sigset_t all;
   ::sigemptyset(&none);

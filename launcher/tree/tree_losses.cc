@@ -63,7 +63,7 @@ void Tree::OnParentClosed(const Error& why) {
   if (parent_lost_ || closed_) return;
   for (auto& [node, child] : children_) DropLink(node);  // its end is what tells them
   if (starter_) starter_->Close();
-  TellParentLost(why);
+  TellParentLost({why.code, why.text + (welcomed_ ? " (node " + parent_name_ + ")" : "")});
 }
 
 // In order: the children are told, and have until our own Close for their last words.

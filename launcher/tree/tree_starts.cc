@@ -205,8 +205,8 @@ void Tree::OnTicket(JoinTicket ticket, UniqueFd in, UniqueFd out) {
   };
   handlers.on_closed = [this](const Error& why) { OnParentClosed(why); };
   parent_link_ =
-      std::make_unique<Link>(loop_, ParamsFor(LinkRole::kChild, parent_, ""), std::move(in),
-                             std::move(out), kJoinBound, std::move(handlers));
+      std::make_unique<Link>(loop_, ParamsFor(LinkRole::kChild, parent_, "the agent above"),
+                             std::move(in), std::move(out), kJoinBound, std::move(handlers));
 }
 
 Status Tree::OnWelcome(const std::string& payload) {

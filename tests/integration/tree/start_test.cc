@@ -1,4 +1,5 @@
 // Starts through an ssh that is a program of the tests: what a user sees when one goes wrong.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -205,6 +206,24 @@ TEST_F(StartTest, SshIsOutOfATerminalsReach) {
     if (process.ppid != ::getpid()) continue;
     EXPECT_EQ(::getsid(process.pid), process.pid);
   }
+}
+
+TEST_F(StartTest, SshHoldsNothingOfItsAgents) {
+  const int leaked = ::open("/dev/null", O_RDONLY);  // not close-on-exec
+  Start({"n1"}, FakeSsh());
+  ASSERT_TRUE(AwaitReady(1)) << Trouble();
+  const std::string fd = std::to_string(leaked);
+  size_t looked_at = 0;
+  for (const ProcessInfo& process : FindDescendants(::getpid())) {
+    if (process.ppid != ::getpid()) continue;
+    ++looked_at;
+    std::error_code none;
+    const auto target =
+        std::filesystem::read_symlink("/proc/" + std::to_string(process.pid) + "/fd/" + fd, none);
+    EXPECT_NE(target.string(), "/dev/null");
+  }
+  EXPECT_EQ(looked_at, 1u);
+  ::close(leaked);
 }
 
 TEST_F(StartTest, LinesOfANodesDaemonsArePassedOnWithItsName) {
