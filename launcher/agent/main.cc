@@ -1,4 +1,5 @@
 // rexd-agent: the agent of a node. Started by the keeper (rexd), never by users.
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -15,8 +16,11 @@ namespace {
 
 constexpr int kExitUnusable = 123;  // docs/rules.md
 
+// What crossed our own exec must not cross that of the spawner, of templates or of ssh.
 rex::UniqueFd TakeFd(int argc, char** argv, const char* name) {
-  return rex::UniqueFd(rex::InternalFdOption(argc, argv, name));
+  rex::UniqueFd fd(rex::InternalFdOption(argc, argv, name));
+  if (fd && ::fcntl(fd.get(), F_SETFD, FD_CLOEXEC) != 0) fd.Release();  // no such descriptor
+  return fd;
 }
 
 }  // namespace
