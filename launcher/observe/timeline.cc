@@ -10,6 +10,7 @@ namespace rex {
 
 namespace {
 
+constexpr size_t kMostRowsOfAPhase = 2;                    // in the table; more are one
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
 // Length of the well-formed UTF-8 sequence at the start of `text`, 0 when there is none.
@@ -133,6 +134,41 @@ std::string Printable(std::string text) {
   return text;
 }
 
+// One row for a phase that many nodes had: from the first begin to the last end.
+Phase MergedPhase(const std::vector<const Phase*>& parts) {
+  Phase merged = *parts.front();
+  const Phase* longest = parts.front();
+  bool one_note = true;
+  for (const Phase* part : parts) {
+    merged.begin = std::min(merged.begin, part->begin);
+    merged.end = std::max(merged.end, part->end);
+    if (part->end - part->begin > longest->end - longest->begin) longest = part;
+    one_note = one_note && part->note == merged.note;
+  }
+  if (!one_note) merged.note.clear();
+  if (!merged.note.empty()) merged.note += "; ";
+  merged.note += "longest " + Milliseconds(longest->end - longest->begin) + " on " + longest->node;
+  merged.node = std::to_string(parts.size()) + " nodes";
+  return merged;
+}
+
+std::vector<Phase> MergeNodes(const std::vector<Phase>& phases) {
+  std::map<std::pair<std::string, std::string>, std::vector<const Phase*>> alike;
+  for (const Phase& phase : phases) {
+    if (!phase.node.empty()) alike[{phase.name, phase.process}].push_back(&phase);
+  }
+  std::vector<Phase> merged;
+  for (const Phase& phase : phases) {
+    const auto group = alike.find({phase.name, phase.process});
+    if (group == alike.end() || phase.node.empty() || group->second.size() <= kMostRowsOfAPhase) {
+      merged.push_back(phase);
+    } else if (group->second.front() == &phase) {
+      merged.push_back(MergedPhase(group->second));
+    }
+  }
+  return merged;
+}
+
 }  // namespace
 
 std::string JsonString(std::string_view text) {
@@ -178,7 +214,8 @@ std::string TimelineJson(const std::vector<Phase>& phases, std::chrono::microsec
 std::string TimelineTable(const std::vector<Phase>& phases, std::chrono::microseconds origin) {
   std::vector<std::array<std::string, 5>> lines = {
       {"phase", "start ms", "duration ms", "where", "note"}};
-  for (const Phase& phase : InOrderOfStart(phases)) {
+  const std::vector<Phase> rows = MergeNodes(phases);
+  for (const Phase& phase : InOrderOfStart(rows)) {
     const auto duration = std::max(phase.end - phase.begin, std::chrono::microseconds(0));
     const std::string where =
         phase.node.empty() ? phase.process : phase.process + " on " + phase.node;

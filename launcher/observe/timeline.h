@@ -19,7 +19,8 @@ namespace rex {
 std::string TimelineJson(const std::vector<Phase>& phases, std::chrono::microseconds origin);
 
 // A table for people, in order of start: phase, start ms, duration ms, where, note. One header
-// line; each line ends with '\n'.
+// line; each line ends with '\n'. A phase of more than two nodes takes one line for all of them,
+// from the first begin to the last end, which names the node that took longest.
 std::string TimelineTable(const std::vector<Phase>& phases, std::chrono::microseconds origin);
 
 // `text` as a JSON string, quotes included. RFC 8259, section 7.

@@ -50,7 +50,7 @@ void CheckBounds(const JobEnded& m) {
   REX_CHECK(nlohmann::json::accept(TimelineJson(m.phases, std::chrono::microseconds(1000))));
   const std::string table = TimelineTable(m.phases, std::chrono::microseconds(1000));
   const auto lines = static_cast<size_t>(std::count(table.begin(), table.end(), '\n'));
-  REX_CHECK(lines == 1 + m.phases.size());
+  REX_CHECK(lines >= 1 && lines <= 1 + m.phases.size());
 }
 
 template <typename T>

@@ -144,6 +144,27 @@ TEST(TimelineTable, PhasesThatEncloseOthersComeFirst) {
   EXPECT_LT(table.find("whole"), table.find("part"));
 }
 
+TEST(TimelineTable, APhaseOfManyNodesIsOneLine) {
+  const std::vector<Phase> phases = {MakePhase("births", 2000, 5000, "agent", "n1", "template"),
+                                     MakePhase("births", 1000, 2000, "agent", "n2", "template"),
+                                     MakePhase("births", 3000, 7500, "agent", "n3", "template"),
+                                     MakePhase("host", 0, 500, "host", "n1"),
+                                     MakePhase("host", 0, 600, "host", "n2")};
+  EXPECT_EQ(TimelineTable(phases, microseconds(0)),
+            "phase   start ms  duration ms  where             note\n"
+            "host       0.000        0.600  host on n2\n"
+            "host       0.000        0.500  host on n1\n"
+            "births     1.000        6.500  agent on 3 nodes  template; longest 4.500 on n3\n");
+}
+
+TEST(TimelineTable, NotesThatDifferAreLeftOutOfTheOneLine) {
+  const std::vector<Phase> phases = {MakePhase("births", 0, 1000, "agent", "n1", "template"),
+                                     MakePhase("births", 0, 2000, "agent", "n2", "exec"),
+                                     MakePhase("births", 0, 3000, "agent", "n3", "exec")};
+  const std::string table = TimelineTable(phases, microseconds(0));
+  EXPECT_NE(table.find("agent on 3 nodes  longest 3.000 on n3\n"), std::string::npos) << table;
+}
+
 TEST(TimelineTable, ControlCharactersCannotBreakIt) {
   const std::string table =
       TimelineTable({MakePhase("a\nb\x1b", 0, 5, "agent", "", "n\to")}, microseconds(0));
