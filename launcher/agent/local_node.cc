@@ -199,8 +199,9 @@ std::vector<ProcessInfo> LocalNode::KillLeftovers() {
   const auto deadline = loop_.clock().Now() + kSweepBound;
   for (;;) {
     auto left = FindDescendants(::getpid());
-    // What the agent started itself (the spawner, templates about to end, ssh) is left to it.
-    std::erase_if(left, [this](const ProcessInfo& p) { return children_.Contains(p.pid); });
+    // What the agent started itself (the spawner, templates about to end, the nodes below with all
+    // that runs there) is left to it.
+    RemoveTrees(&left, [this](pid_t pid) { return children_.Contains(pid); });
     if (left.empty() || loop_.clock().Now() >= deadline) return killed;
     for (const ProcessInfo& p : left) {
       ::kill(p.pid, SIGKILL);

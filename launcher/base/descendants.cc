@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "launcher/base/clock.h"
 #include "launcher/base/fd.h"
@@ -98,6 +99,15 @@ std::vector<ProcessInfo> FindDescendants(pid_t root) {
     frontier = std::move(next);
   }
   return found;
+}
+
+void RemoveTrees(std::vector<ProcessInfo>* found, const std::function<bool(pid_t)>& is_root) {
+  std::set<pid_t> removed;  // parents come before their children
+  std::erase_if(*found, [&](const ProcessInfo& p) {
+    const bool remove = is_root(p.pid) || removed.contains(p.ppid);
+    if (remove) removed.insert(p.pid);
+    return remove;
+  });
 }
 
 std::vector<ProcessInfo> KillDescendants(std::chrono::milliseconds bound) {

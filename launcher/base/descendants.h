@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,9 @@ ProcessInfo ReadProcess(pid_t pid);
 
 // Live (not zombie) processes below `root`, itself not included, children before grandchildren.
 std::vector<ProcessInfo> FindDescendants(pid_t root);
+
+// Takes out of `found`, which is in FindDescendants' order, what `is_root` picks and all below it.
+void RemoveTrees(std::vector<ProcessInfo>* found, const std::function<bool(pid_t)>& is_root);
 
 // Kills (SIGKILL) and reaps everything below this process until /proc shows nothing, at most for
 // `bound`. Blocking. Returns what is still there (empty: all gone). Only for a process that has

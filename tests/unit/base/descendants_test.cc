@@ -78,6 +78,17 @@ TEST(FindDescendants, ListsChildrenBeforeGrandchildren) {
   EXPECT_EQ(code, 0);
 }
 
+TEST(RemoveTrees, TakesWhatIsBelowARootWithIt) {
+  std::vector<ProcessInfo> found;
+  for (const auto& [pid, ppid] : std::vector<std::pair<pid_t, pid_t>>{
+           {10, 1}, {20, 1}, {11, 10}, {21, 20}, {12, 11}, {22, 21}}) {
+    found.push_back({pid, ppid, 'S', "x"});
+  }
+  RemoveTrees(&found, [](pid_t pid) { return pid == 10 || pid == 21; });
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].pid, 20);
+}
+
 TEST(KillDescendants, EndsGrandchildrenThatIgnoreTerm) {
   const int code = InChild([] {
     BecomeSubreaper();
