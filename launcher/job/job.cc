@@ -9,10 +9,11 @@
 
 namespace rex {
 
-Job::Job(JobServices services, JobSpec spec, JobClient client)
+Job::Job(JobServices services, JobSpec spec, JobClient client, JobBounds bounds)
     : services_(std::move(services)),
       spec_(std::move(spec)),
       client_(std::move(client)),
+      bounds_(bounds),
       name_space_(NewNameSpace()),
       output_(
           {[this](std::string payload) { client_.output(std::move(payload)); },
@@ -27,6 +28,7 @@ Job::Job(JobServices services, JobSpec spec, JobClient client)
       deadline_(services_.loop, [this] { OnDeadline(); }),
       settle_(services_.loop, [this] { On(JobEvent::kStop); }),
       timeout_(services_.loop, [this] { OnTimeout(); }),
+      report_(services_.loop, [this] { On(JobEvent::kStop); }),
       name_timer_(services_.loop, [this] {
         SendReplies(names_.Expire(services_.loop.clock().Now()));
         SetNameTimer();
@@ -43,7 +45,6 @@ void Job::OnNodes(std::vector<JobNode> nodes, uint32_t dvm_nodes) {
   if (Failure* failure = std::get_if<Failure>(&placed)) return BlameAndStop(std::move(*failure));
   placed_ = std::get<PlacedJob>(std::move(placed));
   ranks_.resize(placed_.map->total());
-  for (const NodeId node : placed_.map->nodes()) parts_[node] = {};
   if (spec_.stdin_rank >= static_cast<int64_t>(ranks_.size())) {
     Failure failure;
     failure.kind = FailureKind::kRefused;
@@ -51,6 +52,7 @@ void Job::OnNodes(std::vector<JobNode> nodes, uint32_t dvm_nodes) {
     failure.remedy = "the job has ranks 0 to " + std::to_string(ranks_.size() - 1);
     return BlameAndStop(std::move(failure));
   }
+  for (const NodeId node : placed_.map->nodes()) parts_[node] = {};  // from here on they are told
   for (const Notice& notice : placed_.notices) client_.notice(notice);
   On(JobEvent::kPlaced);
 }
@@ -104,6 +106,12 @@ void Job::EnterLaunching() {
   for (const int signo : std::exchange(held_signals_, {})) OnSignal(signo);
 }
 
+// The job's end has begun: nothing else begins it.
+void Job::CancelTimers() {
+  for (Timer* timer : {&settle_, &timeout_, &report_}) timer->Cancel();
+  reporting_ = false;
+}
+
 // What parts found, once all of them have: in mpirun's order.
 void Job::ShowPlan() {
   const auto show = [this](const std::string& text) {
@@ -126,30 +134,28 @@ void Job::EnterRunning() {
   }
   client_.started(started);
   LetOutputPass();
+  if (any_absent_) AskAboutAbsent();
   CheckReaped();
 }
 
 void Job::EnterStopping() {
   LetOutputPass();
-  settle_.Cancel();
-  timeout_.Cancel();
+  CancelTimers();
   services_.command_all(StopPart{grace_, discard_});
-  deadline_.Set(grace_ + std::chrono::milliseconds(kPartsBound));
-  Check(&PartRecord::drained, JobEvent::kAllDrained);
+  deadline_.Set(grace_ + bounds_.stopping);
+  CheckReaped();
 }
 
 // Output may be held up by a reader for as long as he likes: no deadline here but the parts' own.
 void Job::EnterDraining() {
-  settle_.Cancel();
-  timeout_.Cancel();
+  CancelTimers();
   Check(&PartRecord::drained, JobEvent::kAllDrained);
 }
 
 void Job::EnterEnding() {
-  settle_.Cancel();
-  timeout_.Cancel();
+  CancelTimers();
   services_.command_all(EndPart{});
-  deadline_.Set(kEndBound);
+  deadline_.Set(bounds_.ending);
   Check(&PartRecord::ended, JobEvent::kAllEnded);
 }
 
@@ -159,19 +165,20 @@ void Job::EnterDone() {
   ended.failure = rules_.Verdict();
   ended.exit_code = ExitCodeOf(ended.failure);
   ended.phases = std::move(phases_);
-  ended.state_report = std::move(state_report_);
-  client_.ended(ended);  // may destroy this
+  for (const auto& [node, part] : parts_) {
+    if (!part.report) continue;
+    ended.state_report.insert(ended.state_report.end(), part.report->begin(), part.report->end());
+  }
+  client_.ended(ended);
 }
 
 // Parts that have not answered in time are left to their keepers, which end what is there when the
 // agents' links close.
 void Job::OnDeadline() {
-  if (reporting_) return OnReportsIn();
   std::string silent;
   for (auto& [node, part] : parts_) {
-    const bool done = state_ == JobState::kEnding ? part.ended : part.drained;
-    if (done || part.lost) continue;
-    part.lost = true;
+    if (part.lost || (state_ == JobState::kEnding ? part.ended : IsReaped(node, part))) continue;
+    MarkLost(node, part);
     silent += " " + NameOf(node);
   }
   if (!silent.empty()) {
@@ -180,7 +187,7 @@ void Job::OnDeadline() {
                                                  "; what runs there is left to its keeper"});
   }
   if (state_ == JobState::kEnding) return On(JobEvent::kAllEnded);
-  if (state_ == JobState::kStopping) return On(JobEvent::kAllDrained);
+  CheckReaped();
 }
 
 void Job::Check(bool PartRecord::*done, JobEvent event) {
@@ -189,8 +196,23 @@ void Job::Check(bool PartRecord::*done, JobEvent event) {
   if (all) On(event);
 }
 
+// No rank of the part is alive or can come. Ranks that are stopped before all of the part have
+// been born tell no ends; nothing of theirs has run, so the part is drained as soon as they have
+// gone.
+bool Job::IsReaped(NodeId node, const PartRecord& part) const {
+  if (part.lost || part.drained) return true;
+  if (!part.born) return false;
+  const std::vector<Rank> ranks = placed_.map->RanksOf(node);
+  return std::all_of(ranks.begin(), ranks.end(),
+                     [this](Rank rank) { return ranks_[rank].end.has_value(); });
+}
+
 void Job::CheckReaped() {
-  if (ranks_ended_ == ranks_.size()) On(JobEvent::kAllReaped);
+  if (state_ != JobState::kRunning && state_ != JobState::kStopping) return;
+  const bool all = ranks_ended_ == ranks_.size() ||
+                   std::all_of(parts_.begin(), parts_.end(),
+                               [this](const auto& p) { return IsReaped(p.first, p.second); });
+  if (all) On(JobEvent::kAllReaped);
 }
 
 const std::string& Job::NameOf(NodeId node) const {
@@ -219,43 +241,57 @@ void Job::LetOutputPass() {
 }
 
 void Job::OnEndJob(int signo) {
-  if (state_ == JobState::kStopping) {  // asked again: no more grace
-    grace_ = std::chrono::milliseconds(0);
-    services_.command_all(StopPart{grace_, discard_});
-    return;
-  }
   Failure failure;
   failure.kind = FailureKind::kUserSignal;
   failure.signo = signo;
-  BlameAndStop(std::move(failure));
+  if (state_ != JobState::kStopping) rules_.OnCause(std::move(failure));
+  if (state_ >= JobState::kStopping) EndHarder();
+  end_asked_ = true;
+  On(JobEvent::kStop);
+}
+
+// The end is under way and somebody wants it now: no more grace. When only output is waited for,
+// the second word gives that up, too: nobody may be reading it.
+void Job::EndHarder() {
+  grace_ = std::chrono::milliseconds(0);
+  if (end_asked_ && state_ == JobState::kDraining) Discard();
+  services_.command_all(StopPart{grace_, discard_});
+}
+
+void Job::Discard() {
+  discard_ = true;
+  output_.Discard();
 }
 
 void Job::OnLost(const Failure& failure, bool quick) {
   if (quick) {
-    grace_ = std::min(grace_, kQuickGrace);
-    discard_ = true;
-    output_.Discard();
+    grace_ = std::min(grace_, bounds_.quick_grace);
+    Discard();
     if (state_ >= JobState::kStopping) services_.command_all(StopPart{grace_, true});
   }
   BlameAndStop(failure);
+}
+
+void Job::MarkLost(NodeId node, PartRecord& part) {
+  part.lost = true;
+  stdin_.OnDone(node);
+  for (const Rank rank : placed_.map->RanksOf(node)) {
+    if (!ranks_[rank].end) OnRankEnd({rank, 0, SIGKILL, false, false, false, true});
+  }
 }
 
 void Job::OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure) {
   bool concerned = state_ == JobState::kPlanned;
   for (const NodeId node : nodes) {
     const auto part = parts_.find(node);
-    if (part == parts_.end() || part->second.ended) continue;
-    concerned = true;
-    part->second.lost = true;
-    stdin_.OnDone(node);
-    for (const Rank rank : placed_.map->RanksOf(node)) {
-      if (!ranks_[rank].end) OnRankEnd({rank, 0, SIGKILL, false, false, false, true});
-    }
+    if (part == parts_.end() || part->second.lost || part->second.ended) continue;
+    // When all ranks are gone and what it had to say has come, nothing is lost with it.
+    concerned |= state_ < JobState::kDraining || !part->second.drained;
+    MarkLost(node, part->second);
   }
-  if (!concerned) return;
-  if (state_ < JobState::kEnding) rules_.OnRootCause(failure);
-  if (state_ < JobState::kStopping) On(JobEvent::kStop);
-  CheckReports();
+  if (concerned && state_ < JobState::kEnding) rules_.OnRootCause(failure);
+  if (concerned) On(JobEvent::kStop);
+  CheckReaped();
   Check(&PartRecord::drained, JobEvent::kAllDrained);
   Check(&PartRecord::ended, JobEvent::kAllEnded);
 }
@@ -265,13 +301,15 @@ void Job::OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure) 
 void Job::OnTimeout() {
   Failure failure;
   failure.kind = FailureKind::kTimeout;
-  failure.detail = "the job was " + std::string(StateName(state_)) + ", " +
-                   std::to_string(ranks_.size() - ranks_ended_) + " of " +
-                   std::to_string(ranks_.size()) + " ranks alive";
+  failure.detail = state_ == JobState::kPlanned
+                       ? "its nodes were still being started"
+                       : "the job was " + std::string(StateName(state_)) + ", " +
+                             std::to_string(ranks_.size() - ranks_ended_) + " of " +
+                             std::to_string(ranks_.size()) + " ranks alive";
   rules_.OnCause(std::move(failure));  // whatever happens while the report is made
   if (!spec_.report_state || state_ == JobState::kPlanned) return On(JobEvent::kStop);
   reporting_ = true;
-  deadline_.Set(kReportBound);
+  report_.Set(bounds_.reports);
   services_.command_all(AskReport{spec_.stack_traces});
 }
 
@@ -279,15 +317,6 @@ void Job::CheckReports() {
   if (!reporting_) return;
   for (const auto& [node, part] : parts_) {
     if (!part.lost && !part.report) return;
-  }
-  OnReportsIn();
-}
-
-void Job::OnReportsIn() {
-  reporting_ = false;
-  for (const auto& [node, part] : parts_) {
-    if (!part.report) continue;
-    state_report_.insert(state_report_.end(), part.report->begin(), part.report->end());
   }
   On(JobEvent::kStop);
 }

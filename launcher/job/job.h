@@ -33,7 +33,8 @@ struct JobClient {
   std::function<void(const JobStarted&)> started;
   std::function<void(std::string payload)> output;
   std::function<void(uint64_t bytes)> stdin_credit;
-  std::function<void(const JobEnded&)> ended;  // last call; the job may be destroyed after it
+  std::function<void(const JobEnded&)> ended;  // last call; must not destroy the job before it
+                                               // returns
 };
 
 // What the head's agent lends to a job; outlives it. None of these acts on the job before it
@@ -47,9 +48,19 @@ struct JobServices {
   std::function<std::chrono::microseconds(NodeId)> clock_offset;
 };
 
+// How long a job waits for what. A part answers AskReport with stack traces in 30 s, and has ended
+// its ranks 10 s after KILL.
+struct JobBounds {
+  std::chrono::milliseconds settle{100};        // between a first failure and Stop
+  std::chrono::milliseconds quick_grace{1000};  // when nobody reads the output any more
+  std::chrono::milliseconds reports{40'000};
+  std::chrono::milliseconds stopping{20'000};  // beyond the grace time, until no rank is left
+  std::chrono::milliseconds ending{10'000};
+};
+
 class Job {
  public:
-  Job(JobServices services, JobSpec spec, JobClient client);
+  Job(JobServices services, JobSpec spec, JobClient client, JobBounds bounds = {});
 
   // Begins to count --timeout.
   void Start();
@@ -78,13 +89,6 @@ class Job {
   const std::string& name_space() const { return name_space_; }
   // This process's own phases, before the parts'.
   void AddPhase(Phase phase) { phases_.push_back(std::move(phase)); }
-
-  static constexpr std::chrono::milliseconds kSettle{100};  // between first failure and Stop
-  static constexpr std::chrono::milliseconds kQuickGrace{1000};
-  // A part answers AskReport with stack traces in 30 s, and has ended its ranks 10 s after KILL.
-  static constexpr std::chrono::seconds kReportBound{40};
-  static constexpr std::chrono::seconds kPartsBound{20};  // beyond the grace times
-  static constexpr std::chrono::seconds kEndBound{10};
 
  private:
   struct RankRecord {
@@ -117,12 +121,15 @@ class Job {
   void EnterDone();
   void OnDeadline();
   void OnTimeout();
-  void OnReportsIn();
   void LetOutputPass();
+  void EndHarder();
+  void Discard();
+  void CancelTimers();
   void BlameAndStop(Failure failure);
   void ShowPlan();
   // Takes `event` when every part that is not lost has `done`.
   void Check(bool PartRecord::*done, JobEvent event);
+  void MarkLost(NodeId node, PartRecord& part);
   void CheckReports();
 
   // From parts (job_parts.cc).
@@ -145,8 +152,10 @@ class Job {
   void Judge(const RankEnd& end);
   void JudgeAbsent();
   void AskAboutAbsent();
+  bool IsAbsent(const RankRecord& record) const;
   bool SomebodyWaitsInInit() const;
   Failure AboutRank(Rank rank, Failure failure) const;
+  bool IsReaped(NodeId node, const PartRecord& part) const;
   void CheckReaped();
 
   // What hosts ask (job_requests.cc).
@@ -167,6 +176,7 @@ class Job {
   JobServices services_;
   const JobSpec spec_;  // as rexlaunch sent it
   JobClient client_;
+  const JobBounds bounds_;
   std::string name_space_;
   std::vector<JobNode> nodes_;
   PlacedJob placed_;
@@ -180,20 +190,22 @@ class Job {
   StdinRouter stdin_;
   NameStore names_;
   std::vector<Phase> phases_;
-  std::vector<std::string> state_report_;
   uint64_t held_credit_ = 0;       // came before rexlaunch was told that the job runs
   std::vector<int> held_signals_;  // came before the parts were told
   std::set<NodeId> asked_news_;    // parts whose host's word is waited for
+  std::vector<Rank> asked_about_;  // ranks that had gone without MPI_Init when it was asked for
   uint64_t news_number_ = 0;
   bool any_connected_ = false;
   bool any_absent_ = false;
   bool reporting_ = false;
+  bool end_asked_ = false;  // by rexlaunch, once
   std::chrono::milliseconds grace_;
   bool discard_ = false;
   size_t ranks_ended_ = 0;
   Timer deadline_;  // of the present state
   Timer settle_;    // after a first failure
   Timer timeout_;   // --timeout
+  Timer report_;    // for the parts' reports after it
   Timer name_timer_;
 };
 

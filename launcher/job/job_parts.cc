@@ -35,7 +35,7 @@ Status Job::Take(NodeId from, PartPlanned& m) {
   if (spec_.show_topology) topology_texts_[from] = std::move(m.topology_text);
   const bool all =
       std::all_of(parts_.begin(), parts_.end(), [](const auto& p) { return p.second.planned; });
-  if (all) ShowPlan();
+  if (all && state_ == JobState::kLaunching) ShowPlan();
   return Ok{};
 }
 
@@ -91,6 +91,7 @@ Status Job::Take(NodeId from, PartReport& m) {
 
 Status Job::Take(NodeId from, PartDrained&) {
   parts_[from].drained = true;
+  CheckReaped();
   Check(&PartRecord::drained, JobEvent::kAllDrained);
   return Ok{};
 }
@@ -161,7 +162,7 @@ void Job::Judge(const RankEnd& end) {
   if (!failure) return;
   rules_.OnRankFailure(AboutRank(end.rank, std::move(*failure)));
   // Ranks that fail together get a moment to show their own ends before they are told to go.
-  if (!settle_.pending() && state_ < JobState::kStopping) settle_.Set(kSettle);
+  if (!settle_.pending() && state_ < JobState::kStopping) settle_.Set(bounds_.settle);
 }
 
 Failure Job::AboutRank(Rank rank, Failure failure) const {
@@ -179,9 +180,19 @@ bool Job::SomebodyWaitsInInit() const {
                      [](const RankRecord& r) { return !r.end && r.connected && !r.finalized; });
 }
 
+bool Job::IsAbsent(const RankRecord& record) const {
+  const bool well = record.end && record.end->signo == 0 && record.end->code == 0;
+  return well && !record.connected && !record.excused && !record.end->consequence;
+}
+
 // What hosts know comes later than what kernels know: they are asked before anybody is blamed.
 void Job::AskAboutAbsent() {
   if (state_ != JobState::kRunning || !asked_news_.empty() || !SomebodyWaitsInInit()) return;
+  asked_about_.clear();
+  for (Rank rank = 0; rank < ranks_.size(); ++rank) {
+    if (IsAbsent(ranks_[rank])) asked_about_.push_back(rank);
+  }
+  if (asked_about_.empty()) return;
   ++news_number_;
   for (const auto& [node, part] : parts_) {
     if (!part.lost) asked_news_.insert(node);
@@ -198,15 +209,14 @@ Status Job::Take(NodeId from, PartNews& m) {
 // MPI_Init waits for every rank of the job: one that has gone without it is waited for in vain.
 void Job::JudgeAbsent() {
   if (!SomebodyWaitsInInit() || state_ != JobState::kRunning || settle_.pending()) return;
-  for (Rank rank = 0; rank < ranks_.size(); ++rank) {
-    const RankRecord& record = ranks_[rank];
-    const bool well = record.end && record.end->signo == 0 && record.end->code == 0;
-    if (!well || record.connected || record.excused || record.end->consequence) continue;
+  for (const Rank rank : asked_about_) {
+    if (!IsAbsent(ranks_[rank])) continue;
     Failure failure;
     failure.kind = FailureKind::kNoInit;
     rules_.OnRankFailure(AboutRank(rank, std::move(failure)));
-    settle_.Set(kSettle);
+    settle_.Set(bounds_.settle);
   }
+  if (!settle_.pending()) AskAboutAbsent();  // others may have gone meanwhile
 }
 
 }  // namespace rex

@@ -144,8 +144,9 @@ void Job::OnRequest(NodeId from, const pmix::Abort& m) {
     failure = AboutRank(m.proc.rank, std::move(failure));
     ranks_[m.proc.rank].excused = true;
   }
-  rules_.OnAbort(std::move(failure));
-  if (!settle_.pending() && state_ < JobState::kStopping) settle_.Set(kSettle);
+  // One that has been told to end may abort in answer to that.
+  if (state_ < JobState::kStopping) rules_.OnAbort(std::move(failure));
+  if (!settle_.pending() && state_ < JobState::kStopping) settle_.Set(bounds_.settle);
 }
 
 }  // namespace rex

@@ -14,7 +14,7 @@ enum class JobState : uint8_t {
   kReleasing,  // gates are opening
   kRunning,    // every rank is in its program
   kStopping,   // parts end their ranks
-  kDraining,   // every rank has ended; the last output comes
+  kDraining,   // no rank is left; the last output comes
   kEnding,     // parts clean up
   kDone,       // JobEnded sent
 };
@@ -45,7 +45,7 @@ inline constexpr JobEdge kJobEdges[] = {
     {JobState::kReleasing, JobEvent::kStop, JobState::kStopping},
     {JobState::kRunning, JobEvent::kAllReaped, JobState::kDraining},
     {JobState::kRunning, JobEvent::kStop, JobState::kStopping},
-    {JobState::kStopping, JobEvent::kAllDrained, JobState::kEnding},
+    {JobState::kStopping, JobEvent::kAllReaped, JobState::kDraining},
     {JobState::kDraining, JobEvent::kAllDrained, JobState::kEnding},
     {JobState::kEnding, JobEvent::kAllEnded, JobState::kDone},
 };

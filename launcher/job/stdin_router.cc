@@ -5,7 +5,10 @@
 namespace rex {
 
 void StdinRouter::Start(const std::vector<NodeId>& targets) {
-  for (const NodeId target : targets) granted_.emplace(target, 0);
+  for (const NodeId target : targets) {
+    granted_.emplace(target, 0);
+    if (ended_) sink_.send_end(target);
+  }
 }
 
 void StdinRouter::OnCredit(NodeId part, uint64_t bytes) {

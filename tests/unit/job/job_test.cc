@@ -1,0 +1,609 @@
+// The head's Job over one, two and three nodes that are played by the test.
+#include "tests/unit/job/job_fixture.h"
+
+#include <signal.h>
+
+namespace rex {
+namespace {
+
+constexpr JobState kAllStates[] = {JobState::kPlanned, JobState::kLaunching, JobState::kReleasing,
+                                   JobState::kRunning, JobState::kStopping,  JobState::kDraining,
+                                   JobState::kEnding};
+
+std::string Line(Rank rank, const std::string& text) {
+  return EncodeOutput({rank, OutputStream::kStdout, false}, text);
+}
+
+class JobTest : public JobFixture {};
+class JobOverNodes : public JobFixture, public ::testing::WithParamInterface<uint32_t> {};
+
+// ---- the way of a good job
+
+TEST_P(JobOverNodes, RunsToItsGoodEnd) {
+  Make(GetParam());
+  EXPECT_EQ(job_->state(), JobState::kPlanned);
+  EXPECT_TRUE(sent_.empty());
+  Place();
+  EXPECT_EQ(job_->state(), JobState::kLaunching);
+  EXPECT_EQ(Count<LaunchPart>(), 1U);
+  for (uint32_t i = 0; i < nodes_; ++i) {
+    EXPECT_EQ(Count<OpenGates>(), 0U) << "gates open when every rank stands at its own";
+    Born(i);
+  }
+  EXPECT_EQ(Count<OpenGates>(), 1U);
+  EXPECT_TRUE(started_.empty());
+  TellAll(PartRunning{});
+  ASSERT_EQ(started_.size(), 1U);
+  EXPECT_EQ(started_[0].total, nodes_ * kPerNode);
+  EndAll();
+  EXPECT_EQ(job_->state(), JobState::kDraining);
+  TellAll(PartDrained{});
+  EXPECT_EQ(job_->state(), JobState::kEnding);
+  EXPECT_EQ(Count<EndPart>(), 1U);
+  EXPECT_EQ(Count<StopPart>(), 0U);
+  TellAll(PartEnded{});
+  EXPECT_EQ(job_->state(), JobState::kDone);
+  EXPECT_EQ(ExitCode(), 0);
+  EXPECT_EQ(ends_, 1);
+}
+
+// Ranks may be gone before the last node has told that its own run.
+TEST_P(JobOverNodes, ShortRanksMayEndBeforeTheLastRuns) {
+  Make(GetParam());
+  Place();
+  for (uint32_t i = 0; i < nodes_; ++i) Born(i);
+  EndAll();
+  EXPECT_EQ(job_->state(), JobState::kReleasing);
+  TellAll(PartRunning{});
+  EXPECT_EQ(job_->state(), JobState::kDraining);
+}
+
+TEST_P(JobOverNodes, EveryStateIsLeftWhenStopped) {
+  for (const JobState state : kAllStates) {
+    To(state, GetParam());
+    ASSERT_EQ(job_->state(), state);
+    job_->OnEndJob(SIGINT);
+    Finish();
+    EXPECT_EQ(job_->state(), JobState::kDone) << StateName(state);
+    EXPECT_EQ(ExitCode(), 128 + SIGINT) << StateName(state);
+  }
+}
+
+TEST_P(JobOverNodes, EveryStateSurvivesTheLossOfEveryNode) {
+  for (const JobState state : kAllStates) {
+    To(state, GetParam());
+    for (uint32_t i = 0; i < nodes_; ++i) Lose(i);
+    EXPECT_EQ(job_->state(), JobState::kDone) << StateName(state);
+    // In kEnding all has been told: nothing is lost with a node. kStopping was begun by a signal.
+    const int expected = state == JobState::kEnding     ? 0
+                         : state == JobState::kStopping ? 128 + SIGINT
+                                                        : 119;
+    EXPECT_EQ(ExitCode(), expected) << StateName(state);
+  }
+}
+
+TEST_P(JobOverNodes, TheLossOfOneNodeEndsTheOthers) {
+  for (const JobState state : kAllStates) {
+    To(state, GetParam());
+    Lose(0);
+    Lose(0);
+    Finish();
+    EXPECT_EQ(job_->state(), JobState::kDone) << StateName(state);
+    EXPECT_EQ(ended_->failure.node,
+              state == JobState::kEnding || state == JobState::kStopping ? "" : "n0")
+        << StateName(state);
+  }
+}
+
+TEST_P(JobOverNodes, EveryStateIsLeftWhenRexlaunchIsGone) {
+  Failure gone;
+  gone.kind = FailureKind::kInternal;
+  for (const JobState state : kAllStates) {
+    To(state, GetParam());
+    job_->OnLost(gone, true);
+    Finish();
+    EXPECT_EQ(job_->state(), JobState::kDone) << StateName(state);
+    const auto stop = Last<StopPart>();
+    if (state == JobState::kPlanned) continue;
+    ASSERT_TRUE(stop) << StateName(state);
+    EXPECT_TRUE(stop->discard_output) << StateName(state);
+  }
+}
+
+// What nodes owe is bounded: a node that is silent is given up, the others are not.
+TEST_P(JobOverNodes, ASilentNodeIsNotWaitedForWhenStopping) {
+  To(JobState::kStopping, GetParam());
+  ASSERT_TRUE(RunTo(JobState::kDone));
+  EXPECT_EQ(ExitCode(), 128 + SIGINT);
+  ASSERT_FALSE(notices_.empty());
+  EXPECT_NE(notices_[0].text.find("no answer from n0"), std::string::npos) << notices_[0].text;
+}
+
+TEST_P(JobOverNodes, ASilentNodeIsNotWaitedForWhenEnding) {
+  To(JobState::kEnding, GetParam());
+  ASSERT_TRUE(RunTo(JobState::kDone));
+  EXPECT_EQ(ExitCode(), 0);
+  ASSERT_EQ(notices_.size(), 1U);
+  EXPECT_NE(notices_[0].text.find("ending"), std::string::npos) << notices_[0].text;
+}
+
+INSTANTIATE_TEST_SUITE_P(Nodes, JobOverNodes, ::testing::Values(1, 2, 3));
+
+// ---- losses
+
+// A node that told everything and whose ranks ended well may go while others' output still comes.
+TEST_F(JobTest, ANodeThatIsDrainedMayGoWhileOthersDrain) {
+  To(JobState::kDraining, 2);
+  Tell(0, PartDrained{});
+  Lose(0);
+  Tell(1, PartDrained{});
+  Tell(1, PartEnded{});
+  EXPECT_EQ(ExitCode(), 0);
+}
+
+TEST_F(JobTest, ANodeWithoutRanksMayGo) {
+  To(JobState::kRunning, 2);
+  job_->OnNodesLost({NodeId{2 + 1}}, NodeLost("relay"));
+  EXPECT_EQ(job_->state(), JobState::kRunning);
+}
+
+// Ranks feel the loss of a node, and may fail by it, before the head hears of it.
+TEST_F(JobTest, ALostNodeIsToBlameForWhatRanksDidJustBefore) {
+  To(JobState::kRunning, 2);
+  End(0, 0, SIGABRT);
+  Lose(1);
+  Finish();
+  EXPECT_EQ(ExitCode(), 119);
+}
+
+TEST_F(JobTest, WhatALostNodeStillSaysIsIgnored) {
+  To(JobState::kRunning, 2);
+  Lose(1);
+  Tell(1, PartDrained{});
+  EXPECT_TRUE(job_->OnPart(Node(1), PartOutput{Line(2, "late\n")}).has_value());
+  job_->OnOutputCredit(1000);
+  EXPECT_TRUE(output_.empty());
+  EXPECT_EQ(job_->state(), JobState::kStopping);
+}
+
+// ---- stopping and the output
+
+// A reader may take as long as he likes: once every rank is gone, nothing bounds the output.
+TEST_F(JobTest, AFailedJobsOutputIsWaitedForWithoutABound) {
+  To(JobState::kRunning, 2);
+  Tell(0, PartOutput{Line(0, "last words\n")});
+  job_->OnEndJob(SIGTERM);
+  EndAll(true);
+  EXPECT_EQ(job_->state(), JobState::kDraining);
+  Timer later(loop_, [] {});
+  later.Set(Milliseconds(20));  // twenty times the bound of stopping
+  ASSERT_TRUE(RunUntil([&] { return !later.pending(); }));
+  EXPECT_EQ(job_->state(), JobState::kDraining);
+  EXPECT_TRUE(notices_.empty());
+  TellAll(PartDrained{});
+  TellAll(PartEnded{});
+  ASSERT_EQ(output_.size(), 1U);
+}
+
+// Ranks that were never born tell no end; their part's word that it is drained counts.
+TEST_F(JobTest, APartWithoutRanksIsReapedWhenItIsDrained) {
+  To(JobState::kLaunching, 2);
+  Born(0);
+  job_->OnEndJob(SIGINT);
+  End(0, 0, SIGTERM, true);
+  End(1, 0, SIGTERM, true);
+  EXPECT_EQ(job_->state(), JobState::kStopping);
+  Tell(1, PartDrained{});
+  EXPECT_EQ(job_->state(), JobState::kDraining);
+  Tell(0, PartDrained{});
+  EXPECT_EQ(job_->state(), JobState::kEnding);
+}
+
+TEST_F(JobTest, ASecondEndJobLeavesNoGrace) {
+  JobSpec spec = Spec();
+  spec.grace = Milliseconds(60'000);
+  Make(2, spec);
+  ToRunning();
+  job_->OnEndJob(SIGINT);
+  EXPECT_EQ(Last<StopPart>()->grace.count(), 60'000);
+  job_->OnEndJob(SIGINT);
+  EXPECT_EQ(Last<StopPart>()->grace.count(), 0);
+  EXPECT_EQ(Count<StopPart>(), 2U);
+}
+
+// Nobody may be reading: asked twice while only output is waited for, the job gives it up.
+TEST_F(JobTest, OutputThatNobodyTakesIsGivenUpWhenAskedTwice) {
+  To(JobState::kDraining, 2);
+  Tell(0, PartOutput{Line(0, "stuck\n")});
+  job_->OnEndJob(SIGTERM);
+  ASSERT_TRUE(Last<StopPart>());
+  EXPECT_EQ(Last<StopPart>()->grace.count(), 0);
+  EXPECT_FALSE(Last<StopPart>()->discard_output);
+  job_->OnEndJob(SIGTERM);
+  EXPECT_TRUE(Last<StopPart>()->discard_output);
+  TellAll(PartDrained{});
+  TellAll(PartEnded{});
+  EXPECT_TRUE(output_.empty());
+  EXPECT_EQ(ExitCode(), 128 + SIGTERM);
+}
+
+TEST_F(JobTest, OutputComesAfterJobStarted) {
+  To(JobState::kReleasing, 2);
+  job_->OnOutputCredit(1000);
+  Tell(0, PartOutput{Line(0, "early\n")});
+  EXPECT_TRUE(output_.empty());
+  TellAll(PartRunning{});
+  EXPECT_EQ(output_.size(), 1U);
+}
+
+TEST_F(JobTest, CreditGoesBackToThePartWhoseBytesWent) {
+  To(JobState::kRunning, 2);
+  job_->OnOutputCredit(1000);
+  const size_t before = Receivers<PartCredit>().size();
+  Tell(1, PartOutput{Line(2, "12345")});
+  const auto receivers = Receivers<PartCredit>();
+  ASSERT_EQ(receivers.size(), before + 1);
+  EXPECT_EQ(receivers.back(), Node(1));
+  EXPECT_EQ(Last<PartCredit>()->bytes, 5U);
+}
+
+// ---- failures
+
+TEST_F(JobTest, TheLowestOfRanksThatFailTogetherDecides) {
+  To(JobState::kRunning, 3);
+  End(4, 5);
+  End(1, 7);
+  ASSERT_TRUE(RunTo(JobState::kStopping));
+  Finish();
+  EXPECT_EQ(ExitCode(), 7);
+  EXPECT_EQ(ended_->failure.rank, 1U);
+  EXPECT_EQ(ended_->failure.node, "n0");
+  EXPECT_EQ(ended_->failure.pid, 101);
+  EXPECT_EQ(ended_->failure.others, 1U);
+}
+
+TEST_F(JobTest, WhatFollowsStopIsAConsequence) {
+  To(JobState::kRunning, 2);
+  End(3, 5);
+  ASSERT_TRUE(RunTo(JobState::kStopping));
+  End(0, 9, 0, true);
+  Finish();
+  EXPECT_EQ(ExitCode(), 5);
+}
+
+TEST_F(JobTest, APartThatFailsEndsTheJobWithItsFailure) {
+  To(JobState::kLaunching, 2);
+  Failure failure;
+  failure.kind = FailureKind::kProgramNotFound;
+  failure.node = "n1";
+  Tell(1, PartFailed{failure, false});
+  EXPECT_EQ(job_->state(), JobState::kStopping);
+  TellAll(PartDrained{});
+  TellAll(PartEnded{});
+  EXPECT_EQ(ExitCode(), 127);
+  EXPECT_EQ(ended_->failure.node, "n1");
+}
+
+TEST_F(JobTest, ANodeWithAnotherMapEndsTheJob) {
+  To(JobState::kLaunching, 2);
+  Tell(0, PartPlanned{1, "", ""});
+  EXPECT_EQ(job_->state(), JobState::kStopping);
+  Finish();
+  EXPECT_EQ(ExitCode(), 123);
+  EXPECT_EQ(ended_->failure.node, "n0");
+}
+
+TEST_F(JobTest, AnAbortGivesItsCodeAndEndsTheOthers) {
+  To(JobState::kRunning, 3);
+  job_->OnHostRequest(Node(2), pmix::Abort{1, {job_->name_space(), 5}, 42, "text", {}});
+  End(5, 42);
+  ASSERT_TRUE(RunTo(JobState::kStopping));
+  Finish();
+  EXPECT_EQ(ExitCode(), 42);
+  EXPECT_EQ(ended_->failure.rank, 5U);
+  EXPECT_EQ(ended_->failure.node, "n2");
+  ASSERT_EQ(answers_.size(), 1U);
+  EXPECT_EQ(answers_[0].first, Node(2));
+}
+
+// An abort of one that was told to end is an answer to that.
+TEST_F(JobTest, AnAbortAfterStopChangesNothing) {
+  To(JobState::kRunning, 2);
+  End(3, 5);
+  ASSERT_TRUE(RunTo(JobState::kStopping));
+  job_->OnHostRequest(Node(0), pmix::Abort{1, {job_->name_space(), 0}, 42, "", {}});
+  Finish();
+  EXPECT_EQ(ExitCode(), 5);
+}
+
+TEST_F(JobTest, AnAbortOfSomeRanksLetsTheJobGoOn) {
+  To(JobState::kRunning, 2);
+  job_->OnHostRequest(Node(0),
+                      pmix::Abort{1, {job_->name_space(), 0}, 42, "", {{job_->name_space(), 3}}});
+  const auto signal = Last<SignalPart>();
+  ASSERT_TRUE(signal);
+  EXPECT_EQ(signal->ranks, std::vector<Rank>{3});
+  EXPECT_TRUE(signal->ends_them);
+  EXPECT_EQ(job_->state(), JobState::kRunning);
+}
+
+// ---- ranks that never come to MPI_Init
+
+TEST_F(JobTest, ARankThatNeverCameToInitIsBlamedWhenEveryHostHasSpoken) {
+  To(JobState::kRunning, 2);
+  Tell(0, PartProgress{{0}, {}});
+  End(3, 0);
+  ASSERT_EQ(Count<AskNews>(), 1U);
+  Tell(0, PartNews{Last<AskNews>()->number});
+  EXPECT_EQ(job_->state(), JobState::kRunning);
+  Tell(1, PartNews{Last<AskNews>()->number});
+  ASSERT_TRUE(RunTo(JobState::kStopping));
+  Finish();
+  EXPECT_EQ(ExitCode(), 1);
+  EXPECT_EQ(ended_->failure.kind, FailureKind::kNoInit);
+  EXPECT_EQ(ended_->failure.rank, 3U);
+}
+
+TEST_F(JobTest, AHostsLateWordAcquits) {
+  To(JobState::kRunning, 2);
+  Tell(0, PartProgress{{0}, {}});
+  End(3, 0);
+  Tell(1, PartProgress{{3}, {3}});
+  for (uint32_t node = 0; node < 2; ++node) Tell(node, PartNews{Last<AskNews>()->number});
+  Timer later(loop_, [] {});
+  later.Set(Milliseconds(10));
+  ASSERT_TRUE(RunUntil([&] { return !later.pending(); }));
+  EXPECT_EQ(job_->state(), JobState::kRunning);
+}
+
+// All of it may have happened before the last node's ranks ran; nothing else may ever happen.
+TEST_F(JobTest, ARankThatWasGoneBeforeTheJobRanIsNotForgotten) {
+  To(JobState::kReleasing, 2);
+  End(3, 0);
+  Tell(0, PartProgress{{0}, {}});
+  EXPECT_EQ(Count<AskNews>(), 0U);
+  TellAll(PartRunning{});
+  EXPECT_EQ(Count<AskNews>(), 1U);
+}
+
+// A rank that ends while hosts are asked is judged by an answer to a later question only.
+TEST_F(JobTest, ARankThatEndsDuringAQuestionIsAskedAboutAnew) {
+  To(JobState::kRunning, 2);
+  Tell(0, PartProgress{{0}, {}});
+  End(3, 0);
+  Tell(1, PartProgress{{3}, {3}});
+  End(2, 0);
+  ASSERT_EQ(Count<AskNews>(), 1U);
+  const uint64_t first = Last<AskNews>()->number;
+  for (uint32_t node = 0; node < 2; ++node) Tell(node, PartNews{first});
+  ASSERT_EQ(Count<AskNews>(), 2U);
+  for (uint32_t node = 0; node < 2; ++node) Tell(node, PartNews{Last<AskNews>()->number});
+  ASSERT_TRUE(RunTo(JobState::kStopping));
+  Finish();
+  EXPECT_EQ(ended_->failure.rank, 2U);
+}
+
+// ---- time limit and reports
+
+TEST_F(JobTest, ATimeLimitCountsWhileNodesAreStarted) {
+  JobSpec spec = Spec();
+  spec.timeout = Milliseconds(1);
+  spec.report_state = true;
+  Make(2, spec);
+  ASSERT_TRUE(RunTo(JobState::kDone));
+  EXPECT_EQ(ExitCode(), 110);
+  EXPECT_EQ(Count<AskReport>(), 0U);
+  EXPECT_NE(ended_->failure.detail.find("started"), std::string::npos) << ended_->failure.detail;
+}
+
+TEST_F(JobTest, ReportsOfAllNodesComeInTheirOrder) {
+  JobSpec spec = Spec();
+  spec.timeout = Milliseconds(1);
+  spec.report_state = true;
+  Make(2, spec);
+  ToRunning();
+  ASSERT_TRUE(RunUntil([&] { return Count<AskReport>() == 1; }));
+  Tell(1, PartReport{{"rank 2", "rank 3"}});
+  Tell(0, PartReport{{"rank 0", "rank 1"}});
+  EXPECT_EQ(job_->state(), JobState::kStopping);
+  Finish();
+  EXPECT_EQ(ExitCode(), 110);
+  EXPECT_EQ(ended_->state_report,
+            (std::vector<std::string>{"rank 0", "rank 1", "rank 2", "rank 3"}));
+}
+
+TEST_F(JobTest, AReportThatNeverComesIsNotWaitedFor) {
+  JobSpec spec = Spec();
+  spec.timeout = Milliseconds(1);
+  spec.report_state = true;
+  Make(2, spec);
+  ToRunning();
+  ASSERT_TRUE(RunUntil([&] { return Count<AskReport>() == 1; }));
+  Tell(0, PartReport{{"rank 0"}});
+  ASSERT_TRUE(RunTo(JobState::kStopping));
+  Finish();
+  EXPECT_EQ(ended_->state_report, std::vector<std::string>{"rank 0"});
+}
+
+// The bound of what comes next is not used up by the report's.
+TEST_F(JobTest, AnEndWhileReportsAreMadeIsStillBounded) {
+  JobSpec spec = Spec();
+  spec.timeout = Milliseconds(1);
+  spec.report_state = true;
+  Make(1, spec);
+  ToRunning();
+  ASSERT_TRUE(RunUntil([&] { return Count<AskReport>() == 1; }));
+  job_->OnEndJob(SIGINT);
+  EXPECT_EQ(job_->state(), JobState::kStopping);
+  ASSERT_TRUE(RunTo(JobState::kDone));
+  EXPECT_EQ(ExitCode(), 110);
+}
+
+TEST_F(JobTest, ALostNodesReportIsNotWaitedFor) {
+  JobSpec spec = Spec();
+  spec.timeout = Milliseconds(1);
+  spec.report_state = true;
+  Make(2, spec);
+  ToRunning();
+  ASSERT_TRUE(RunUntil([&] { return Count<AskReport>() == 1; }));
+  Lose(1);
+  EXPECT_EQ(job_->state(), JobState::kStopping);
+  Finish();
+  EXPECT_EQ(ExitCode(), 110);
+}
+
+// ---- signals, stdin
+
+TEST_F(JobTest, SignalsBeforeTheLaunchAreKept) {
+  Make(2);
+  job_->OnSignal(SIGUSR1);
+  EXPECT_TRUE(sent_.empty());
+  Place();
+  ASSERT_EQ(Count<SignalPart>(), 1U);
+  EXPECT_EQ(Last<SignalPart>()->signo, SIGUSR1);
+  EXPECT_TRUE(std::holds_alternative<LaunchPart>(sent_.front().command));
+}
+
+TEST_F(JobTest, StdinGoesToTheTargetsNodeAlone) {
+  JobSpec spec = Spec();
+  spec.stdin_rank = 3;
+  Make(3, spec);
+  ToRunning();
+  Tell(1, PartStdinCredit{100});
+  EXPECT_EQ(stdin_credit_, 100U);
+  ASSERT_TRUE(job_->OnStdin("bytes").has_value());
+  job_->OnStdinEnd();
+  EXPECT_EQ(Receivers<PartStdin>(), std::vector<NodeId>{Node(1)});
+  EXPECT_EQ(Receivers<PartStdinEnd>(), std::vector<NodeId>{Node(1)});
+}
+
+TEST_F(JobTest, TheEndOfStdinMayComeBeforeThereAreRanks) {
+  Make(2);
+  job_->OnStdinEnd();
+  EXPECT_EQ(Count<PartStdinEnd>(), 0U);
+  Place();
+  EXPECT_EQ(Receivers<PartStdinEnd>(), std::vector<NodeId>{Node(0)});
+}
+
+TEST_F(JobTest, ALostTargetDoesNotHoldUpTheOthersStdin) {
+  JobSpec spec = Spec();
+  spec.stdin_rank = kStdinAll;
+  Make(2, spec);
+  ToRunning();
+  Tell(0, PartStdinCredit{100});
+  EXPECT_EQ(stdin_credit_, 0U);
+  Lose(1);
+  EXPECT_EQ(stdin_credit_, 100U);
+}
+
+TEST_F(JobTest, StdinForARankThatIsNotThereIsRefused) {
+  JobSpec spec = Spec();
+  spec.stdin_rank = 4;
+  Make(2, spec);
+  Place();
+  EXPECT_EQ(job_->state(), JobState::kDone);
+  EXPECT_EQ(ended_->failure.kind, FailureKind::kRefused);
+  EXPECT_EQ(Count<LaunchPart>(), 0U);
+}
+
+// ---- what is shown, names, times
+
+TEST_F(JobTest, ThePlanIsShownOnceEveryNodeHasOne) {
+  JobSpec spec = Spec();
+  spec.show_map = true;
+  spec.do_not_launch = true;
+  Make(2, spec);
+  Place();
+  const uint64_t digest = Last<LaunchPart>()->map->Digest();
+  Tell(1, PartPlanned{digest, "ranks of n1\n", ""});
+  EXPECT_TRUE(notices_.empty());
+  Tell(0, PartPlanned{digest, "ranks of n0\n", ""});
+  ASSERT_EQ(notices_.size(), 1U);
+  EXPECT_LT(notices_[0].text.find("ranks of n0"), notices_[0].text.find("ranks of n1"));
+  EXPECT_EQ(job_->state(), JobState::kStopping);
+  TellAll(PartDrained{});
+  TellAll(PartEnded{});
+  EXPECT_EQ(ExitCode(), 0);
+}
+
+// A job that has failed already has nothing to show.
+TEST_F(JobTest, NoPlanIsShownOfAJobThatEnds) {
+  JobSpec spec = Spec();
+  spec.show_map = true;
+  Make(1, spec);
+  Place();
+  job_->OnEndJob(SIGINT);
+  Planned(0);
+  EXPECT_TRUE(notices_.empty());
+}
+
+TEST_F(JobTest, JobStartedNamesEveryRanksNodeWhenVerbose) {
+  JobSpec spec = Spec();
+  spec.verbose = true;
+  Make(2, spec);
+  ToRunning();
+  ASSERT_EQ(started_.size(), 1U);
+  ASSERT_EQ(started_[0].ranks.size(), 4U);
+  EXPECT_EQ(started_[0].ranks[2].node, "n1");
+  EXPECT_EQ(started_[0].ranks[2].pid, 200);
+  EXPECT_EQ(started_[0].ranks[2].birth, "template");
+}
+
+TEST_F(JobTest, PhasesOfOtherNodesAreMovedToThisClock) {
+  To(JobState::kEnding, 2);
+  PartEnded ended;
+  ended.phases.push_back({"births", std::chrono::microseconds(5), std::chrono::microseconds(6)});
+  Tell(1, ended);
+  Tell(0, PartEnded{});
+  ASSERT_EQ(ended_->phases.size(), 1U);
+  EXPECT_EQ(ended_->phases[0].begin.count(), 2005);
+  EXPECT_EQ(ended_->phases[0].end.count(), 2006);
+}
+
+TEST_F(JobTest, LeftoversAreToldWithTheirNode) {
+  To(JobState::kEnding, 2);
+  Tell(1, PartEnded{{}, {"sleep (pid 5)"}});
+  ASSERT_EQ(notices_.size(), 1U);
+  EXPECT_NE(notices_[0].text.find("node n1: sleep (pid 5)"), std::string::npos);
+}
+
+// The answer to a lookup that waits goes to the node that asked, when another one publishes.
+TEST_F(JobTest, NamesGoFromNodeToNode) {
+  To(JobState::kRunning, 2);
+  pmix::Lookup lookup;
+  lookup.request = 7;
+  lookup.proc = {job_->name_space(), 2};
+  lookup.keys = {"port"};
+  lookup.wait = true;
+  lookup.range = 5;
+  job_->OnHostRequest(Node(1), lookup);
+  EXPECT_TRUE(answers_.empty());
+  pmix::Publish publish;
+  publish.request = 9;
+  publish.proc = {job_->name_space(), 0};
+  publish.range = 5;
+  publish.items.push_back({"port", "value", publish.proc});
+  job_->OnHostRequest(Node(0), publish);
+  ASSERT_EQ(answers_.size(), 2U);
+  for (const auto& [node, message] : answers_) {
+    if (const auto* done = std::get_if<pmix::LookupDone>(&message)) {
+      EXPECT_EQ(node, Node(1));
+      EXPECT_EQ(done->request, 7U);
+      EXPECT_EQ(done->status, pmix::kSuccess);
+    } else {
+      EXPECT_EQ(node, Node(0));
+    }
+  }
+}
+
+TEST_F(JobTest, NonsenseIsRefused) {
+  To(JobState::kRunning, 2);
+  EXPECT_FALSE(job_->OnPart(NodeId{9}, PartDrained{}).has_value());
+  EXPECT_FALSE(
+      job_->OnPart(Node(0), RankEnds{{{3, 0, 0, false, false, false, false}}}).has_value());
+  EXPECT_FALSE(job_->OnPart(Node(0), PartProgress{{2}, {}}).has_value());
+  EXPECT_FALSE(job_->OnPart(Node(0), PartBorn{{1}, {true}}).has_value());
+}
+
+}  // namespace
+}  // namespace rex
