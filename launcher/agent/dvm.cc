@@ -9,7 +9,9 @@ namespace rex {
 
 namespace {
 constexpr std::chrono::milliseconds kFailTogether{300};
-constexpr size_t kMostNamed = 8;  // nodes in one line
+constexpr std::chrono::milliseconds kCleanUpBound{2000};  // for the nodes to clean up
+constexpr std::chrono::milliseconds kBreakOffBound{300};  // for those that had come to end in order
+constexpr size_t kMostNamed = 8;                          // nodes in one line
 
 TreeOptions OptionsOf(const DvmSpec& spec, std::string rexd, bool verbose) {
   TreeOptions options;
@@ -222,8 +224,9 @@ std::optional<Phase> Dvm::StartPhase() const {
                names_[0], "agent", std::to_string(names_.size() - 1) + " started"};
 }
 
-void Dvm::Close(std::chrono::milliseconds bound) {
-  if (tree_) tree_->Close(bound);
+void Dvm::Close() {
+  const bool was_ready = ready_at_.count() > 0;
+  if (tree_) tree_->Close(was_ready ? kCleanUpBound : kBreakOffBound);
 }
 
 }  // namespace rex

@@ -48,7 +48,8 @@ class Dvm {
   std::chrono::microseconds OffsetTo(NodeId node) const;
   // How long the nodes took, and what went over this agent's links.
   std::optional<Phase> StartPhase() const;
-  void Close(std::chrono::milliseconds bound);
+  // Nodes with parts get time to clean up; starts that are under way are broken off.
+  void Close();
 
  private:
   Tree::Handlers TreeHandlers();

@@ -8,8 +8,7 @@ namespace rex {
 
 namespace {
 constexpr std::chrono::milliseconds kFlushBound{2000};
-constexpr std::chrono::milliseconds kNodesBound{2000};  // for the nodes to clean up
-constexpr JobNumber kJob = 1;                           // a one-shot DVM has one
+constexpr JobNumber kJob = 1;  // a one-shot DVM has one
 
 Failure Internal(std::string detail, std::string remedy) {
   Failure failure;
@@ -252,7 +251,7 @@ void Head::EndWith(const Failure& failure, bool quick) {
 
 void Head::Finish() {
   job_.reset();
-  if (dvm_) dvm_->Close(kNodesBound);
+  if (dvm_) dvm_->Close();
   if (!client_lost_) launch_->Flush(kFlushBound);
   node_.CleanUp();
   loop_.Stop();
