@@ -72,6 +72,7 @@ void OutputCollector::OnReadable(Stream& stream) {
     ended = n <= 0;  // 0, or EIO: the last writer of a pty has closed it
     if (ended) break;
     stream.line.append(scratch_.data(), static_cast<size_t>(n));
+    bytes_ += static_cast<uint64_t>(n);
   }
   if (ended) return End(stream);
   OnBytes(stream, before);
@@ -101,6 +102,14 @@ void OutputCollector::Emit(Stream& stream, size_t bytes, bool end) {
   sink_.send(EncodeOutput(header, std::string_view(stream.line).substr(0, bytes)));
   stream.line.erase(0, bytes);
   credit_ -= static_cast<int64_t>(bytes);
+}
+
+void OutputCollector::Pass(Rank rank, OutputStream stream, std::string_view text) {
+  for (size_t at = 0; at < text.size() && !discard_; at += kMaxLineBytes) {
+    const std::string_view piece = text.substr(at, kMaxLineBytes);
+    sink_.send(EncodeOutput({rank, stream, false}, piece));
+    credit_ -= static_cast<int64_t>(piece.size());
+  }
 }
 
 void OutputCollector::WaitForQuiet(Stream& stream) {

@@ -41,10 +41,13 @@ class OutputCollector {
   void NoMorePrompts();
   // More bytes may be sent.
   void AddCredit(uint64_t bytes);
+  // What a rank has written by another way: goes up at once, on the same credit.
+  void Pass(Rank rank, OutputStream stream, std::string_view text);
   // rexlaunch is gone: read and drop, so that ranks don't block while they end.
   void Discard();
 
   size_t open_streams() const { return open_; }
+  uint64_t bytes() const { return bytes_; }  // ever read
   // Reading stands still because whoever gets the output is slow, not because there is none.
   bool starved() const { return credit_ <= 0 && !discard_; }
   // Sends what is buffered and closes every stream that is still open.
@@ -79,6 +82,7 @@ class OutputCollector {
   std::string scratch_;           // where bytes are read to first
   int64_t credit_ = 0;            // may go below zero by one message
   size_t open_ = 0;
+  uint64_t bytes_ = 0;
   bool unbuffered_ = false;
   bool prompts_over_ = false;
   bool discard_ = false;

@@ -13,6 +13,8 @@ namespace rex {
 
 namespace {
 
+constexpr uint64_t kMostInPipe = 1 << 20;  // fs.pipe-max-size, pipe(7)
+
 Failure InternalFailure(std::string detail, std::string remedy) {
   Failure failure;
   failure.kind = FailureKind::kInternal;
@@ -160,11 +162,16 @@ void Part::EnterStopping() {
 }
 
 void Part::EnterDraining() {
-  unsure_timer_.Cancel();
   EndTemplates();
   FlushNews();
   if (output_.open_streams() == 0) return Take(PartStep::kDrained);
   deadline_.Set(std::max(grace_, kDrainStep));
+}
+
+void Part::KillLeftovers() {
+  for (const ProcessInfo& p : services_.kill_leftovers()) {
+    leftovers_.push_back(p.command + " (pid " + std::to_string(p.pid) + ")");
+  }
 }
 
 void Part::EnterDrained() {
@@ -175,9 +182,8 @@ void Part::EnterDrained() {
 void Part::EnterEnded() {
   EndTemplates();
   PartEnded ended;
-  for (const ProcessInfo& p : services_.kill_leftovers()) {
-    ended.leftovers.push_back(p.command + " (pid " + std::to_string(p.pid) + ")");
-  }
+  KillLeftovers();
+  ended.leftovers = std::move(leftovers_);
   output_.CloseAll();
   ended.phases = times_.Phases(node_.name);
   if (host_knows_) services_.to_host(pmix::DeregisterJob{plan_.name_space});
@@ -207,15 +213,27 @@ void Part::OnDeadline() {
     case PartState::kStopping:
       return OnGraceOver();
     case PartState::kDraining:
-      if (output_.starved())
-        return deadline_.Set(std::max(grace_, kDrainStep));  // a slow reader loses nothing
-      // Somebody below the ranks holds their output open: what has been written is read, no more.
-      services_.kill_leftovers();
-      output_.CloseAll();
-      return Take(PartStep::kDrained);
+      return OnDrainTimeOver();
     default:
       return;
   }
+}
+
+// Somebody below the ranks holds their output open. What has been written until now is read to its
+// end, however slow the reader is.
+void Part::OnDrainTimeOver() {
+  if (output_.starved()) return deadline_.Set(std::max(grace_, kDrainStep));
+  const uint64_t read = output_.bytes();
+  const uint64_t before = std::exchange(drain_read_, read);
+  if (!drain_most_) {
+    KillLeftovers();
+    drain_most_ = read + output_.open_streams() * kMostInPipe;
+    return deadline_.Set(kDrainStep);
+  }
+  // Only who is no descendant of ours can still hold it, or write more than a pipe can hold.
+  if (read != before && read <= *drain_most_) return deadline_.Set(kDrainStep);
+  output_.CloseAll();
+  Take(PartStep::kDrained);
 }
 
 void Part::OnGraceOver() {
@@ -228,8 +246,11 @@ void Part::OnGraceOver() {
   for (const RankRecord& r : ranks_.all()) {
     if (r.alive()) stuck += " " + std::to_string(r.rank) + " (pid " + std::to_string(r.pid) + ")";
   }
-  Failure failure = InternalFailure("these ranks could not be killed:" + stuck,
-                                    "look at /proc/PID/stack: they hang in the kernel");
+  Failure failure =
+      stuck.empty() ? InternalFailure("the process that makes ranks (rexd-spawner) does not answer",
+                                      "look at the machine's load; run again with REX_LOG=debug")
+                    : InternalFailure("these ranks could not be killed:" + stuck,
+                                      "look at /proc/PID/stack: they hang in the kernel");
   failure.node = node_.name;
   services_.tell(PartFailed{std::move(failure)});
   Enter(PartState::kDraining);
@@ -274,6 +295,7 @@ Status Part::OnCommand(StopPart& m) {
   grace_ = std::min(grace_, m.grace);
   if (m.discard_output) output_.Discard();
   if (state_ == PartState::kStopping && !kill_sent_) deadline_.Set(grace_);
+  if (state_ == PartState::kDraining) deadline_.Set(std::max(grace_, kDrainStep));
   Take(PartStep::kStop);
   return Ok{};
 }
@@ -323,10 +345,10 @@ Status Part::OnCommand(EndPart&) {
 
 void Part::Abandon(std::function<void()> ended) {
   abandoned_ = std::move(ended);
+  if (state_ == PartState::kEnded) return services_.loop.Post(abandoned_);
   StopPart stop{kQuickGrace, true};
   (void)OnCommand(stop);
-  if (state_ == PartState::kDrained) Take(PartStep::kEnd);
-  if (state_ == PartState::kEnded) services_.loop.Post(abandoned_);
+  Take(PartStep::kEnd);  // when it stood drained before
 }
 
 // ---- the host
@@ -363,11 +385,12 @@ void Part::OnRegistered(pmix::JobRegistered registered) {
 
 void Part::OnLog(const pmix::LogText& log) {
   const auto stream = log.to_stdout ? OutputStream::kStdout : OutputStream::kStderr;
-  services_.tell(PartOutput{EncodeOutput({log.proc.rank, stream, false}, log.text)});
+  output_.Pass(log.proc.rank, stream, log.text);
   services_.to_host(pmix::OpDone{log.request, pmix::kSuccess});
 }
 
 void Part::OnHostLost(const Failure& failure) {
+  if (state_ >= PartState::kDraining) return TellUnsure();  // it has done its work
   Failure here = failure;
   here.node = node_.name;
   Fail(std::move(here), state_ < PartState::kStopping);

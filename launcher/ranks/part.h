@@ -9,6 +9,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -66,7 +67,6 @@ class Part {
 
   PartState state() const { return state_; }
   const std::string& name_space() const { return plan_.name_space; }
-  StartUpTimes& times() { return times_; }
 
   static constexpr std::chrono::milliseconds kQuickGrace{1000};
   static constexpr std::chrono::milliseconds kDrainStep{100};
@@ -79,6 +79,14 @@ class Part {
   static constexpr std::chrono::seconds kTemplateBound{5};  // a batch with a template
 
  private:
+  // `f`, which does nothing once the part is gone: for what may call back late.
+  template <typename F>
+  auto WhileAlive(F f) {
+    return [f = std::move(f), alive = std::weak_ptr(alive_)](auto&&... args) mutable {
+      if (!alive.expired()) f(std::forward<decltype(args)>(args)...);
+    };
+  }
+
   // State machine.
   void Take(PartStep step);
   void Enter(PartState state);
@@ -92,6 +100,8 @@ class Part {
   void EnterEnded();
   void OnDeadline();
   void OnGraceOver();
+  void OnDrainTimeOver();
+  void KillLeftovers();
   Status MakeDirs();
   void Fail(Failure failure, bool root_cause = false);
 
@@ -113,6 +123,8 @@ class Part {
   void EndTemplates();
   std::string BirthsNote() const;
   void SubmitNextBatch();
+  BatchEvents EventsOf(size_t first, size_t count);
+  void OnBatchLost(size_t first, const Error& error);
   Result<BirthBatch> MakeBatch(size_t first, size_t count);
   size_t BatchSize(size_t first) const;
   void OnPids(size_t first, size_t asked, const std::vector<pid_t>& pids, int error, Birth birth);
@@ -158,6 +170,7 @@ class Part {
   std::vector<uint64_t> questions_;  // AskNews that wait for the host's word
   PartProgress progress_;            // not yet told
   RankEnds ends_;                    // not yet told
+  std::vector<std::string> leftovers_;  // "command (pid N)", ended by us
   bool flush_posted_ = false;
   uint64_t pings_ = 0;                   // sent to the host
   std::unique_ptr<StackTracer> tracer_;  // for AskReport
@@ -168,7 +181,9 @@ class Part {
   bool planned_ = false;
   bool gates_open_ = false;
   bool kill_sent_ = false;
-  bool host_knows_ = false;  // of the namespace, or may
+  uint64_t drain_read_ = 0;             // output's bytes() when the drain's time was last up
+  std::optional<uint64_t> drain_most_;  // and what it can become; none: nothing killed yet
+  bool host_knows_ = false;             // of the namespace, or may
   std::function<void()> abandoned_;
   std::chrono::milliseconds grace_;
   Timer deadline_;                                          // of the present state

@@ -91,23 +91,7 @@ void Part::SubmitNextBatch() {
   next_birth_ += count;
   unanswered_.insert(first);
   ++batches_unborn_;
-  BatchEvents events;
-  events.on_pids = [this, first, count](const std::vector<pid_t>& pids, int error, Birth birth) {
-    OnPids(first, count, pids, error, birth);
-  };
-  events.on_failure = [this, first](const BirthFailure& failure) {
-    OnBirthFailure(first + failure.index, failure);
-  };
-  events.on_born = [this] { OnBatchBorn(); };
-  events.on_lost = [this, first](const Error& error) {
-    unanswered_.erase(first);
-    Failure failure;
-    failure.kind = FailureKind::kInternal;
-    failure.detail = "the process that makes ranks (rexd-spawner) failed: " + error.text;
-    failure.remedy = "run the job again; if it happens again, run with REX_LOG=debug";
-    Fail(std::move(failure));
-    CheckReaped();
-  };
+  BatchEvents events = EventsOf(first, count);
   const auto app = static_cast<size_t>(&plan_.AppOf(ranks_[first].rank) - plan_.apps.data());
   if (app < app_templates_.size() && app_templates_[app] != nullptr) {
     app_templates_[app]->Submit(std::move(*batch), std::move(events));
@@ -115,6 +99,31 @@ void Part::SubmitNextBatch() {
     services_.maker.Submit(std::move(*batch), std::move(events));
   }
   if (unanswered_.size() < kBatchesAhead) SubmitNextBatch();
+}
+
+// A maker that hangs may answer when the part has given up.
+BatchEvents Part::EventsOf(size_t first, size_t count) {
+  BatchEvents events;
+  events.on_pids =
+      WhileAlive([this, first, count](const std::vector<pid_t>& pids, int error, Birth birth) {
+        OnPids(first, count, pids, error, birth);
+      });
+  events.on_failure = WhileAlive([this, first](const BirthFailure& failure) {
+    OnBirthFailure(first + failure.index, failure);
+  });
+  events.on_born = WhileAlive([this] { OnBatchBorn(); });
+  events.on_lost = WhileAlive([this, first](const Error& error) { OnBatchLost(first, error); });
+  return events;
+}
+
+void Part::OnBatchLost(size_t first, const Error& error) {
+  unanswered_.erase(first);
+  Failure failure;
+  failure.kind = FailureKind::kInternal;
+  failure.detail = "the process that makes ranks (rexd-spawner) failed: " + error.text;
+  failure.remedy = "run the job again; if it happens again, run with REX_LOG=debug";
+  Fail(std::move(failure));
+  CheckReaped();
 }
 
 bool Part::GetsStdin(Rank rank) const {
@@ -190,11 +199,9 @@ void Part::OnPids(size_t first, size_t asked, const std::vector<pid_t>& pids, in
   for (size_t i = 0; i < pids.size() && i < asked; ++i) {
     const size_t local = first + i;
     ranks_.Born(local, pids[i], birth);
-    services_.children.Adopt(pids[i],
-                             [this, local, alive = std::weak_ptr(alive_)](const ExitStatus& end) {
-                               // One that could not be killed may outlive the part.
-                               if (!alive.expired()) OnRankEnd(local, end);
-                             });
+    // One that could not be killed may outlive the part.
+    services_.children.Adopt(
+        pids[i], WhileAlive([this, local](const ExitStatus& end) { OnRankEnd(local, end); }));
   }
   if (pids.size() < asked) {
     Failure failure;

@@ -27,9 +27,7 @@ void Part::OnClientEvent(const pmix::ClientEvent& event) {
 void Part::PostFlush() {
   if (flush_posted_) return;
   flush_posted_ = true;
-  services_.loop.Post([this, alive = std::weak_ptr(alive_)] {
-    if (!alive.expired()) FlushNews();
-  });
+  services_.loop.Post(WhileAlive([this] { FlushNews(); }));
 }
 
 void Part::FlushNews() {

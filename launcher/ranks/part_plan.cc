@@ -77,9 +77,8 @@ std::vector<std::string> SearchEnv(const AppSpec& app, const std::vector<std::st
 
 // The directory an app starts in. A user's current directory that this node does not have is
 // replaced by the home directory, as mpirun does; a named one must be there.
-std::variant<std::string, Failure> WdirOf(const LaunchPart& launch, const AppSpec& app,
-                                          Rank first_rank, const NodeFacts& node,
-                                          std::vector<Notice>& notices) {
+std::variant<std::string, Failure> WdirOf(const LaunchPart& launch, const AppSpec& app, Rank rank,
+                                          const NodeFacts& node, std::vector<Notice>& notices) {
   const std::string wdir = app.wdir.empty() ? launch.spec->cwd : app.wdir;
   const WdirCheck check = CheckWdir(wdir);
   if (check.status) return wdir;
@@ -89,7 +88,7 @@ std::variant<std::string, Failure> WdirOf(const LaunchPart& launch, const AppSpe
                                                  "': ranks start in '" + home + "' there"});
     return std::string(home);
   }
-  Failure failure = ProgramFailure(app, first_rank, check.status.error(), check.remedy);
+  Failure failure = ProgramFailure(app, rank, check.status.error(), check.remedy);
   failure.kind = FailureKind::kWdirMissing;
   return failure;
 }
@@ -104,9 +103,15 @@ std::vector<std::string> OwnEnvironment() {
   return env;
 }
 
-AppPlan NamesOf(const AppSpec& app, Rank first_rank) {
+// The lowest rank of the app here: the one that a failure names.
+Rank LowestHere(const PartPlan& plan, Rank first_rank) {
+  return *std::lower_bound(plan.ranks.begin(), plan.ranks.end(), first_rank);
+}
+
+AppPlan NamesOf(const JobSpec& spec, const AppSpec& app, Rank first_rank) {
   AppPlan plan;
   plan.argv = app.argv;
+  plan.wdir = SearchDir(spec, app);
   plan.first_rank = first_rank;
   plan.ranks = app.ranks;
   return plan;
@@ -115,10 +120,11 @@ AppPlan NamesOf(const AppSpec& app, Rank first_rank) {
 std::variant<AppPlan, Failure> PlanApp(const LaunchPart& launch, const AppSpec& app,
                                        Rank first_rank, const NodeFacts& node, PartPlan& part) {
   const JobSpec& spec = *launch.spec;
-  AppPlan plan = NamesOf(app, first_rank);
+  AppPlan plan = NamesOf(spec, app, first_rank);
+  const Rank lowest = LowestHere(part, first_rank);
   plan.wdir = part.job_dir;  // is made after planning
   if (!spec.cwd_in_session) {
-    auto wdir = WdirOf(launch, app, first_rank, node, part.notices);
+    auto wdir = WdirOf(launch, app, lowest, node, part.notices);
     if (Failure* failure = std::get_if<Failure>(&wdir)) return std::move(*failure);
     plan.wdir = std::get<std::string>(std::move(wdir));
   }
@@ -128,7 +134,7 @@ std::variant<AppPlan, Failure> PlanApp(const LaunchPart& launch, const AppSpec& 
       spec.node_env ? OwnEnvironment() : std::vector<std::string>{};
   plan.env = MergeEnvironments({&own, &defaults, &spec.env, &app.env, &pwd});
   ProgramSearch found = FindProgram({app.argv[0], SearchDir(spec, app), SearchEnv(app, plan.env)});
-  if (!found.path) return ProgramFailure(app, first_rank, found.path.error(), found.remedy);
+  if (!found.path) return ProgramFailure(app, lowest, found.path.error(), found.remedy);
   plan.path = *std::move(found.path);
   return plan;
 }
@@ -198,7 +204,7 @@ std::variant<PartPlan, Failure> PlanPart(const LaunchPart& launch, const NodeFac
   plan.shm_dir = node.shm_dir + "/" + plan.name_space;
   Rank first_rank = 0;
   for (const AppSpec& app : spec.apps) {
-    AppPlan names = NamesOf(app, first_rank);
+    AppPlan names = NamesOf(spec, app, first_rank);
     first_rank += app.ranks;
     if (!HasRanks(plan, names)) {
       plan.apps.push_back(std::move(names));

@@ -18,6 +18,7 @@ void StdinFeeder::AddTarget(UniqueFd fd) {
 }
 
 void StdinFeeder::Start() {
+  if (ended_) targets_.clear();  // the end came before them
   if (targets_.empty()) return;
   credit_ = kWindowBytes;
   source_.give_credit(kWindowBytes);

@@ -27,7 +27,7 @@ class StdinFeeder {
 
   // Takes our non-blocking end of a rank's stdin pipe. All targets are added before Start().
   void AddTarget(UniqueFd fd);
-  // Asks for the first window. Without targets: nothing.
+  // Asks for the first window. Without targets: nothing. After OnEnd: gives them the end.
   void Start();
   // More than the credit that was given is the peer's mistake: kProtocol.
   Status OnBytes(std::string bytes);

@@ -52,6 +52,22 @@ TEST_F(OutputCollectorTest, SendsWholeLinesAndKeepsTheRest) {
   EXPECT_EQ(sent_.back(), "three\n");
 }
 
+// PMIx_Log's text costs credit like any other, and a long one comes in pieces.
+TEST_F(OutputCollectorTest, TextOfAnotherWayTakesItsCredit) {
+  collector_.AddCredit(100'000);
+  const std::string text(100'000, 'x');
+  collector_.Pass(3, OutputStream::kStderr, text);
+  EXPECT_EQ(text_[3], text);
+  EXPECT_EQ(sent_.size(), 2U);
+  EXPECT_TRUE(collector_.starved());
+}
+
+TEST_F(OutputCollectorTest, TextOfAnotherWayIsDiscardedLikeTheRest) {
+  collector_.Discard();
+  collector_.Pass(3, OutputStream::kStderr, "text");
+  EXPECT_TRUE(sent_.empty());
+}
+
 TEST_F(OutputCollectorTest, UnfinishedLineComesWithTheEndOfTheStream) {
   collector_.AddCredit(1 << 20);
   UniqueFd rank = Add(0);

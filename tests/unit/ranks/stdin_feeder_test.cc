@@ -45,6 +45,15 @@ TEST_F(StdinFeederTest, WithoutTargetsNothingIsAskedFor) {
   EXPECT_EQ(credit_, 0U);
 }
 
+TEST_F(StdinFeederTest, AnEndThatCameBeforeTheTargetsIsTheirs) {
+  feeder_.OnEnd();
+  const UniqueFd a = AddTarget();
+  feeder_.Start();
+  char byte = 0;
+  EXPECT_EQ(::read(a.get(), &byte, 1), 0);
+  EXPECT_EQ(credit_, 0U);
+}
+
 TEST_F(StdinFeederTest, EveryTargetGetsEveryByteAndThenTheEnd) {
   const UniqueFd a = AddTarget();
   const UniqueFd b = AddTarget();
