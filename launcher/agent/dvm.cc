@@ -65,12 +65,6 @@ Dvm::Dvm(EventLoop& loop, ChildTable& children, const DvmSpec& spec, JobNode her
 
 Status Dvm::Start(bool verbose) {
   begin_ = loop_.clock().Now();
-  std::string rexd = spec_.rexd;
-  if (rexd.empty()) {
-    auto own = FindLibexecProgram("rexd");
-    if (!own) return own.error();
-    rexd = *std::move(own);
-  }
   std::vector<NodeSpec> nodes;
   for (size_t i = 0; i < ids_.size(); ++i) {
     const NodeRequest& node = spec_.nodes[i];
@@ -78,6 +72,12 @@ Status Dvm::Start(bool verbose) {
     nodes.push_back({ids_[i], node.name, node.user, static_cast<uint16_t>(node.port)});
   }
   if (!nodes.empty()) {
+    std::string rexd = spec_.rexd;
+    if (rexd.empty()) {
+      auto own = FindLibexecProgram("rexd");
+      if (!own) return own.error();
+      rexd = *std::move(own);
+    }
     tree_ = Tree::Head(loop_, children_, OptionsOf(spec_, std::move(rexd), verbose), names_[0],
                        std::move(nodes), TreeHandlers());
   }

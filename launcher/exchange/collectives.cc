@@ -272,11 +272,13 @@ void Collectives::TurnAround(Series& series, uint64_t sequence, int32_t status) 
 }
 
 void Collectives::SendDown(const std::vector<NodeId>& children, std::string payload) {
-  for (size_t i = 0; i < children.size(); ++i) {
-    const bool last = i + 1 == children.size();
-    deps_.port.send(children[i], static_cast<uint8_t>(ExchangeMessage::kCollectiveDown),
-                    FrameClass::kData, last ? std::move(payload) : payload);
-  }
+  if (children.empty()) return;
+  const auto send = [this](NodeId child, std::string bytes) {
+    deps_.port.send(child, static_cast<uint8_t>(ExchangeMessage::kCollectiveDown),
+                    FrameClass::kData, std::move(bytes));
+  };
+  for (size_t i = 0; i + 1 < children.size(); ++i) send(children[i], payload);
+  send(children.back(), std::move(payload));  // the last one takes it without a copy
 }
 
 Status Collectives::OnDown(NodeId from, std::string payload) {

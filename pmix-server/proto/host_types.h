@@ -40,7 +40,7 @@ enum Status : int32_t {
 struct ProcId {
   std::string name_space;
   uint32_t rank = 0;
-  auto operator<=>(const ProcId&) const = default;
+  auto operator<=>(const ProcId&) const = default;  // NOLINT(modernize-use-nullptr): false alarm
 };
 
 // Ranks first, first + stride, ... (`count` of them).
