@@ -117,7 +117,8 @@ void AddJobLevel(const RegisterJob& job, uint32_t ranks, InfoList& infos) {
   infos.AddBool(PMIX_TDIR_RMCLEAN, true);
 }
 
-void AddNodes(const RegisterJob& job, const Placement& place, InfoList& infos) {
+void AddNodes(const RegisterJob& job, const PmixServer& server, const Placement& place,
+              InfoList& infos) {
   uint32_t used = 0;
   for (uint32_t n = 0; n < job.nodes.size(); ++n) {
     const auto& ranks = place.ranks_of_node[n];
@@ -126,6 +127,10 @@ void AddNodes(const RegisterJob& job, const Placement& place, InfoList& infos) {
     InfoList node;
     node.AddString(PMIX_HOSTNAME, job.nodes[n].name);
     node.AddUint32(PMIX_NODEID, n);
+    // By its own name libpmix looks up what it does not find a node for otherwise: LOCAL_SIZE.
+    if (n == job.local_node && server.node_name() != job.nodes[n].name) {
+      node.AddString(PMIX_HOSTNAME_ALIASES, server.node_name());
+    }
     node.AddUint32(PMIX_LOCAL_SIZE, static_cast<uint32_t>(ranks.size()));
     node.AddUint32(PMIX_NODE_SIZE, static_cast<uint32_t>(ranks.size()));
     node.AddString(PMIX_LOCAL_PEERS, RankList(ranks));
@@ -204,7 +209,7 @@ Result<InfoList> MakeJobInfo(const RegisterJob& job, const PmixServer& server) {
   AddJobLevel(job, static_cast<uint32_t>(place.ranks.size()), infos);
   if (auto s = AddMaps(job, place, infos); !s) return s.error();
   AddTopology(server, infos);
-  AddNodes(job, place, infos);
+  AddNodes(job, server, place, infos);
   AddApps(job, infos);
   for (uint32_t rank = 0; rank < place.ranks.size(); ++rank) {
     auto info = RankInfo(job, place, rank);

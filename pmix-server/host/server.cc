@@ -93,6 +93,7 @@ Result<PmixServer> PmixServer::Start(const std::string& session_dir, const std::
                                      uint32_t one_job_ranks, UpcallSink& sink, const Clock& clock) {
   PmixServer server;
   server.init_begin_ = clock.Now();
+  server.node_name_ = node_name;
   CleanEnvironment();
   ::setenv("PMIX_MCA_gds", DataStore(one_job_ranks, session_dir), 1);
   auto temp_dir = MakeTempDir(session_dir);

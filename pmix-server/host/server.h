@@ -27,6 +27,7 @@ class PmixServer {
                                   uint32_t one_job_ranks, UpcallSink& sink, const Clock& clock);
 
   const Topology& topology() const { return *topology_; }
+  const std::string& node_name() const { return node_name_; }  // as libpmix knows this node
   const std::optional<TopologyImage>& topology_image() const { return image_; }
   Clock::Time init_begin() const { return init_begin_; }
   Clock::Time init_end() const { return init_end_; }
@@ -34,6 +35,7 @@ class PmixServer {
 
  private:
   PmixServer() = default;
+  std::string node_name_;
   std::unique_ptr<Topology> topology_;                // libpmix holds its hwloc_topology_t
   std::unique_ptr<pmix_topology_t> topology_handle_;  // borrowed by libpmix
   std::optional<TopologyImage> image_;
