@@ -1,0 +1,102 @@
+// SIGKILL of any process of a job over nodes, in any phase, leaves nothing within 5 s on any node.
+// The fixture proves that at the end of each case.
+#include <signal.h>
+
+#include "launcher/base/descendants.h"
+#include "tests/integration/many_nodes/nodes_test.h"
+
+namespace rex::testing {
+namespace {
+
+constexpr int kExitNodeLost = 119;
+constexpr int kExitNodeStart = 120;
+
+enum class Strike { kAppears, kBeforeInit, kInMpi };
+
+struct Case {
+  const char* victim;  // "head PROGRAM", "node PROGRAM", "rexlaunch" or "rank"
+  Strike strike;
+};
+
+std::string CaseName(const Case& c) {
+  std::string name;
+  for (const char* at = c.victim; *at != '\0'; ++at) {
+    if (*at != '-' && *at != ' ') name += *at;
+  }
+  return name + (c.strike == Strike::kAppears      ? "AsSoonAsItAppears"
+                 : c.strike == Strike::kBeforeInit ? "BeforeMpiInit"
+                                                   : "InMpi");
+}
+
+void PrintTo(const Case& c, std::ostream* os) { *os << CaseName(c); }
+
+class NodesGoneTest : public NodesTest, public ::testing::WithParamInterface<Case> {
+ protected:
+  pid_t Find(RunningCommand& job) {
+    const std::string victim = GetParam().victim;
+    if (victim == "rexlaunch") return job.pid();
+    if (victim == "rank") return FindRank(job, "mpi_phases");
+    const std::string program = victim.substr(5);
+    if (victim.starts_with("node ")) return FindNodeDaemon(job, program);
+    return FindDaemon(job, program);
+  }
+  void TrackAll(const RunningCommand& job) {
+    std::vector<pid_t> pids;
+    for (const auto& process : FindDescendants(job.pid())) pids.push_back(process.pid);
+    left().Track(pids);
+  }
+  void ExpectEnd(const CommandResult& result);
+};
+
+void NodesGoneTest::ExpectEnd(const CommandResult& result) {
+  const std::string victim = GetParam().victim;
+  EXPECT_FALSE(result.timed_out) << result;
+  if (victim == "rexlaunch") {
+    EXPECT_EQ(result.signo, SIGKILL) << result;
+  } else if (victim == "rank") {
+    EXPECT_TRUE(ExitedWith(result, kExitSignalBase + SIGKILL));
+    EXPECT_TRUE(StderrNames(result, {"rank", "signal 9", "on node node"}));
+  } else if (victim.starts_with("head ")) {
+    EXPECT_TRUE(ExitedWith(result, kExitInternal));
+  } else {
+    // A node that has not joined yet could not be started; one that had is lost. What its agent
+    // can still tell it tells: host and keeper.
+    EXPECT_TRUE(result.exit_code == kExitInternal || result.exit_code == kExitNodeLost ||
+                result.exit_code == kExitNodeStart)
+        << result;
+    EXPECT_TRUE(StderrNames(result, {"node"}));
+  }
+}
+
+TEST_P(NodesGoneTest, LeavesNothing) {
+  const bool before = GetParam().strike == Strike::kBeforeInit;
+  auto job = StartRex(
+      On("3", "3", {ProgramPath("mpi_phases"), before ? "120000" : "0", before ? "0" : "120000"}));
+  if (GetParam().strike != Strike::kAppears) {
+    const std::string ready = before ? "phase=before-init" : "phase=initialized";
+    ASSERT_TRUE(job->WaitUntil([&] { return CountOf(job->out(), ready) == 3; }, seconds(60)))
+        << job->Snapshot();
+  }
+  const pid_t pid = Find(*job);
+  ASSERT_GT(pid, 0) << "no process '" << GetParam().victim << "': " << job->Snapshot();
+  TrackAll(*job);
+  ASSERT_EQ(::kill(pid, SIGKILL), 0) << job->Snapshot();
+  ExpectEnd(job->Wait(seconds(30)));
+}
+
+std::vector<Case> AllCases() {
+  std::vector<Case> cases;
+  for (const char* victim : {"rexlaunch", "head rexd", "head rexd-agent", "node rexd",
+                             "node rexd-agent", "node rexd-pmix", "rank"}) {
+    for (const Strike strike : {Strike::kAppears, Strike::kBeforeInit, Strike::kInMpi}) {
+      cases.push_back({victim, strike});
+    }
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(Kill, NodesGoneTest, ::testing::ValuesIn(AllCases()),
+                         [](const auto& param) { return CaseName(param.param); });
+
+}  // namespace
+}  // namespace rex::testing
