@@ -190,6 +190,16 @@ std::vector<JobNode> Dvm::JobNodes(uint32_t slots) const {
   return nodes;
 }
 
+std::vector<std::string> Dvm::MissingNodes() const {
+  std::vector<std::string> names;
+  for (uint32_t id = 1; id < names_.size(); ++id) {
+    const bool failed = std::any_of(failures_.begin(), failures_.end(),
+                                    [&](auto& f) { return f.node == NodeId{id}; });
+    if (!failed && !facts_.contains(NodeId{id})) names.push_back(names_[id]);
+  }
+  return names;
+}
+
 void Dvm::Send(NodeId to, uint8_t kind, FrameClass frame_class, std::string payload) {
   if (tree_) tree_->Send(to, kind, frame_class, std::move(payload));
 }

@@ -39,6 +39,8 @@ class Dvm {
   // In the user's order, once ready. Without named nodes: this machine, with `slots` (0: its
   // cores).
   std::vector<JobNode> JobNodes(uint32_t slots) const;
+  // Nodes that have neither answered nor failed.
+  std::vector<std::string> MissingNodes() const;
   uint32_t size() const { return static_cast<uint32_t>(names_.size()); }  // this machine included
   const std::string& NameOf(NodeId node) const { return names_.at(Index(node)); }
 

@@ -140,9 +140,11 @@ void Head::OnClientGone(const Error& error) {
 // ---- the job
 
 JobServices Head::MakeServices() {
-  return {loop_, [this](NodeId node, PartCommand m) { Command(node, std::move(m)); },
+  return {loop_,
+          [this](NodeId node, PartCommand m) { Command(node, std::move(m)); },
           [this](PartCommand m) { CommandAll(std::move(m)); },
           [this](NodeId node, const pmix::HostMessage& m) { node_.exchange().AnswerTo(node, m); },
+          [this] { return dvm_ ? dvm_->MissingNodes() : std::vector<std::string>{}; },
           [this](NodeId node) { return dvm_->OffsetTo(node); }};
 }
 

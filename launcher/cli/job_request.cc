@@ -97,11 +97,12 @@ void TakeEnvironment(const CommandLine& line, const Surroundings& here, const En
 }
 
 // The displays, bindings and limits of the whole job.
-void TakeJobOptions(const CommandLine& line, JobSpec& job) {
+void TakeJobOptions(const CommandLine& line, const Surroundings& here, JobSpec& job) {
   job.stdin_rank = line.stdin_rank;
   job.stdout_pipe = line.stdout_pipe;
   job.grace = line.grace;
   job.timeout = line.timeout;
+  job.report_after = line.report_after.value_or(std::chrono::seconds(here.terminal ? 30 : 0));
   job.report_state = line.report_state || line.stack_traces;
   job.stack_traces = line.stack_traces;
   job.oversubscribe = line.oversubscribe;
@@ -167,7 +168,7 @@ Result<JobSpec> MakeJobSpec(const CommandLine& line, const Surroundings& here,
     if (!placed) return placed.error();
   }
   if (auto taken = TakeNodes(line, env, *std::move(list), job); !taken) return taken.error();
-  TakeJobOptions(line, job);
+  TakeJobOptions(line, here, job);
   if (FindVariable(env, "REX_OVERSUBSCRIBE") == "1" && !line.nooversubscribe) {
     job.oversubscribe = true;
   }

@@ -88,6 +88,7 @@ Result<std::string> CurrentDir(const Environment& env) {
 
 Result<Surroundings> ReadSurroundings(const Environment& env, bool want_cores) {
   Surroundings here;
+  here.terminal = ::isatty(STDERR_FILENO) != 0;
   auto cwd = CurrentDir(env);
   if (!cwd) return cwd.error();
   here.cwd = *cwd;

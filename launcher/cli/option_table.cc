@@ -354,6 +354,17 @@ const std::vector<Option>& Table() {
        "SECONDS",
        "End the job after this time, with exit code 110. Default: the environment variable "
        "MPIEXEC_TIMEOUT, or no limit."},
+      {kReportAfter,
+       kJob,
+       OptionTopic::kEnd,
+       OptionValue::kSeconds,
+       1,
+       {"report-after"},
+       "SECONDS",
+       "Say for which nodes or ranks the job still waits after this time, and at twice, four times "
+       "... as long: nodes that have not come, ranks that are not born or have not called MPI_Init "
+       "while others wait there. 0: never. Default: 30 when standard error is a terminal, else "
+       "never."},
       {kReportState,
        kJob,
        OptionTopic::kEnd,

@@ -41,6 +41,7 @@ enum class OptionId : uint8_t {
   kStdin,
   kStdout,
   kGrace,
+  kReportAfter,
   kTimeout,
   kReportState,
   kStackTraces,

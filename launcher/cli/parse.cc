@@ -202,6 +202,8 @@ class Parser {
         return TakeStdout(use);
       case OptionId::kGrace:
         return TakeSeconds(use, &line_.grace);
+      case OptionId::kReportAfter:
+        return TakeSeconds(use, &line_.report_after.emplace(0));
       case OptionId::kTimeout:
         timeout_given_ = true;
         return TakeSeconds(use, &line_.timeout);

@@ -64,7 +64,8 @@ struct CommandLine {
   bool help = false;
   std::string help_topic;  // empty: all
   std::chrono::milliseconds grace{2000};
-  std::chrono::milliseconds timeout{0};  // 0: none
+  std::optional<std::chrono::milliseconds> report_after;  // 0: never
+  std::chrono::milliseconds timeout{0};                   // 0: none
   std::chrono::microseconds timer_slack{5000};
   bool no_template = false;
   std::string timeline;               // a file, "-", or empty: none

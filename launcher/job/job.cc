@@ -24,10 +24,12 @@ Job::Job(JobServices services, JobSpec spec, JobClient client, JobBounds bounds)
               },
               [this](NodeId part) { services_.command(part, PartStdinEnd{}); }}),
       names_(services_.loop.clock()),
+      absence_after_(spec_.report_after),
       grace_(spec_.grace),
       deadline_(services_.loop, [this] { OnDeadline(); }),
       settle_(services_.loop, [this] { On(JobEvent::kStop); }),
       timeout_(services_.loop, [this] { OnTimeout(); }),
+      absence_timer_(services_.loop, [this] { OnAbsenceTimer(); }),
       report_(services_.loop, [this] { On(JobEvent::kStop); }),
       name_timer_(services_.loop, [this] {
         SendReplies(names_.Expire(services_.loop.clock().Now()));
@@ -36,6 +38,7 @@ Job::Job(JobServices services, JobSpec spec, JobClient client, JobBounds bounds)
 
 void Job::Start() {
   if (spec_.timeout.count() > 0) timeout_.Set(spec_.timeout);
+  if (absence_after_.count() > 0) absence_timer_.Set(absence_after_);
 }
 
 void Job::OnNodes(std::vector<JobNode> nodes, uint32_t dvm_nodes) {
@@ -108,7 +111,7 @@ void Job::EnterLaunching() {
 
 // The job's end has begun: nothing else begins it.
 void Job::CancelTimers() {
-  for (Timer* timer : {&settle_, &timeout_, &report_}) timer->Cancel();
+  for (Timer* timer : {&settle_, &timeout_, &report_, &absence_timer_}) timer->Cancel();
   reporting_ = false;
 }
 

@@ -44,6 +44,8 @@ struct JobServices {
   std::function<void(NodeId, PartCommand)> command;
   std::function<void(PartCommand)> command_all;  // every node of the DVM, also those without ranks
   std::function<void(NodeId, const pmix::HostMessage&)> answer;  // to a node's host
+  // Nodes that have not answered yet.
+  std::function<std::vector<std::string>()> missing_nodes;
   // What to add to the node's times to have them on this node's clock.
   std::function<std::chrono::microseconds(NodeId)> clock_offset;
 };
@@ -122,6 +124,13 @@ class Job {
   void OnDeadline();
   void OnTimeout();
   void LetOutputPass();
+
+  // Who is waited for (job_absences.cc).
+  void OnAbsenceTimer();
+  void TellAbsence(const std::string& text);
+  std::vector<std::string> UnbornParts() const;
+  bool InitIsAwaited() const;
+  void OnAbsenceReport(NodeId from, std::vector<std::string> lines);
   void EndHarder();
   void Discard();
   void CancelTimers();
@@ -198,14 +207,18 @@ class Job {
   bool any_connected_ = false;
   bool any_absent_ = false;
   bool reporting_ = false;
-  bool end_asked_ = false;  // by rexlaunch, once
+  uint64_t absence_number_ = kTimeoutReport;  // of the last AskReport for --report-after
+  std::map<NodeId, std::vector<std::string>> absence_lines_;
+  std::chrono::milliseconds absence_after_;  // when, from the start, it is told next
+  bool end_asked_ = false;                   // by rexlaunch, once
   std::chrono::milliseconds grace_;
   bool discard_ = false;
   size_t ranks_ended_ = 0;
-  Timer deadline_;  // of the present state
-  Timer settle_;    // after a first failure
-  Timer timeout_;   // --timeout
-  Timer report_;    // for the parts' reports after it
+  Timer deadline_;       // of the present state
+  Timer settle_;         // after a first failure
+  Timer timeout_;        // --timeout
+  Timer absence_timer_;  // --report-after
+  Timer report_;         // for the parts' reports after it
   Timer name_timer_;
 };
 

@@ -84,6 +84,10 @@ Status Job::Take(NodeId, PartNotice& m) {
 }
 
 Status Job::Take(NodeId from, PartReport& m) {
+  if (m.number != kTimeoutReport) {
+    if (m.number == absence_number_) OnAbsenceReport(from, std::move(m.lines));
+    return Ok{};
+  }
   parts_[from].report = std::move(m.lines);
   CheckReports();
   return Ok{};

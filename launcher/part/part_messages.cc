@@ -143,6 +143,7 @@ std::string Body(const AskNews& m) {
 std::string Body(const AskReport& m) {
   pb::AskReport out;
   out.set_stack_traces(m.stack_traces);
+  out.set_number(m.number);
   return out.SerializeAsString();
 }
 
@@ -262,6 +263,7 @@ std::string Body(const PartNews& m) {
 std::string Body(const PartReport& m) {
   pb::PartReport out;
   for (const std::string& line : m.lines) out.add_lines(line);
+  out.set_number(m.number);
   return out.SerializeAsString();
 }
 
@@ -380,7 +382,7 @@ Result<PartCommand> CommandBody(uint8_t kind, std::string_view body, uint32_t no
     case kCommand<AskReport>: {
       const auto m = Parse<pb::AskReport>(body, "AskReport");
       if (!m) return m.error();
-      return PartCommand(AskReport{m->stack_traces()});
+      return PartCommand(AskReport{m->stack_traces(), m->number()});
     }
     case kCommand<EndPart>:
       return is_empty(EndPart{});
@@ -432,7 +434,7 @@ Result<PartEvent> EventBody(uint8_t kind, std::string_view body) {
     case kEvent<PartReport>: {
       const auto m = Parse<pb::PartReport>(body, "PartReport");
       if (!m) return m.error();
-      return PartEvent(PartReport{{m->lines().begin(), m->lines().end()}});
+      return PartEvent(PartReport{{m->lines().begin(), m->lines().end()}, m->number()});
     }
     case kEvent<PartDrained>:
       return is_empty(PartDrained{});

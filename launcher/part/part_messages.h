@@ -50,8 +50,10 @@ struct PartStdinEnd {};
 struct AskNews {
   uint64_t number = 0;
 };
+inline constexpr uint64_t kTimeoutReport = 0;  // other numbers are of --report-after
 struct AskReport {
   bool stack_traces = false;
+  uint64_t number = kTimeoutReport;
 };
 struct EndPart {};
 
@@ -105,6 +107,7 @@ struct PartNews {
 };
 struct PartReport {
   std::vector<std::string> lines;
+  uint64_t number = kTimeoutReport;
 };
 struct PartDrained {};  // no rank is left, the output is complete
 struct PartEnded {

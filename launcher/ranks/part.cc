@@ -322,7 +322,7 @@ Status Part::OnCommand(AskNews& m) {
 Status Part::OnCommand(AskReport& m) {
   std::vector<std::string> lines = ReportState();
   if (!m.stack_traces || state_ != PartState::kRunning) {
-    services_.tell(PartReport{std::move(lines)});
+    services_.tell(PartReport{std::move(lines), m.number});
     return Ok{};
   }
   std::vector<StackTracer::Subject> subjects;
@@ -331,9 +331,10 @@ Status Part::OnCommand(AskReport& m) {
   }
   tracer_ = std::make_unique<StackTracer>(services_.loop, services_.children);
   tracer_->Start(std::move(subjects), kTraceBound,
-                 [this, lines = std::move(lines)](const std::vector<std::string>& traces) mutable {
+                 [this, number = m.number,
+                  lines = std::move(lines)](const std::vector<std::string>& traces) mutable {
                    lines.insert(lines.end(), traces.begin(), traces.end());
-                   services_.tell(PartReport{std::move(lines)});
+                   services_.tell(PartReport{std::move(lines), number});
                  });
   return Ok{};
 }

@@ -215,6 +215,7 @@ std::string ToWire(const JobSpec& m) {
   out.set_grace_ms(static_cast<uint32_t>(m.grace.count()));
   out.set_timeout_ms(static_cast<uint32_t>(m.timeout.count()));
   out.set_report_state(m.report_state);
+  out.set_report_after_ms(static_cast<uint32_t>(m.report_after.count()));
   out.set_oversubscribe(m.oversubscribe);
   out.set_verbose(m.verbose);
   out.set_umask(m.umask);
@@ -272,6 +273,8 @@ Result<JobSpec> FromWire(const std::string& payload) {
   job.grace = std::chrono::milliseconds(m->grace_ms());
   job.timeout = std::chrono::milliseconds(m->timeout_ms());
   job.report_state = m->report_state();
+  if (m->report_after_ms() > kMaxMilliseconds) return Bad("report_after_ms");
+  job.report_after = std::chrono::milliseconds(m->report_after_ms());
   job.oversubscribe = m->oversubscribe();
   job.verbose = m->verbose();
   job.umask = m->umask();

@@ -96,6 +96,7 @@ struct JobSpec {
   std::chrono::milliseconds grace{2000};
   std::chrono::milliseconds timeout{0};  // 0: none
   bool report_state = false;
+  std::chrono::milliseconds report_after{0};  // who is waited for is told then; 0: never
   bool oversubscribe = false;
   bool verbose = false;
   uint32_t umask = 022;

@@ -162,6 +162,7 @@ class JobFixture : public ::testing::Test {
   std::vector<Notice> notices_;
   std::vector<JobStarted> started_;
   std::vector<std::string> output_;
+  std::vector<std::string> missing_nodes_;
   uint64_t stdin_credit_ = 0;
   std::optional<JobEnded> ended_;
   int ends_ = 0;
@@ -178,6 +179,7 @@ class JobFixture : public ::testing::Test {
               sent_.push_back({std::nullopt, std::move(m)});
             },
             [this](NodeId node, const pmix::HostMessage& m) { answers_.emplace_back(node, m); },
+            [this] { return missing_nodes_; },
             [](NodeId node) { return std::chrono::microseconds(Index(node) * 1000); }};
   }
   JobClient Client() {

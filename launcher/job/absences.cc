@@ -1,0 +1,56 @@
+#include "launcher/job/absences.h"
+
+namespace rex {
+
+namespace {
+constexpr size_t kMostNamed = 8;
+constexpr std::string_view kBeforeInit = "before MPI_Init";
+
+std::string After(std::chrono::seconds since) {
+  return "after " + std::to_string(since.count()) + " s: still waiting for ";
+}
+
+std::string Named(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < names.size() && i < kMostNamed; ++i) {
+    text += (i > 0 ? ", " : "") + names[i];
+  }
+  if (names.size() > kMostNamed) {
+    text += " and " + std::to_string(names.size() - kMostNamed) + " more";
+  }
+  return text;
+}
+
+std::string Of(size_t some, size_t all, const char* what) {
+  return std::to_string(some) + " of " + std::to_string(all) + " " + what + (all == 1 ? "" : "s");
+}
+}  // namespace
+
+std::string WaitingForNodes(std::chrono::seconds since, size_t nodes,
+                            const std::vector<std::string>& absent) {
+  return After(since) + Of(absent.size(), nodes, "node") + " to start: " + Named(absent);
+}
+
+std::string WaitingForBirths(std::chrono::seconds since, size_t nodes,
+                             const std::vector<std::string>& absent) {
+  return After(since) + "ranks to be born on " + Of(absent.size(), nodes, "node") + ": " +
+         Named(absent);
+}
+
+std::string WaitingForInit(std::chrono::seconds since, size_t ranks,
+                           const std::vector<std::string>& lines) {
+  std::vector<std::string> absent;
+  for (const std::string& line : lines) {
+    if (line.find(kBeforeInit) != std::string::npos) absent.push_back(line);
+  }
+  std::string text = After(since) + Of(absent.size(), ranks, "rank") + " to call MPI_Init";
+  for (size_t i = 0; i < absent.size() && i < kMostNamed; ++i) {
+    text += (i == 0 ? ": " : "; ") + absent[i];
+  }
+  if (absent.size() > kMostNamed) {
+    text += " and " + std::to_string(absent.size() - kMostNamed) + " more";
+  }
+  return text;
+}
+
+}  // namespace rex

@@ -1,0 +1,56 @@
+// --report-after: says, again and again at growing distances, for whom the job waits.
+#include <algorithm>
+
+#include "launcher/job/absences.h"
+#include "launcher/job/job.h"
+
+namespace rex {
+
+void Job::OnAbsenceTimer() {
+  const auto since = std::chrono::duration_cast<std::chrono::seconds>(absence_after_);
+  if (state_ == JobState::kPlanned) {
+    const std::vector<std::string> absent = services_.missing_nodes();
+    if (!absent.empty()) TellAbsence(WaitingForNodes(since, spec_.dvm.nodes.size(), absent));
+  } else if (state_ == JobState::kLaunching || state_ == JobState::kReleasing) {
+    const std::vector<std::string> absent = UnbornParts();
+    if (!absent.empty()) TellAbsence(WaitingForBirths(since, parts_.size(), absent));
+  } else if (state_ == JobState::kRunning && InitIsAwaited()) {
+    ++absence_number_;
+    absence_lines_.clear();
+    services_.command_all(AskReport{false, absence_number_});
+  }
+  if (state_ >= JobState::kStopping) return;
+  absence_timer_.Set(absence_after_);  // at twice the time that has gone by
+  absence_after_ *= 2;
+}
+
+void Job::TellAbsence(const std::string& text) { client_.notice({Notice::Level::kWarning, text}); }
+
+std::vector<std::string> Job::UnbornParts() const {
+  std::vector<std::string> names;
+  for (const auto& [node, part] : parts_) {
+    if (!part.running && !part.lost) names.push_back(NameOf(node));
+  }
+  return names;
+}
+
+// Some are in MPI_Init and cannot leave it before all others have come.
+bool Job::InitIsAwaited() const {
+  return any_connected_ && std::any_of(ranks_.begin(), ranks_.end(),
+                                       [](const RankRecord& r) { return !r.end && !r.connected; });
+}
+
+// The report of one part; when all have come, the user is told.
+void Job::OnAbsenceReport(NodeId from, std::vector<std::string> lines) {
+  absence_lines_[from] = std::move(lines);
+  for (const auto& [node, part] : parts_) {
+    if (!part.lost && !absence_lines_.contains(node)) return;
+  }
+  std::vector<std::string> all;
+  for (const auto& [node, some] : absence_lines_) all.insert(all.end(), some.begin(), some.end());
+  if (!InitIsAwaited()) return;
+  const auto since = std::chrono::duration_cast<std::chrono::seconds>(absence_after_ / 2);
+  TellAbsence(WaitingForInit(since, ranks_.size(), all));
+}
+
+}  // namespace rex
