@@ -9,14 +9,6 @@ namespace rex {
 namespace {
 constexpr std::chrono::milliseconds kFlushBound{2000};
 constexpr JobNumber kJob = 1;  // a one-shot DVM has one
-
-Failure Internal(std::string detail, std::string remedy) {
-  Failure failure;
-  failure.kind = FailureKind::kInternal;
-  failure.detail = std::move(detail);
-  failure.remedy = std::move(remedy);
-  return failure;
-}
 }  // namespace
 
 Head::Head(EventLoop& loop, UniqueFd launch_fd, NodeOptions options)
@@ -134,7 +126,7 @@ JobClient Head::MakeClient() {
 void Head::OnClientGone(const Error& error) {
   client_lost_ = true;
   Log(LogLevel::kInfo, "rexlaunch is gone why=" + error.text);
-  EndWith(Internal("rexlaunch is gone", ""), true);
+  EndWith(InternalFailure("rexlaunch is gone", ""), true);
 }
 
 // ---- the job
@@ -213,8 +205,9 @@ void Head::OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure)
 void Head::OnNodeMessage(NodeId from, uint8_t kind, std::string payload) {
   const Status taken = TakeNodeMessage(from, kind, std::move(payload));
   if (taken || !job_) return;
-  Failure failure = Internal("a message of the node's agent makes no sense: " + taken.error().text,
-                             "use one version of rex on all nodes");
+  Failure failure =
+      InternalFailure("a message of the node's agent makes no sense: " + taken.error().text,
+                      "use one version of rex on all nodes");
   failure.node = dvm_->NameOf(from);
   job_->OnLost(failure, false);
 }
@@ -231,13 +224,13 @@ Status Head::TakeNodeMessage(NodeId from, uint8_t kind, std::string payload) {
 // ---- ends
 
 void Head::OnKeeperLost() {
-  EndWith(Internal("the keeper (rexd) of this node was killed",
-                   "find out who kills processes here (the kernel's OOM killer? `dmesg`)"),
+  EndWith(InternalFailure("the keeper (rexd) of this node was killed",
+                          "find out who kills processes here (the kernel's OOM killer? `dmesg`)"),
           true);
 }
 
 void Head::OnTerminate() {
-  EndWith(Internal("the agent (rexd-agent) was told to end (SIGTERM)", ""), false);
+  EndWith(InternalFailure("the agent (rexd-agent) was told to end (SIGTERM)", ""), false);
 }
 
 void Head::EndWith(const Failure& failure, bool quick) {

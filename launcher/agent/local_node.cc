@@ -17,11 +17,8 @@ constexpr std::chrono::milliseconds kSweepBound{3000};
 constexpr uint64_t kDefaultMaxModex = uint64_t{1} << 30;
 
 Failure HostFailure(const std::string& why) {
-  Failure failure;
-  failure.kind = FailureKind::kInternal;
-  failure.detail = "the PMIx host (rexd-pmix) of this node ended: " + why;
-  failure.remedy = "its last words may stand above; run again with REX_LOG=debug";
-  return failure;
+  return InternalFailure("the PMIx host (rexd-pmix) of this node ended: " + why,
+                         "its last words may stand above; run again with REX_LOG=debug");
 }
 
 // A node that is alone.

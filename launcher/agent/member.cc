@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "launcher/base/fnv.h"
 #include "launcher/base/log.h"
 
 namespace rex {
@@ -17,14 +18,7 @@ constexpr std::chrono::milliseconds kCloseBound{500};
 // Equal for nodes with equal hardware, as far as ranks can tell.
 std::string TopologyClass(const NodeFacts& facts) {
   if (!facts.topology) return "unknown";
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : facts.topology->xml()) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  }
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text(16, '0');
-  for (size_t i = 0; i < text.size(); ++i) text[i] = kDigits[hash >> (60 - 4 * i) & 15];
-  return text;
+  return Hex(Fnv(facts.topology->xml()));
 }
 }  // namespace
 
@@ -108,20 +102,15 @@ void Member::OnLost(const std::vector<NodeId>& nodes, const Error& why) {
 }
 
 void Member::OnKeeperLost() {
-  Failure failure;
-  failure.kind = FailureKind::kInternal;
-  failure.detail = "the keeper (rexd) of this node was killed";
-  failure.remedy = "find out who kills processes there (the kernel's OOM killer? `dmesg`)";
-  node_.FailParts(failure);
+  node_.FailParts(
+      InternalFailure("the keeper (rexd) of this node was killed",
+                      "find out who kills processes there (the kernel's OOM killer? `dmesg`)"));
   // What was told goes out first.
   loop_.Post([this] { Leave("the keeper was killed"); });
 }
 
 void Member::OnTerminate() {
-  Failure failure;
-  failure.kind = FailureKind::kInternal;
-  failure.detail = "the agent (rexd-agent) was told to end (SIGTERM)";
-  node_.FailParts(failure);
+  node_.FailParts(InternalFailure("the agent (rexd-agent) was told to end (SIGTERM)", ""));
   loop_.Post([this] { Leave("told to end by SIGTERM"); });
 }
 

@@ -22,11 +22,9 @@ bool Job::Owns(NodeId node, Rank rank) const {
 
 Status Job::Take(NodeId from, PartPlanned& m) {
   if (m.map_digest != placed_.map->Digest()) {
-    Failure failure;
-    failure.kind = FailureKind::kInternal;
+    Failure failure = InternalFailure("the node made another map of the ranks than the head",
+                                      "use one version of rex on all nodes");
     failure.node = NameOf(from);
-    failure.detail = "the node made another map of the ranks than the head";
-    failure.remedy = "use one version of rex on all nodes";
     BlameAndStop(std::move(failure));
     return Ok{};
   }

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "launcher/base/fd.h"
+#include "launcher/ranks/env_list.h"
 
 namespace rex {
 
@@ -90,17 +91,6 @@ bool IsParameterName(std::string_view name) {
 }
 
 // ---- environment and lists ----
-
-std::optional<std::string_view> ValueOf(const std::vector<std::string>& env,
-                                        std::string_view name) {
-  std::optional<std::string_view> value;
-  for (const std::string& entry : env) {
-    if (entry.size() > name.size() && entry[name.size()] == '=' && entry.starts_with(name)) {
-      value = std::string_view(entry).substr(name.size() + 1);
-    }
-  }
-  return value;
-}
 
 // A framework's setting: `a,b` includes, `^a,b` excludes.
 struct Selection {

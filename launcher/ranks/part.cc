@@ -15,14 +15,6 @@ namespace {
 
 constexpr uint64_t kMostInPipe = 1 << 20;  // fs.pipe-max-size, pipe(7)
 
-Failure InternalFailure(std::string detail, std::string remedy) {
-  Failure failure;
-  failure.kind = FailureKind::kInternal;
-  failure.detail = std::move(detail);
-  failure.remedy = std::move(remedy);
-  return failure;
-}
-
 }  // namespace
 
 Part::Part(PartServices services, NodeFacts node, LaunchPart launch)

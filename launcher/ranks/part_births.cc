@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "launcher/ranks/env_list.h"
 #include "launcher/ranks/part.h"
 #include "launcher/ranks/rank_stdio.h"
 #include "launcher/template/template_fitness.h"
@@ -118,11 +119,8 @@ BatchEvents Part::EventsOf(size_t first, size_t count) {
 
 void Part::OnBatchLost(size_t first, const Error& error) {
   unanswered_.erase(first);
-  Failure failure;
-  failure.kind = FailureKind::kInternal;
-  failure.detail = "the process that makes ranks (rexd-spawner) failed: " + error.text;
-  failure.remedy = "run the job again; if it happens again, run with REX_LOG=debug";
-  Fail(std::move(failure));
+  Fail(InternalFailure("the process that makes ranks (rexd-spawner) failed: " + error.text,
+                       "run the job again; if it happens again, run with REX_LOG=debug"));
   CheckReaped();
 }
 

@@ -6,18 +6,14 @@
 #include <cstdlib>
 #include <optional>
 #include <string_view>
-#include <unordered_map>
 
+#include "launcher/ranks/env_list.h"
 #include "launcher/ranks/program_search.h"
 #include "sched/placement/binding.h"
 
 namespace rex {
 
 namespace {
-
-std::string_view NameOf(std::string_view assignment) {
-  return assignment.substr(0, assignment.find('='));
-}
 
 // Settings that the user may override: put before the user's own, which win.
 std::vector<std::string> Defaults(const PartPlan& plan, bool virtual_nodes) {
@@ -32,16 +28,9 @@ std::vector<std::string> Defaults(const PartPlan& plan, bool virtual_nodes) {
   return env;
 }
 
-std::string ValueOf(const std::vector<std::string>& env, std::string_view name) {
-  for (const std::string& e : env) {
-    if (NameOf(e) == name && e.size() > name.size()) return e.substr(name.size() + 1);
-  }
-  return {};
-}
-
 // Adds the exclusions that this node's fabrics and this app's own settings allow.
 void AddFabricSettings(const NodeFacts& node, AppPlan& app, std::vector<Notice>& notices) {
-  const McaFiles files = ReadMcaFiles(ValueOf(app.env, "HOME"));
+  const McaFiles files = ReadMcaFiles(std::string(ValueOf(app.env, "HOME").value_or("")));
   const FabricSettings settings =
       ChooseComponents(node.fabrics, files, app.env, HasForeignLibmpi(app.env));
   app.env = MergeEnvironments({&app.env, &settings.env});
@@ -71,7 +60,8 @@ const std::string& SearchDir(const JobSpec& spec, const AppSpec& app) {
 // `env` with --path's directories before PATH's; for the search only.
 std::vector<std::string> SearchEnv(const AppSpec& app, const std::vector<std::string>& env) {
   if (app.search_path.empty()) return env;
-  const std::vector<std::string> path = {"PATH=" + app.search_path + ":" + ValueOf(env, "PATH")};
+  const std::vector<std::string> path = {"PATH=" + app.search_path + ":" +
+                                         std::string(ValueOf(env, "PATH").value_or(""))};
   return MergeEnvironments({&env, &path});
 }
 
@@ -248,23 +238,6 @@ bool IsWholeJob(const LaunchPart& launch, const std::vector<pmix::ProcId>& parti
     ++named;
   }
   return named == launch.map->total();
-}
-
-std::vector<std::string> MergeEnvironments(
-    const std::vector<const std::vector<std::string>*>& lists) {
-  std::vector<std::string> merged;
-  std::unordered_map<std::string_view, size_t> index;  // views into `lists`, which outlive this
-  for (const auto* list : lists) {
-    for (const std::string& assignment : *list) {
-      const auto [it, is_new] = index.emplace(NameOf(assignment), merged.size());
-      if (is_new) {
-        merged.push_back(assignment);
-      } else {
-        merged[it->second] = assignment;
-      }
-    }
-  }
-  return merged;
 }
 
 }  // namespace rex

@@ -63,8 +63,4 @@ pmix::RegisterJob RegistrationOf(const LaunchPart& launch, const PartPlan& plan,
 // Whether `participants` are all ranks of the job.
 bool IsWholeJob(const LaunchPart& launch, const std::vector<pmix::ProcId>& participants);
 
-// Merges NAME=VALUE lists; later ones win, order of first appearance is kept.
-std::vector<std::string> MergeEnvironments(
-    const std::vector<const std::vector<std::string>*>& lists);
-
 }  // namespace rex

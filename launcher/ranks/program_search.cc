@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "launcher/base/fd.h"
+#include "launcher/ranks/env_list.h"
 
 namespace rex {
 
@@ -296,16 +297,6 @@ ProgramSearch CheckAll(const std::string& path, const std::string& wdir) {
   return {path, ""};
 }
 
-std::optional<std::string> ValueOf(const std::vector<std::string>& env, std::string_view name) {
-  std::optional<std::string> value;
-  for (const std::string& entry : env) {
-    if (entry.size() > name.size() && entry[name.size()] == '=' && entry.starts_with(name)) {
-      value = entry.substr(name.size() + 1);
-    }
-  }
-  return value;
-}
-
 // PATH as absolute directories; an empty entry means the working directory, as in execvp(3).
 std::vector<std::string> SearchDirs(const std::string& path, const std::string& wdir) {
   std::vector<std::string> dirs;
@@ -318,9 +309,9 @@ std::vector<std::string> SearchDirs(const std::string& path, const std::string& 
   return dirs;
 }
 
-ProgramSearch NotInPath(const ProgramQuery& query, const std::optional<std::string>& path) {
+ProgramSearch NotInPath(const ProgramQuery& query, const std::optional<std::string_view>& path) {
   const std::string where =
-      path ? "in PATH (" + *path + ")" : "in PATH (not set in the rank's environment)";
+      path ? "in PATH (" + std::string(*path) + ")" : "in PATH (not set in the rank's environment)";
   return Refuse({Errc::kNotFound,
                  "program " + Quoted(query.name) + " was found neither " + where +
                      " nor in the working directory " + Quoted(query.wdir),
@@ -328,8 +319,9 @@ ProgramSearch NotInPath(const ProgramQuery& query, const std::optional<std::stri
 }
 
 ProgramSearch SearchPath(const ProgramQuery& query) {
-  const std::optional<std::string> path = ValueOf(query.env, "PATH");
-  std::vector<std::string> dirs = path ? SearchDirs(*path, query.wdir) : std::vector<std::string>();
+  const auto path = ValueOf(query.env, "PATH");
+  std::vector<std::string> dirs =
+      path ? SearchDirs(std::string(*path), query.wdir) : std::vector<std::string>();
   dirs.push_back(query.wdir);
   std::optional<Problem> met;  // the first file of that name, though not to be run
   for (const std::string& dir : dirs) {

@@ -413,6 +413,14 @@ Result<JobEnded> FromWire(const std::string& payload) {
   return out;
 }
 
+Failure InternalFailure(std::string detail, std::string remedy) {
+  Failure failure;
+  failure.kind = FailureKind::kInternal;
+  failure.detail = std::move(detail);
+  failure.remedy = std::move(remedy);
+  return failure;
+}
+
 std::string EncodeOutput(const OutputHeader& header, std::string_view bytes) {
   std::string out(kOutputHeaderBytes, '\0');
   for (size_t i = 0; i < 4; ++i) out[i] = static_cast<char>(header.rank >> (8 * i));

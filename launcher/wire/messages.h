@@ -181,6 +181,9 @@ struct Failure {
   uint32_t others = 0;
 };
 
+// A process of rex ended or misbehaved.
+Failure InternalFailure(std::string detail, std::string remedy);
+
 struct JobEnded {
   int exit_code = 0;  // 0..255
   Failure failure;

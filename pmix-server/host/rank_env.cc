@@ -4,20 +4,15 @@
 #include <cstdio>
 #include <unordered_map>
 
+#include "launcher/base/fnv.h"
+
 namespace rex::pmix {
 
 namespace {
 
-// FNV-1a, 64 bits. Both halves of the key come from the name alone, so that every node of a job
+// Both halves of the key come from the name alone, so that every node of a job
 // arrives at the same one; names are random, so the key is no easier to guess than they are.
-uint64_t Hash(uint64_t seed, const std::string& text) {
-  uint64_t hash = 0xcbf29ce484222325 ^ seed;
-  for (const char c : text) {
-    hash ^= static_cast<uint8_t>(c);
-    hash *= 0x100000001b3;
-  }
-  return hash;
-}
+uint64_t Hash(uint64_t seed, const std::string& text) { return Fnv(text, kFnvStart ^ seed); }
 
 std::string TransportKey(const std::string& name_space) {
   char key[40];

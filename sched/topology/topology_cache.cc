@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "launcher/base/fd.h"
+#include "launcher/base/fnv.h"
 
 namespace rex {
 
@@ -30,19 +31,8 @@ struct DirClose {
   void operator()(DIR* dir) const { ::closedir(dir); }
 };
 
-std::string Hex(uint64_t value) {
-  static constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string hex(16, '0');
-  for (size_t i = 0; i < hex.size(); ++i) hex[i] = kDigits[(value >> (60 - 4 * i)) & 15];
-  return hex;
-}
-
-// FNV-1a, 64 bit: names files; equality is decided by the key inside the file.
-std::string DigestHex(std::string_view bytes) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
-  return Hex(hash);
-}
+// Names files; equality is decided by the key inside the file.
+std::string DigestHex(std::string_view bytes) { return Hex(Fnv(bytes)); }
 
 // Tells damage, not malice, at 8 bytes a step: every step is reversible, so whatever differs in one
 // word gives another sum.

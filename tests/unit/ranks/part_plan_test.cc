@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include "launcher/base/private_dir.h"
+#include "launcher/ranks/env_list.h"
 
 namespace rex {
 namespace {
@@ -202,6 +203,13 @@ TEST_F(PartPlanTest, VirtualNodesReachEachOtherByLoopback) {
 TEST(MergeEnvironments, KeepsTheOrderOfFirstAppearance) {
   const std::vector<std::string> a = {"X=1", "Y=1"}, b = {"Z=2", "X=2"};
   EXPECT_EQ(MergeEnvironments({&a, &b}), (std::vector<std::string>{"X=2", "Y=1", "Z=2"}));
+}
+
+TEST(ValueOf, TheLastAssignmentCounts) {
+  const std::vector<std::string> env = {"A=1", "AB=2", "A=3", "C="};
+  EXPECT_EQ(ValueOf(env, "A"), "3");
+  EXPECT_EQ(ValueOf(env, "C"), "");
+  EXPECT_FALSE(ValueOf(env, "B"));
 }
 
 // ---- what the host is told
