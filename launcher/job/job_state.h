@@ -66,4 +66,10 @@ constexpr std::string_view StateName(JobState state) {
   return kNames[static_cast<size_t>(state)];
 }
 
+constexpr std::string_view EventName(JobEvent event) {
+  constexpr std::string_view kNames[] = {"placed",     "all born",    "all running", "stop",
+                                         "all reaped", "all drained", "all ended"};
+  return kNames[static_cast<size_t>(event)];
+}
+
 }  // namespace rex

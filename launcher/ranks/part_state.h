@@ -71,4 +71,10 @@ constexpr std::string_view StateName(PartState state) {
   return kNames[static_cast<size_t>(state)];
 }
 
+constexpr std::string_view StepName(PartStep step) {
+  constexpr std::string_view kNames[] = {"host ready", "registered", "all born", "all running",
+                                         "stop",       "all reaped", "drained",  "end"};
+  return kNames[static_cast<size_t>(step)];
+}
+
 }  // namespace rex
