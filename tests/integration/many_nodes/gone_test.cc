@@ -58,9 +58,12 @@ void NodesGoneTest::ExpectEnd(const CommandResult& result) {
     EXPECT_TRUE(StderrNames(result, {"rank", "signal 9", "on node node"}));
   } else if (victim.starts_with("head ")) {
     EXPECT_TRUE(ExitedWith(result, kExitInternal));
+  } else if (GetParam().strike != Strike::kAppears) {
+    // What a node's agent can still tell it tells.
+    EXPECT_TRUE(ExitedWith(result, victim == "node rexd-agent" ? kExitNodeLost : kExitInternal));
+    EXPECT_TRUE(StderrNames(result, {"node node"}));
   } else {
-    // A node that has not joined yet could not be started; one that had is lost. What its agent
-    // can still tell it tells: host and keeper.
+    // A node that has not joined yet could not be started.
     EXPECT_TRUE(result.exit_code == kExitInternal || result.exit_code == kExitNodeLost ||
                 result.exit_code == kExitNodeStart)
         << result;
