@@ -1,6 +1,5 @@
 #include "launcher/agent/dvm.h"
 
-#include <algorithm>
 #include <cstdlib>
 
 #include "launcher/base/programs.h"
@@ -31,16 +30,6 @@ TreeOptions OptionsOf(const DvmSpec& spec, std::string rexd, bool verbose) {
   return options;
 }
 
-// "n3, n4 and 7 more"
-std::string NamesOf(const std::vector<std::string>& names) {
-  std::string text;
-  for (size_t i = 0; i < names.size() && i < kMostNamed; ++i)
-    text += (i > 0 ? ", " : "") + names[i];
-  if (names.size() > kMostNamed) {
-    text += " and " + std::to_string(names.size() - kMostNamed) + " more";
-  }
-  return text;
-}
 }  // namespace
 
 Dvm::Dvm(EventLoop& loop, ChildTable& children, const DvmSpec& spec, JobNode here,
@@ -50,26 +39,16 @@ Dvm::Dvm(EventLoop& loop, ChildTable& children, const DvmSpec& spec, JobNode her
       spec_(spec),
       here_(std::move(here)),
       handlers_(std::move(handlers)),
-      names_{here_.name},
-      report_(loop, [this] { ReportFailure(); }) {
-  for (const NodeRequest& node : spec_.nodes) {
-    if (node.here) {
-      ids_.push_back(kHeadNode);
-      names_[0] = node.name;
-      continue;
-    }
-    ids_.push_back(NodeId{static_cast<uint32_t>(names_.size())});
-    names_.push_back(node.name);
-  }
-}
+      numbers_(NumberNodes(spec_, here_.name)),
+      report_(loop, [this] { ReportFailure(); }) {}
 
 Status Dvm::Start(bool verbose) {
   begin_ = loop_.clock().Now();
   std::vector<NodeSpec> nodes;
-  for (size_t i = 0; i < ids_.size(); ++i) {
+  for (size_t i = 0; i < numbers_.ids.size(); ++i) {
     const NodeRequest& node = spec_.nodes[i];
     if (node.here) continue;
-    nodes.push_back({ids_[i], node.name, node.user, static_cast<uint16_t>(node.port)});
+    nodes.push_back({numbers_.ids[i], node.name, node.user, static_cast<uint16_t>(node.port)});
   }
   if (!nodes.empty()) {
     std::string rexd = spec_.rexd;
@@ -78,8 +57,8 @@ Status Dvm::Start(bool verbose) {
       if (!own) return own.error();
       rexd = *std::move(own);
     }
-    tree_ = Tree::Head(loop_, children_, OptionsOf(spec_, std::move(rexd), verbose), names_[0],
-                       std::move(nodes), TreeHandlers());
+    tree_ = Tree::Head(loop_, children_, OptionsOf(spec_, std::move(rexd), verbose),
+                       numbers_.names[0], std::move(nodes), TreeHandlers());
   }
   loop_.Post([this] { Resolve(); });
   return Ok{};
@@ -122,7 +101,7 @@ void Dvm::OnStartFailed(const StartFailure& failure) {
 }
 
 void Dvm::Resolve() {
-  if (told_ || facts_.size() + failures_.size() + 1 < names_.size()) return;
+  if (told_ || facts_.size() + failures_.size() + 1 < numbers_.names.size()) return;
   if (!failures_.empty()) return ReportFailure();
   told_ = true;
   ready_at_ = loop_.clock().Now();
@@ -133,69 +112,26 @@ void Dvm::ReportFailure() {
   if (told_) return;
   told_ = true;
   report_.Cancel();
-  const auto first = std::min_element(failures_.begin(), failures_.end(),
-                                      [](auto& a, auto& b) { return a.node < b.node; });
-  Failure failure;
-  failure.kind = FailureKind::kNodeStart;
-  failure.node = first->name;
-  failure.detail = first->phase + ": " + first->cause;
-  failure.remedy = first->remedy;
-  failure.others = static_cast<uint32_t>(failures_.size() - 1);
-  if (failure.others > 0) {
-    std::vector<std::string> names;
-    for (const StartFailure& f : failures_) {
-      if (f.node != first->node) names.push_back(f.name);
-    }
-    std::sort(names.begin(), names.end());
-    failure.detail += "\nalso: " + NamesOf(names);
-  }
-  handlers_.on_failed(failure);
+  handlers_.on_failed(StartFailureOf(failures_));
 }
 
 void Dvm::OnLost(const std::vector<NodeId>& nodes, const Error& why) {
-  Failure failure;
-  failure.kind = FailureKind::kNodeLost;
-  failure.node = NameOf(nodes.front());
-  failure.detail = why.text;
-  failure.others = static_cast<uint32_t>(nodes.size() - 1);
-  if (failure.others > 0) {
-    std::vector<std::string> names;
-    for (size_t i = 1; i < nodes.size(); ++i) names.push_back(NameOf(nodes[i]));
-    failure.detail += "\nwith it: " + NamesOf(names);
-  }
+  std::vector<std::string> names;
+  for (const NodeId node : nodes) names.push_back(NameOf(node));
   told_ = true;
-  handlers_.on_lost(nodes, failure);
+  handlers_.on_lost(nodes, LossOf(names, why.text));
 }
 
 std::vector<JobNode> Dvm::JobNodes(uint32_t slots) const {
-  if (spec_.nodes.empty()) {
-    JobNode here = here_;
-    if (slots > 0) here.slots_from_cores = false;
-    here.slots = slots > 0 ? slots : here.cores;
-    return {here};
-  }
-  std::vector<JobNode> nodes;
-  for (size_t i = 0; i < ids_.size(); ++i) {
-    const NodeRequest& asked = spec_.nodes[i];
-    JobNode node;
-    node.id = ids_[i];
-    node.name = asked.name;
-    node.cores = asked.here ? here_.cores : std::max(facts_.at(node.id).cores, 1U);
-    node.slots = asked.slots > 0 ? asked.slots : node.cores;
-    // A hostfile's cores limit, as with mpirun; those of invented nodes do not.
-    node.slots_from_cores = asked.slots == 0 && spec_.bootstrap == Bootstrap::kVirtual;
-    node.max_slots = asked.max_slots;
-    nodes.push_back(std::move(node));
-  }
-  return nodes;
+  return JobNodesOf(spec_, numbers_, here_, facts_, slots);
 }
 
 std::vector<std::string> Dvm::MissingNodes() const {
   std::vector<std::string> names;
-  for (uint32_t id = 1; id < names_.size(); ++id) {
+  for (uint32_t id = 1; id < size(); ++id) {
     const bool failed = std::any_of(failures_.begin(), failures_.end(),
                                     [&](auto& f) { return f.node == NodeId{id}; });
-    if (!failed && !facts_.contains(NodeId{id})) names.push_back(names_[id]);
+    if (!failed && !facts_.contains(NodeId{id})) names.push_back(NameOf(NodeId{id}));
   }
   return names;
 }
@@ -230,8 +166,8 @@ std::chrono::microseconds Dvm::OffsetTo(NodeId node) const {
 
 std::optional<Phase> Dvm::StartPhase() const {
   if (!tree_ || ready_at_.count() == 0) return std::nullopt;
-  return Phase{"nodes",   begin_,  ready_at_,
-               names_[0], "agent", std::to_string(names_.size() - 1) + " started"};
+  return Phase{"nodes",           begin_,  ready_at_,
+               numbers_.names[0], "agent", std::to_string(numbers_.names.size() - 1) + " started"};
 }
 
 void Dvm::Close() {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "launcher/agent/dvm_nodes.h"
 #include "launcher/base/child_table.h"
 #include "launcher/base/event_loop.h"
 #include "launcher/base/phase.h"
@@ -41,8 +42,10 @@ class Dvm {
   std::vector<JobNode> JobNodes(uint32_t slots) const;
   // Nodes that have neither answered nor failed.
   std::vector<std::string> MissingNodes() const;
-  uint32_t size() const { return static_cast<uint32_t>(names_.size()); }  // this machine included
-  const std::string& NameOf(NodeId node) const { return names_.at(Index(node)); }
+  uint32_t size() const {
+    return static_cast<uint32_t>(numbers_.names.size());
+  }  // this machine included
+  const std::string& NameOf(NodeId node) const { return numbers_.names.at(Index(node)); }
 
   void Send(NodeId to, uint8_t kind, FrameClass frame_class, std::string payload);
   void Broadcast(uint8_t kind, FrameClass frame_class, const std::string& payload);
@@ -66,8 +69,7 @@ class Dvm {
   const DvmSpec spec_;
   const JobNode here_;
   Handlers handlers_;
-  std::vector<NodeId> ids_;         // of spec_.nodes
-  std::vector<std::string> names_;  // by id
+  const NodeNumbers numbers_;
   std::map<NodeId, AgentFacts> facts_;
   std::vector<StartFailure> failures_;
   std::unique_ptr<Tree> tree_;

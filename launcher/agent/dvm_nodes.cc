@@ -1,0 +1,93 @@
+#include "launcher/agent/dvm_nodes.h"
+
+#include <algorithm>
+
+namespace rex {
+
+namespace {
+
+constexpr size_t kMostNamed = 8;  // nodes in one line
+
+// "n3, n4 and 7 more"
+std::string NamesOf(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < names.size() && i < kMostNamed; ++i)
+    text += (i > 0 ? ", " : "") + names[i];
+  if (names.size() > kMostNamed) {
+    text += " and " + std::to_string(names.size() - kMostNamed) + " more";
+  }
+  return text;
+}
+
+void AddOthers(const char* lead, const std::vector<std::string>& names, Failure* failure) {
+  failure->others = static_cast<uint32_t>(names.size());
+  if (!names.empty()) failure->detail += std::string("\n") + lead + NamesOf(names);
+}
+
+}  // namespace
+
+NodeNumbers NumberNodes(const DvmSpec& spec, const std::string& here) {
+  NodeNumbers numbers{{}, {here}};
+  for (const NodeRequest& node : spec.nodes) {
+    if (node.here) {
+      numbers.ids.push_back(kHeadNode);
+      numbers.names[0] = node.name;
+      continue;
+    }
+    numbers.ids.push_back(NodeId{static_cast<uint32_t>(numbers.names.size())});
+    numbers.names.push_back(node.name);
+  }
+  return numbers;
+}
+
+Failure StartFailureOf(const std::vector<StartFailure>& failures) {
+  std::vector<const StartFailure*> by_id;
+  for (const StartFailure& failure : failures) by_id.push_back(&failure);
+  std::sort(by_id.begin(), by_id.end(), [](auto* a, auto* b) { return a->node < b->node; });
+  const StartFailure& first = *by_id.front();
+  Failure failure;
+  failure.kind = FailureKind::kNodeStart;
+  failure.node = first.name;
+  failure.detail = first.phase + ": " + first.cause;
+  failure.remedy = first.remedy;
+  std::vector<std::string> others;
+  for (size_t i = 1; i < by_id.size(); ++i) others.push_back(by_id[i]->name);
+  AddOthers("also: ", others, &failure);
+  return failure;
+}
+
+Failure LossOf(const std::vector<std::string>& names, const std::string& why) {
+  Failure failure;
+  failure.kind = FailureKind::kNodeLost;
+  failure.node = names.front();
+  failure.detail = why;
+  AddOthers("with it: ", {names.begin() + 1, names.end()}, &failure);
+  return failure;
+}
+
+std::vector<JobNode> JobNodesOf(const DvmSpec& spec, const NodeNumbers& numbers,
+                                const JobNode& here, const std::map<NodeId, AgentFacts>& facts,
+                                uint32_t slots) {
+  if (spec.nodes.empty()) {
+    JobNode alone = here;
+    if (slots > 0) alone.slots_from_cores = false;
+    alone.slots = slots > 0 ? slots : alone.cores;
+    return {alone};
+  }
+  std::vector<JobNode> nodes;
+  for (size_t i = 0; i < numbers.ids.size(); ++i) {
+    const NodeRequest& asked = spec.nodes[i];
+    JobNode node;
+    node.id = numbers.ids[i];
+    node.name = asked.name;
+    node.cores = asked.here ? here.cores : std::max(facts.at(node.id).cores, 1U);
+    node.slots = asked.slots > 0 ? asked.slots : node.cores;
+    // A hostfile's cores limit, as with mpirun; those of invented nodes do not.
+    node.slots_from_cores = asked.slots == 0 && spec.bootstrap == Bootstrap::kVirtual;
+    node.max_slots = asked.max_slots;
+    nodes.push_back(std::move(node));
+  }
+  return nodes;
+}
+
+}  // namespace rex

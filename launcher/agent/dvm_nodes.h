@@ -1,0 +1,35 @@
+// What a DVM's head makes of what it hears of nodes: failures that belong together in one, the
+// nodes as a job sees them. Pure.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "launcher/job/job_placement.h"
+#include "launcher/tree/tree_messages.h"
+#include "launcher/tree/tree_options.h"
+#include "launcher/wire/messages.h"
+
+namespace rex {
+
+// The nodes of `spec` by their ids; `names` by id, this machine's first.
+struct NodeNumbers {
+  std::vector<NodeId> ids;  // of DvmSpec::nodes
+  std::vector<std::string> names;
+};
+NodeNumbers NumberNodes(const DvmSpec& spec, const std::string& here);
+
+// `failures` is not empty: the lowest node's is told in full, the others by name.
+Failure StartFailureOf(const std::vector<StartFailure>& failures);
+
+// `names` of the nodes lost together, not empty; the first is the one that `why` is about.
+Failure LossOf(const std::vector<std::string>& names, const std::string& why);
+
+// In the user's order. Without named nodes: this machine, with `slots` (0: its cores). `facts` has
+// every other node.
+std::vector<JobNode> JobNodesOf(const DvmSpec& spec, const NodeNumbers& numbers,
+                                const JobNode& here, const std::map<NodeId, AgentFacts>& facts,
+                                uint32_t slots);
+
+}  // namespace rex
