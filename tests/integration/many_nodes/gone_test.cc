@@ -101,5 +101,36 @@ std::vector<Case> AllCases() {
 INSTANTIATE_TEST_SUITE_P(Kill, NodesGoneTest, ::testing::ValuesIn(AllCases()),
                          [](const auto& param) { return CaseName(param.param); });
 
+class NodesGoneBelow : public NodesTest {};
+
+// An inner node takes those below it along; they clean up by themselves.
+TEST_F(NodesGoneBelow, AnInnerNodesEndIsItsSubtrees) {
+  auto job = StartRex({"--virtual-nodes", "7", "--tree=two-level", Program(), "sleep", "60000"});
+  ASSERT_TRUE(job->WaitUntil([&] { return CountOf(job->out(), "sleeping") == 7; }))
+      << job->Snapshot();
+  const pid_t agent = FindNodeDaemon(*job, "rexd-agent");
+  ASSERT_GT(agent, 0) << job->Snapshot();
+  std::vector<pid_t> all;
+  for (const auto& process : FindDescendants(job->pid())) all.push_back(process.pid);
+  left().Track(all);
+  ASSERT_FALSE(DescendantsNamed(agent, "rexd").empty()) << "no node is below this one";
+  ASSERT_EQ(::kill(agent, SIGKILL), 0);
+  const CommandResult result = job->Wait(seconds(30));
+  EXPECT_TRUE(ExitedWith(result, kExitNodeLost));
+  EXPECT_TRUE(StderrNames(result, {"node node", "with it: node"}));
+}
+
+// rexlaunch is gone while nodes are still being started.
+TEST_F(NodesGoneBelow, RexlaunchsEndWhileNodesAreStarted) {
+  const std::string ssh = WriteFile("ssh", "#!/bin/sh\nexec sleep 600\n", 0755);
+  auto job = StartRex({"--host", "nowhere1,nowhere2", "--ssh", ssh, Program(), "exit", "0"});
+  ASSERT_GT(FindDaemon(*job, "sleep"), 0) << job->Snapshot();
+  std::vector<pid_t> all;
+  for (const auto& process : FindDescendants(job->pid())) all.push_back(process.pid);
+  left().Track(all);
+  job->Signal(SIGKILL);
+  EXPECT_EQ(job->Wait(seconds(20)).signo, SIGKILL);
+}
+
 }  // namespace
 }  // namespace rex::testing
