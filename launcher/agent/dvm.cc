@@ -170,6 +170,21 @@ std::optional<Phase> Dvm::StartPhase() const {
                numbers_.names[0], "agent", std::to_string(numbers_.names.size() - 1) + " started"};
 }
 
+std::optional<Phase> Dvm::LinksPhase() const {
+  if (!tree_) return std::nullopt;
+  const Tree::Traffic& t = tree_->traffic();
+  const auto text = [](uint64_t messages, uint64_t bytes) {
+    return std::to_string(messages) + " messages (" + std::to_string(bytes) + " bytes)";
+  };
+  return Phase{"links",
+               begin_,
+               loop_.clock().Now(),
+               numbers_.names[0],
+               "agent",
+               text(t.messages_sent, t.bytes_sent) + " sent, " +
+                   text(t.messages_received, t.bytes_received) + " received"};
+}
+
 void Dvm::Close() {
   const bool was_ready = ready_at_.count() > 0;
   if (tree_) tree_->Close(was_ready ? kCleanUpBound : kBreakOffBound);

@@ -51,8 +51,10 @@ class Dvm {
   void Broadcast(uint8_t kind, FrameClass frame_class, const std::string& payload);
   ExchangePort Port() const;
   std::chrono::microseconds OffsetTo(NodeId node) const;
-  // How long the nodes took, and what went over this agent's links.
+  // How long the nodes took. None without nodes.
   std::optional<Phase> StartPhase() const;
+  // From the first start to now: what went over this agent's links. None without nodes.
+  std::optional<Phase> LinksPhase() const;
   // Nodes with parts get time to clean up; starts that are under way are broken off.
   void Close();
 

@@ -114,7 +114,9 @@ JobClient Head::MakeClient() {
                       std::move(payload));
       },
       [this](uint64_t bytes) { SendControl(*launch_, LaunchMessage::kStdinCredit, Credit{bytes}); },
-      [this](const JobEnded& m) {
+      [this](JobEnded m) {
+        if (auto phase = dvm_ ? dvm_->LinksPhase() : std::nullopt)
+          m.phases.push_back(*std::move(phase));
         // Behind the output, in its class: JobEnded is the last thing rexlaunch hears.
         launch_->Send(static_cast<uint8_t>(LaunchMessage::kJobEnded), FrameClass::kStdio,
                       ToWire(m));

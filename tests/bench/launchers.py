@@ -54,10 +54,17 @@ def mpirun_command(extra):
     return command
 
 
+NO_MPIRUN = "mpirun: no mpirun.openmpi in the PATH (package openmpi-bin)"
+
+
+def have_mpirun():
+    return shutil.which("mpirun.openmpi") is not None
+
+
 def peers(build):
     """(launchers found, [why others are left out])"""
     found, missing = [], []
-    if shutil.which("mpirun.openmpi"):
+    if have_mpirun():
         version = first_line(["mpirun.openmpi", "--version"])
         found.append(Launcher("mpirun", mpirun_command([]), version=version))
         pairs = {**dict(device_exclusions(build)), "pml": "ob1"}
@@ -65,7 +72,7 @@ def peers(build):
         found.append(Launcher("mpirun tuned", mpirun_command(tuned),
                               version=version + " " + " ".join(tuned)))
     else:
-        missing.append("mpirun: no mpirun.openmpi in the PATH (package openmpi-bin)")
+        missing.append(NO_MPIRUN)
     if shutil.which("mpiexec.hydra"):
         found.append(Launcher("hydra", lambda ranks, short: ["mpiexec.hydra", "-n", str(ranks)],
                               mpi="mpich", version=first_line(["mpichversion"])))

@@ -2,6 +2,7 @@
 import os
 import re
 
+import launchers
 from harness import Case
 from launchers import FORK_LOOP, OURS, OURS_EXEC
 
@@ -79,6 +80,22 @@ def cases(build, full):
     found.append(Case("dirty memory per rank, 32 ranks", 32, {"openmpi": [memory]}, read_memory(32), 3,
                       60, among=(OURS, OURS_EXEC)))
     return found
+
+
+class Stage:
+    """What a suite runs on: [(case, launchers)], why others are left out, close()."""
+
+    def __init__(self, build, full, wanted):
+        peers, self.left_out = launchers.peers(build)
+        everyone = [launchers.rexlaunch(build)] + launchers.variants(build) + peers
+        self.work = [(case, everyone) for case in cases(build, full) if wanted(case)]
+
+    def close(self):
+        pass
+
+
+def stage(build, full, wanted):
+    return Stage(build, full, wanted)
 
 
 # (case, metric, peer, at least this many times ours); peer None: ours, at most this many. Below 1:
