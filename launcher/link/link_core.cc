@@ -188,7 +188,7 @@ Status LinkCore::TakeRecord(Record record) {
     case RecordType::kFrame:
       return TakeFrame(std::move(record.contents));
     case RecordType::kAck:
-      return send_credit_.Acknowledged(ReadLe<uint64_t>(contents));
+      return send_credit_.Acknowledged(ReadLe<uint64_t>(contents), loop_.clock().Now());
     case RecordType::kPing:
       pong_due_ = ReadLe<uint64_t>(contents);
       return Ok{};
@@ -333,16 +333,16 @@ bool LinkCore::SealSmall(std::string& out) {
 }
 
 bool LinkCore::SealFrame(std::string& out) {
-  constexpr size_t kMostPayload = kMostFrameBytes - kFrameHeaderBytes;
-  const auto next = queue_.NextFrame(kMostPayload);
+  const size_t most_payload = send_credit_.MostFrameBytes() - kFrameHeaderBytes;
+  const auto next = queue_.NextFrame(most_payload);
   if (!next) return false;
   if (next->frame_class != FrameClass::kControl) {
     const size_t frame_bytes = kFrameHeaderBytes + next->bytes;
     if (!send_credit_.Allows(frame_bytes)) return false;
-    send_credit_.Sent(frame_bytes);
+    send_credit_.Sent(frame_bytes, loop_.clock().Now());
   }
   std::string frame;
-  queue_.TakeFrame(kMostPayload, frame);
+  queue_.TakeFrame(most_payload, frame);
   writing_->sealer->Seal(RecordType::kFrame, frame, out);
   return true;
 }

@@ -11,7 +11,7 @@ those cases are left out and the virtual ones remain). What to know about them:
   would add the same to every row.
 - A rank on each node, then 4; the head itself has none.
 - Signals: 4 nodes with links of 10 Mbit/s; rank 0 writes 100 MB/s to stdout, which goes to
-  /dev/null, all ranks exchange 2 MB each, again and again. From kill(2) on rexlaunch or mpirun to
+  /dev/null, all ranks exchange 300 KB each, again and again. From kill(2) on rexlaunch or mpirun to
   the handler of the last rank.
 - Idle virtual nodes: private memory by /proc/PID/smaps_rollup, of the agent (agent_KiB), and of
   agent, keeper, PMIx host and spawner together (node_KiB); a median over the nodes.
@@ -202,7 +202,7 @@ def fence_cases(bench):
 
 def signal_cases(bench):
     # DIR is the driver's to replace.
-    program = {"any": [os.path.join(bench, "loaded_rank"), "DIR", "2000000"]}
+    program = {"any": [os.path.join(bench, "loaded_rank"), "DIR", "300000"]}
     return [SignalCase(SIGNALS, SLOW_LINK_NODES, 1, program, read_numbers, 3, 120)]
 
 

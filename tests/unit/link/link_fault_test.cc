@@ -1,4 +1,5 @@
 // A link whose peer breaks rules, breaks off or takes nothing.
+#include "launcher/link/credit.h"
 #include "tests/unit/link/raw_peer.h"
 
 namespace rex::testing {
@@ -143,7 +144,7 @@ TEST(LinkFault, APeerThatNeverReadsGetsAWindowAndNoMore) {
     return heard.control;
   }));
   EXPECT_LE(heard.below_control, kLinkWindowBytes);
-  EXPECT_GT(heard.below_control, kLinkWindowBytes / 2);
+  EXPECT_GT(heard.below_control, kFirstWindowBytes / 2);
   EXPECT_GE(pair.end.link->QueuedBytes(), kBytes - kLinkWindowBytes);
 }
 
@@ -158,7 +159,7 @@ TEST(LinkFault, ControlOvertakesALargeMessageToASlowPeer) {
   size_t acknowledged = 0;
   const auto hear = [&] {
     Count(pair.raw.Hear(4 << 10), heard);
-    if (heard.below_control - acknowledged >= 32 << 10) {
+    if (heard.below_control - acknowledged >= kAckEveryBytes) {
       acknowledged = heard.below_control;
       pair.raw.Say(RecordType::kAck, NumberOf(acknowledged));
     }

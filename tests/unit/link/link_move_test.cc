@@ -138,7 +138,7 @@ TEST(LinkMove, LastWordsOnTcpComeBeforeTheEndOfTheChannel) {
   ASSERT_TRUE(pair.Up());
   pair.Move();
   pair.parent.link->Send(1, FrameClass::kControl, std::string(100'000, 'c'));
-  pair.parent.link->Send(2, FrameClass::kStdio, std::string(60'000, 's'));
+  pair.parent.link->Send(2, FrameClass::kStdio, std::string(20'000, 's'));
   pair.parent.link->Flush(std::chrono::seconds(10));
   pair.parent.link.reset();
   ASSERT_TRUE(pair.Until([&] { return pair.child.closed.has_value(); }));
