@@ -72,17 +72,18 @@ void FrameChannel::OnWritable() {
 
 void FrameChannel::OnReadable() {
   const auto open = open_;
-  std::string bytes(kReadBytes, '\0');
+  const auto bytes = std::make_unique_for_overwrite<char[]>(kReadBytes);
   for (int turn = 0; turn < kReadsPerTurn && *open && read_watcher_->enabled(); ++turn) {
-    const ssize_t n = ::recv(socket_.get(), bytes.data(), bytes.size(), 0);
+    const ssize_t n = ::recv(socket_.get(), bytes.get(), kReadBytes, 0);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
     if (n < 0) return Close(Error::FromErrno(errno, "read from peer"));
     if (n == 0) return Close(Error{Errc::kClosed, "the peer closed the connection"});
     const auto on_message = handlers_.on_message;  // survives our destruction
-    const Status fed =
-        reader_.Feed(std::string_view(bytes.data(), static_cast<size_t>(n)), on_message, *open);
+    const Status fed = reader_.Feed({bytes.get(), static_cast<size_t>(n)}, on_message, *open);
     if (*open && !fed) return Close(fed.error());
+    // That was all; what comes now wakes us again.
+    if (static_cast<size_t>(n) < kReadBytes) return;
   }
 }
 

@@ -142,14 +142,15 @@ void LinkCore::LookAtUnusedTcp() {
 }
 
 void LinkCore::ReadTurn(Leg& leg) {
-  std::string bytes(kReadBytes, '\0');
+  const auto bytes = std::make_unique_for_overwrite<char[]>(kReadBytes);
   for (int turn = 0; turn < kReadsPerTurn; ++turn) {
-    const ByteStream::Read read = leg.stream.ReadSome(bytes.data(), bytes.size());
+    const ByteStream::Read read = leg.stream.ReadSome(bytes.get(), kReadBytes);
     if (read.end) return OnEndOfStream(leg, read.error);
     if (read.bytes == 0) return;
-    leg.opener->Feed(std::string_view(bytes).substr(0, read.bytes));
+    leg.opener->Feed({bytes.get(), read.bytes});
     TakeRecords(leg);
-    if (!alive_) return;  // `leg` is gone
+    if (!alive_) return;                  // `leg` is gone
+    if (read.bytes < kReadBytes) return;  // that was all; what comes now wakes us again
   }
 }
 

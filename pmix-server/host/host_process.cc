@@ -12,6 +12,7 @@ namespace rex::pmix {
 namespace {
 
 constexpr uint8_t kHostMessageKind = 1;  // host_client.cc agrees
+constexpr std::chrono::milliseconds kAlongBound{20};
 
 // The agent's side can't include libpmix's headers: here both meet.
 static_assert(kSuccess == PMIX_SUCCESS);
@@ -84,7 +85,19 @@ void HostProcess::Leave(const Error& error) {
   ::_exit(0);
 }
 
+void HostProcess::TellAlong(HostMessage message) {
+  along_.push_back(EncodeHostMessage(message));
+  if (!along_timer_.pending()) along_timer_.Set(kAlongBound);
+}
+
+void HostProcess::SendAlong() {
+  for (std::string& payload : std::exchange(along_, {})) {
+    channel_->Send(kHostMessageKind, FrameClass::kControl, std::move(payload));
+  }
+}
+
 void HostProcess::Send(const HostMessage& message) {
+  SendAlong();
   channel_->Send(kHostMessageKind, ClassOf(message), EncodeHostMessage(message));
 }
 

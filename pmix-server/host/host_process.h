@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "launcher/base/frame_channel.h"
 #include "pmix-server/host/registration.h"
@@ -30,11 +31,13 @@ class HostProcess final : public UpcallSink {
 
   void Request(HostMessage message, OnAnswer on_answer) override;
   void Tell(HostMessage message, std::function<void()> then) override;
+  void TellAlong(HostMessage message) override;
   Clock::Time Now() const override { return loop_.clock().Now(); }
 
  private:
   void OpenChannel(UniqueFd agent);
   void Send(const HostMessage& message);
+  void SendAlong();
   void OnFrame(uint8_t kind, const std::string& payload);
   void OnMessage(HostMessage message);
   void Answer(uint64_t request, HostMessage& message);
@@ -44,6 +47,8 @@ class HostProcess final : public UpcallSink {
 
   EventLoop loop_;
   RequestTable requests_;
+  std::vector<std::string> along_;  // encoded, in order; sent before the next message
+  Timer along_timer_{loop_, [this] { SendAlong(); }};
   std::unique_ptr<FrameChannel> channel_;
   std::unique_ptr<PmixServer> server_;
   std::unique_ptr<Registration> registration_;
