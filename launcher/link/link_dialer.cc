@@ -12,6 +12,9 @@ namespace rex {
 
 namespace {
 constexpr std::chrono::milliseconds kStagger{250};
+// A connection that stands is most likely the right one, and its parent busy: the next address
+// waits so long, or the parent would be called twice.
+constexpr std::chrono::milliseconds kPatience{500};
 constexpr int kMostTries =
     3;  // of an address whose listener hung up on us: it may have been flooded
 
@@ -39,6 +42,12 @@ std::deque<Try> WithoutDoubles(const std::vector<std::string>& addresses) {
     if (std::none_of(once.begin(), once.end(), same)) once.push_back({address});
   }
   return once;
+}
+
+bool Stands(int socket) {
+  sockaddr_storage peer{};
+  socklen_t size = sizeof peer;
+  return ::getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &size) == 0;
 }
 
 // A connection stood, and the other end hung up without a word against us.
@@ -76,6 +85,7 @@ class LinkDialer::Core : public std::enable_shared_from_this<LinkDialer::Core> {
         : stream(loop, std::move(socket), UniqueFd(), {}), tried(std::move(what)) {}
     ByteStream stream;
     Try tried;
+    Clock::Time begin{0};
     std::unique_ptr<HandshakeRun> run;
   };
   using Place = std::list<Attempt>::iterator;
@@ -105,6 +115,11 @@ class LinkDialer::Core : public std::enable_shared_from_this<LinkDialer::Core> {
 void LinkDialer::Core::StartNext() {
   const auto self = shared_from_this();
   if (waiting_.empty()) return GiveUpWhenAllFailed();
+  if (std::any_of(attempts_.begin(), attempts_.end(), [this](const Attempt& attempt) {
+        return loop_.clock().Now() < attempt.begin + kPatience && Stands(attempt.stream.in());
+      })) {
+    return next_timer_.Set(kStagger);
+  }
   const Try what = std::move(waiting_.front());
   waiting_.pop_front();
   next_timer_.Set(kStagger);
@@ -125,6 +140,7 @@ void LinkDialer::Core::Start(const Try& what) {
   TuneTcp(socket->get());
   attempts_.emplace_back(loop_, std::move(*socket), what);
   const Place place = std::prev(attempts_.end());
+  place->begin = loop_.clock().Now();
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - loop_.clock().Now());
   place->run = std::make_unique<HandshakeRun>(
       loop_, place->stream, Handshake(TcpHandshake(params_), MakeHandshakeNonce()), left,

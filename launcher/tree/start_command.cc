@@ -42,7 +42,7 @@ void AddOpenSshOptions(const TreeOptions& options, std::vector<std::string>* arg
        {std::string("BatchMode=yes"), "ConnectTimeout=" + to_string(connect),
         "ServerAliveInterval=" + to_string(alive),
         "ServerAliveCountMax=" + to_string(kAlivesMissed), std::string("ClearAllForwardings=yes"),
-        std::string("ControlMaster=no")}) {
+        std::string("ControlMaster=no"), std::string("UpdateHostKeys=no")}) {
     argv->insert(argv->end(), {"-o", option});
   }
 }

@@ -1,6 +1,7 @@
 // How the tree comes up: children started, joined, welcomed; the way back over TCP.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "launcher/base/log.h"
@@ -13,8 +14,18 @@ namespace rex {
 namespace {
 
 constexpr std::chrono::seconds kDialBound{10};
+constexpr const char* kLoopback = "127.0.0.1";
 // The joining side of a start has no word about its bound yet; the parent's own is what counts.
 constexpr std::chrono::seconds kJoinBound{600};
+
+// Where children find this node. Virtual ones are on this machine: one address is enough, and each
+// further one may be tried for nothing when the machine is busy.
+std::vector<std::string> AddressesFor(BootstrapKind kind) {
+  std::vector<std::string> own = LinkListener::OwnAddresses();
+  const bool here = kind == BootstrapKind::kVirtual;
+  if (here && std::find(own.begin(), own.end(), kLoopback) != own.end()) return {kLoopback};
+  return own;
+}
 
 void PrintLine(const NodeSpec& node, const std::string& line) {
   [[maybe_unused]] const Status lost = WriteAll(STDERR_FILENO, node.name + ": " + line + "\n");
@@ -138,7 +149,7 @@ Welcome Tree::MakeWelcome(const Child& child) const {
   welcome.nodes = nodes_;
   if (listener_) {
     welcome.port = listener_->port();
-    welcome.addresses = LinkListener::OwnAddresses();
+    welcome.addresses = AddressesFor(options_.kind);
     if (welcome.addresses.size() > kMaxParentAddresses) {
       welcome.addresses.resize(kMaxParentAddresses);
     }

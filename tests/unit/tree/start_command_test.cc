@@ -28,7 +28,7 @@ std::string Line(const Result<Words>& words) {
 
 constexpr char kSshOptions[] =
     "-T -x -o BatchMode=yes -o ConnectTimeout=29 -o ServerAliveInterval=15 "
-    "-o ServerAliveCountMax=8 -o ClearAllForwardings=yes -o ControlMaster=no";
+    "-o ServerAliveCountMax=8 -o ClearAllForwardings=yes -o ControlMaster=no -o UpdateHostKeys=no";
 
 TEST(StartCommand, OpenSsh) {
   EXPECT_EQ(
