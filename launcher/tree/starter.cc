@@ -27,6 +27,16 @@ std::function<double()> Uniform() {
   };
 }
 
+std::string SpawnRemedy(const Error& error, bool is_virtual) {
+  if (error.code == Errc::kResource) {
+    return "raise this machine's limits of processes and open files (`ulimit -u`, `ulimit -Hn`, "
+           "the "
+           "cgroup's pids.max), or start fewer nodes";
+  }
+  if (is_virtual) return "install rex whole";
+  return "install that program on this node, or name another with --ssh";
+}
+
 StartPhase PhaseOf(StartState state) {
   if (state == StartState::kGreeted) return StartPhase::kHandshake;
   if (state == StartState::kJoined) return StartPhase::kReady;
@@ -124,9 +134,7 @@ void Starter::Spawn(Entry& entry) {
                            [this, node] { OnProcessEnd(node); }});
   if (!process) {
     entry.evidence.detail = process.error().text;
-    entry.evidence.remedy = is_virtual ? "install rex whole"
-                                       : "install that program on " +
-                                             std::string("this node, or name another with --ssh");
+    entry.evidence.remedy = SpawnRemedy(process.error(), is_virtual);
     return Fail(entry, false);
   }
   entry.process = std::move(*process);

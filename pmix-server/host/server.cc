@@ -9,6 +9,9 @@
 
 #include <array>
 #include <cerrno>
+#include <mutex>
+#include <system_error>
+#include <thread>
 #include <vector>
 
 #include "pmix-server/host/pmix_values.h"
@@ -77,6 +80,23 @@ const char* DataStore(uint32_t one_job_ranks, const std::string& dir) {
   return room >= kRoomBytes + one_job_ranks * kRoomBytesPerRank ? "ds21,hash" : "hash";
 }
 
+// libpmix starts two and has no words for it when it can't.
+rex::Status CheckThreads() {
+  try {
+    std::mutex both_are_there;
+    std::vector<std::jthread> threads;
+    const std::unique_lock lock(both_are_there);  // opened before the threads are joined
+    for (int i = 0; i < 2; ++i) {
+      threads.emplace_back([&both_are_there] { const std::lock_guard wait(both_are_there); });
+    }
+  } catch (const std::system_error& error) {
+    return Error{Errc::kResource,
+                 std::string("a thread can't be made (") + error.code().message() +
+                     "): raise the limit of processes (`ulimit -u`, the cgroup's pids.max)"};
+  }
+  return Ok{};
+}
+
 Result<std::string> MakeTempDir(const std::string& session_dir) {
   const std::string path = session_dir + "/pmix";
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
@@ -93,6 +113,7 @@ Result<PmixServer> PmixServer::Start(const std::string& session_dir, const std::
                                      uint32_t one_job_ranks, UpcallSink& sink, const Clock& clock) {
   PmixServer server;
   server.init_begin_ = clock.Now();
+  if (const rex::Status threads = CheckThreads(); !threads) return threads.error();
   server.node_name_ = node_name;
   CleanEnvironment();
   ::setenv("PMIX_MCA_gds", DataStore(one_job_ranks, session_dir), 1);
