@@ -46,30 +46,27 @@ CommandResult RexTest::Run(const std::vector<std::string>& argv, CommandOptions 
   return RunCommand(argv, Prepare(std::move(options)));
 }
 
-std::vector<pid_t> RexTest::FindAll(RunningCommand& command, const std::string& program,
-                                    milliseconds bound) {
+pid_t RexTest::FindProcess(RunningCommand& command, const std::string& program, milliseconds bound,
+                           const std::function<bool(pid_t)>& fits) {
   std::vector<pid_t> found;
   command.WaitUntil(
       [&] {
         found = DescendantsNamed(command.pid(), program);
+        std::erase_if(found, [&](pid_t pid) { return !fits(pid); });
         return !found.empty() || command.ended();
       },
       bound);
   left_.Track(found);
-  return found;
+  return found.empty() ? -1 : found.front();
 }
 
 pid_t RexTest::FindDaemon(RunningCommand& command, const std::string& program, milliseconds bound) {
-  const std::vector<pid_t> found = FindAll(command, program, bound);
-  return found.empty() ? -1 : found.front();
+  return FindProcess(command, program, bound, [](pid_t) { return true; });
 }
 
 pid_t RexTest::FindRank(RunningCommand& command, const std::string& program, milliseconds bound) {
   // A template on its way out has lost its environment, and with it the mark that tells it.
-  for (const pid_t pid : FindAll(command, program, bound)) {
-    if (HasEnvironment(pid)) return pid;
-  }
-  return -1;
+  return FindProcess(command, program, bound, HasEnvironment);
 }
 
 std::string RexTest::WriteFile(const std::string& name, const std::string& bytes, int mode) {

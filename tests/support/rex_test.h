@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -54,8 +55,8 @@ class RexTest : public ::testing::Test {
   void TearDown() override;
 
  private:
-  std::vector<pid_t> FindAll(RunningCommand& command, const std::string& program,
-                             milliseconds bound);
+  pid_t FindProcess(RunningCommand& command, const std::string& program, milliseconds bound,
+                    const std::function<bool(pid_t)>& fits);
 
   NothingLeft left_;
 };

@@ -245,7 +245,7 @@ TEST_F(KeeperTest, EverythingBelowEndsWithTheAgent) {
 
 TEST_F(KeeperTest, KeepersBelowGetTheTimeToEndWhatTheyKeep) {
   // A "keeper" that notices the end of its channel, and takes a moment for the rest.
-  WriteScript("inner", R"(read -r line; sleep 0.3; echo tidy > $NOTES/tidy)");
+  WriteScript("inner", R"(echo up > $NOTES/up; read -r line; sleep 0.3; echo tidy > $NOTES/tidy)");
   const std::string inner = libexec_ + "/inner";
   WriteScript("rexd-agent", R"(
     trap '' TERM
@@ -255,11 +255,11 @@ TEST_F(KeeperTest, KeepersBelowGetTheTimeToEndWhatTheyKeep) {
     exec 8<>$NOTES/channel; exec 9>$NOTES/channel 7<$NOTES/channel; exec 8>&-
     $NOTES/rexd <&7 9>&- 7>&- &
     exec 7>&-
-    echo up > $NOTES/up; AwaitEnd $launch_fd; kill -9 $$)");
+    AwaitEnd $launch_fd; kill -9 $$)");
   Start();
   ASSERT_TRUE(WaitForNote("up"));
   launch_.Reset();
-  EXPECT_EQ(Wait(seconds(4)).code, 1);
+  EXPECT_EQ(Wait(seconds(20)).code, 1);
   EXPECT_EQ(ReadNote("tidy"), "tidy\n");
 }
 
