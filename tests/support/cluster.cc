@@ -3,6 +3,9 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <sstream>
+
 namespace rex::testing {
 namespace {
 
@@ -100,6 +103,31 @@ CommandResult Cluster::Verb(const std::vector<std::string>& words) const {
   std::vector<std::string> argv{Script(), "--id", id_};
   argv.insert(argv.end(), words.begin(), words.end());
   return RunCommand(argv, ScriptOptions());
+}
+
+std::vector<std::string> Cluster::StatusWords(const std::string& node) const {
+  for (const std::string& line : Lines(Verb({"status"}).out)) {
+    std::istringstream stream(line);
+    std::vector<std::string> words;
+    for (std::string word; stream >> word;) words.push_back(word);
+    if (!words.empty() && words[0] == node) return words;
+  }
+  return {};
+}
+
+pid_t Cluster::FirstProcess(const std::string& node) const {
+  const std::vector<std::string> words = StatusWords(node);
+  return words.size() > 2 && words[1] == "pid" ? std::atoi(words[2].c_str()) : -1;
+}
+
+std::string Cluster::Ipv4(const std::string& node) const {
+  const std::vector<std::string> words = StatusWords(node);
+  return words.size() > 3 ? words[3] : "";
+}
+
+std::string Cluster::Ipv6(const std::string& node) const {
+  const std::vector<std::string> words = StatusWords(node);
+  return words.size() > 4 && words[4].find(':') != std::string::npos ? words[4] : "";
 }
 
 std::vector<std::string> Cluster::Left(milliseconds bound) const {

@@ -57,6 +57,12 @@ class Cluster {
     return Verb({"rate", nodes, rate});
   }
   CommandResult Status() { return Verb({"status"}); }
+  // Of a node, or "head": its first process, below which all others are (not in the head). -1:
+  // dead.
+  pid_t FirstProcess(const std::string& node) const;
+  // Its first address, IPv4, of `cluster status`; IPv6 is empty where there is none.
+  std::string Ipv4(const std::string& node) const;
+  std::string Ipv6(const std::string& node) const;
 
   // Waits at most `bound` until nodes hold nothing but what the cluster made. Empty: clean; else
   // one line for each process, and each file in the private directories. Dead nodes hold nothing.
@@ -67,6 +73,8 @@ class Cluster {
 
  private:
   CommandResult Verb(const std::vector<std::string>& words) const;
+  // The words of `node`'s line of `cluster status`: name, "pid", number, addresses, link.
+  std::vector<std::string> StatusWords(const std::string& node) const;
 
   int nodes_;
   std::string id_;  // empty: not up
