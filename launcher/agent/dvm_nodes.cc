@@ -24,6 +24,12 @@ void AddOthers(const char* lead, const std::vector<std::string>& names, Failure*
   if (!names.empty()) failure->detail += std::string("\n") + lead + NamesOf(names);
 }
 
+// ssh often names itself: "ssh: Could not resolve hostname …".
+std::string PhaseAndCause(const StartFailure& failure) {
+  const std::string phase = failure.phase + ": ";
+  return failure.cause.starts_with(phase) ? failure.cause : phase + failure.cause;
+}
+
 }  // namespace
 
 NodeNumbers NumberNodes(const DvmSpec& spec, const std::string& here) {
@@ -48,7 +54,7 @@ Failure StartFailureOf(const std::vector<StartFailure>& failures) {
   Failure failure;
   failure.kind = FailureKind::kNodeStart;
   failure.node = first.name;
-  failure.detail = first.phase + ": " + first.cause;
+  failure.detail = PhaseAndCause(first);
   failure.remedy = first.remedy;
   std::vector<std::string> others;
   for (size_t i = 1; i < by_id.size(); ++i) others.push_back(by_id[i]->name);

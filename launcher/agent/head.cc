@@ -226,13 +226,15 @@ Status Head::TakeNodeMessage(NodeId from, uint8_t kind, std::string payload) {
 // ---- ends
 
 void Head::OnKeeperLost() {
-  EndWith(InternalFailure("the keeper (rexd) of this node was killed",
+  EndWith(InternalFailure("the keeper (rexd) was killed",
                           "find out who kills processes here (the kernel's OOM killer? `dmesg`)"),
           true);
 }
 
 void Head::OnTerminate() {
-  EndWith(InternalFailure("the agent (rexd-agent) was told to end (SIGTERM)", ""), false);
+  EndWith(InternalFailure("the agent (rexd-agent) was told to end (SIGTERM)",
+                          "find out who ends processes here (a batch system at its time limit?)"),
+          false);
 }
 
 void Head::EndWith(const Failure& failure, bool quick) {

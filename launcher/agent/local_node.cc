@@ -17,7 +17,7 @@ constexpr std::chrono::milliseconds kSweepBound{3000};
 constexpr uint64_t kDefaultMaxModex = uint64_t{1} << 30;
 
 Failure HostFailure(const std::string& why) {
-  return InternalFailure("the PMIx host (rexd-pmix) of this node ended: " + why,
+  return InternalFailure("the PMIx host (rexd-pmix) ended: " + why,
                          "its last words may stand above; run again with REX_LOG=debug");
 }
 

@@ -103,14 +103,16 @@ void Member::OnLost(const std::vector<NodeId>& nodes, const Error& why) {
 
 void Member::OnKeeperLost() {
   node_.FailParts(
-      InternalFailure("the keeper (rexd) of this node was killed",
+      InternalFailure("the keeper (rexd) was killed",
                       "find out who kills processes there (the kernel's OOM killer? `dmesg`)"));
   // What was told goes out first.
   loop_.Post([this] { Leave("the keeper was killed"); });
 }
 
 void Member::OnTerminate() {
-  node_.FailParts(InternalFailure("the agent (rexd-agent) was told to end (SIGTERM)", ""));
+  node_.FailParts(
+      InternalFailure("the agent (rexd-agent) was told to end (SIGTERM)",
+                      "find out who ends processes there (a batch system at its time limit?)"));
   loop_.Post([this] { Leave("told to end by SIGTERM"); });
 }
 

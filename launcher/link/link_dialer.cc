@@ -183,8 +183,8 @@ void LinkDialer::Core::OnBound() {
 }
 
 Error LinkDialer::Core::AllFailed() const {
-  std::string text = "no TCP connection to node " + std::to_string(Index(params_.peer)) +
-                     " at port " + std::to_string(port_);
+  std::string text =
+      "no TCP connection to " + params_.peer_name + " at port " + std::to_string(port_);
   if (failures_.empty()) text += ": no address of it is known";
   const char* separator = " (";
   for (const std::string& failure : failures_) {

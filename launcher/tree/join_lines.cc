@@ -80,6 +80,12 @@ Result<bool> MarkerReader::Feed(std::string_view bytes) {
   return TakeMarker();
 }
 
+std::string MarkerReader::noise() const {
+  std::string all = noise_;
+  if (!found_) KeepEnd(&all, pending_);
+  return all;
+}
+
 Result<bool> MarkerReader::TakeMarker() {
   const size_t end = pending_.find('\n');
   if (end == pending_.npos && pending_.size() <= kMaxVersionBytes) return false;

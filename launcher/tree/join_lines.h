@@ -30,8 +30,8 @@ class MarkerReader {
   // follows it. After true or an error: don't feed again.
   Result<bool> Feed(std::string_view bytes);
   const std::string& version() const { return version_; }
-  // The end of what came before the marker.
-  const std::string& noise() const { return noise_; }
+  // The end of what came before the marker, or of everything when there was none.
+  std::string noise() const;
 
  private:
   Result<bool> TakeMarker();

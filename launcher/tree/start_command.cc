@@ -65,6 +65,11 @@ std::string BareHost(const std::string& name) {
   return bracketed ? name.substr(1, name.size() - 2) : name;
 }
 
+std::string LoginWords(const NodeSpec& node) {
+  const std::string port = node.port == 0 ? "" : "-p " + std::to_string(node.port) + " ";
+  return port + (node.user.empty() ? "" : node.user + "@") + BareHost(node.name);
+}
+
 bool IsOpenSsh(const std::vector<std::string>& words) {
   if (words.empty()) return false;
   const std::string& program = words.front();

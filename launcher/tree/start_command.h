@@ -28,6 +28,9 @@ Result<std::string> RemoteShellWord(const std::string& word);
 // "[::1]" without its brackets; everything else as it is.
 std::string BareHost(const std::string& name);
 
+// The node as one would type it behind the remote shell command: "-p 2222 me@n1".
+std::string LoginWords(const NodeSpec& node);
+
 // Whether the command is OpenSSH's, by the name of its program.
 bool IsOpenSsh(const std::vector<std::string>& words);
 

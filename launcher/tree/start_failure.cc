@@ -13,8 +13,9 @@ namespace rex {
 namespace {
 
 // What a line of stderr (or, of the shell, of stdout) tells. The first entry of which a line has
-// both texts decides; the line itself is the cause. In remedies @NODE, @REXD and @SSH stand for
-// the node's name, the path that was tried and the remote shell command.
+// both texts decides; the line itself is the cause. In remedies @NODE, @LOGIN, @REXD and @SSH stand
+// for the node's name, the node as ssh is given it, the path that was tried and the remote shell
+// command.
 struct Sign {
   std::string_view text;
   std::string_view and_text;  // empty: one is enough
@@ -24,10 +25,10 @@ struct Sign {
 constexpr std::string_view kInstall =
     "install rex at the same path on every node, or name where it is with --prefix";
 constexpr std::string_view kHostKey =
-    "look at the node's host key once, with `@SSH @NODE true`, so that it becomes known";
+    "look at the node's host key once, with `@SSH @LOGIN true`, so that it becomes known";
 constexpr std::string_view kNoWay = "is the node up, and does a network or firewall lie between?";
 constexpr std::string_view kExhausted =
-    "see what fills that node: `@SSH @NODE 'ulimit -a; free; ps ax | wc -l'`";
+    "see what fills that node: `@SSH @LOGIN 'ulimit -a; free; ps ax | wc -l'`";
 
 constexpr auto kSigns = std::to_array<Sign>({
     // ssh, before anything ran on the node
@@ -39,11 +40,11 @@ constexpr auto kSigns = std::to_array<Sign>({
     {"No matching host key", "", kHostKey},
     {"host key is known", "", kHostKey},
     {"Permission denied (", "",
-     "nobody can be asked for a password here: make `@SSH -o BatchMode=yes @NODE true` work "
+     "nobody can be asked for a password here: make `@SSH -o BatchMode=yes @LOGIN true` work "
      "(ssh-copy-id, ssh-agent)"},
     {"Too many authentication failures", "",
      "name the one key that fits this node in ~/.ssh/config (IdentityFile, IdentitiesOnly yes)"},
-    {"Connection refused", "", "is sshd running on the node, at this port? `@SSH @NODE true`"},
+    {"Connection refused", "", "is sshd running on the node, at this port? `@SSH @LOGIN true`"},
     {"No route to host", "", kNoWay},
     {"Network is unreachable", "", kNoWay},
     {"Connection timed out", "", kNoWay},
@@ -57,9 +58,9 @@ constexpr auto kSigns = std::to_array<Sign>({
      "the node's sshd takes no more connections at once; raise MaxStartups there"},
     {"banner exchange", "", kNoWay},
     // rexd and what it starts
+    {"is missing (tried", "", kInstall},
     {"rexd: can't start:", "", "the line says what rexd lacks on that node"},
     {"error while loading shared libraries", "", "install that library on the node"},
-    {"is missing (tried", "", kInstall},
     // The far shell
     {"@REXD", "ermission denied",
      "make that file executable for you, and its directories accessible"},
@@ -101,10 +102,17 @@ constexpr auto kBusyWords = std::to_array<std::string_view>({
     "Connection closed by",
 });
 
+std::string LoginOf(const StartContext& context) {
+  return context.login.empty() ? context.name : context.login;
+}
+
 std::string Fill(std::string_view text, const StartContext& context) {
   std::string filled(text);
-  const std::array<std::pair<std::string_view, std::string>, 3> values = {
-      {{"@NODE", context.name}, {"@REXD", context.rexd}, {"@SSH", context.command}}};
+  const std::array<std::pair<std::string_view, std::string>, 4> values = {
+      {{"@NODE", context.name},
+       {"@LOGIN", LoginOf(context)},
+       {"@REXD", context.rexd},
+       {"@SSH", context.command}}};
   for (const auto& [mark, value] : values) {
     for (size_t at = filled.find(mark); at != filled.npos; at = filled.find(mark, at)) {
       filled.replace(at, mark.size(), value);
@@ -116,6 +124,13 @@ std::string Fill(std::string_view text, const StartContext& context) {
 
 bool Has(std::string_view line, std::string_view text) { return line.find(text) != line.npos; }
 
+// ssh frames its most urgent words with @.
+std::string_view Unframed(std::string_view line) {
+  const size_t begin = line.find_first_not_of("@ ");
+  if (begin == line.npos) return line;
+  return line.substr(begin, line.find_last_not_of("@ ") + 1 - begin);
+}
+
 struct Match {
   std::string line;
   std::string remedy;
@@ -125,7 +140,7 @@ std::optional<Match> FindSign(const std::vector<std::string>& lines, const Start
   for (const Sign& sign : kSigns) {
     for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
       if (Has(*line, Fill(sign.text, context)) && Has(*line, sign.and_text)) {
-        return Match{*line, Fill(sign.remedy, context)};
+        return Match{std::string(Unframed(*line)), Fill(sign.remedy, context)};
       }
     }
   }
@@ -149,9 +164,6 @@ std::optional<Match> FromExitCode(int code, const StartContext& context) {
 }
 
 std::string HowItEnded(const StartEvidence& evidence, const StartContext& context) {
-  if (evidence.timed_out) {
-    return "nothing came of it in " + std::to_string(context.bound.count()) + " s";
-  }
   if (!evidence.end) return "the connection was closed";
   return context.command + " " + Plain(*evidence.end);
 }
@@ -169,17 +181,46 @@ std::string_view Awaited(StartPhase phase) {
   }
 }
 
+std::string Silence(const StartEvidence& evidence, const StartContext& context) {
+  const std::string bound = " in " + std::to_string(context.bound.count()) + " s";
+  if (evidence.phase == StartPhase::kReady) return "its agent did not report" + bound;
+  if (evidence.phase == StartPhase::kHandshake) {
+    return "its agent did not prove who it is" + bound;
+  }
+  return "no answer" + bound;
+}
+
+// A node that is silent from the start may as well not be there.
+std::string SilenceRemedy(const StartEvidence& evidence, const StartContext& context) {
+  const bool unseen = evidence.phase == StartPhase::kSsh && LastLine(evidence.errors).empty() &&
+                      LastLine(evidence.noise).empty();
+  return (unseen ? std::string(kNoWay) + " " : "") + "try by hand: `" + context.command + " " +
+         LoginOf(context) + " true`; a slow node needs a longer --start-timeout";
+}
+
+// What was said last, and what the keeper said of its daemons, if it did.
+std::string LastWords(const StartEvidence& evidence) {
+  std::vector<std::string> lines = PrintableLines(evidence.errors);
+  std::string news;
+  while (!lines.empty() && IsKeeperNews(lines.back())) {
+    news = KeeperNewsText(lines.back());
+    lines.pop_back();
+  }
+  std::string words = lines.empty() ? LastLine(evidence.noise) : lines.back();
+  if (!words.empty()) words = "; its last words: " + words;
+  return news.empty() ? words : "; its keeper says: " + news + words;
+}
+
 // Nothing known was said: how it ended, and the last words whatever they are.
 StartFailure Unexplained(const StartEvidence& evidence, const StartContext& context) {
   StartFailure failure;
-  failure.cause = HowItEnded(evidence, context) + " " + std::string(Awaited(evidence.phase));
-  std::string last = LastLine(evidence.errors);
-  if (last.empty()) last = LastLine(evidence.noise);
-  if (!last.empty()) failure.cause += "; its last words: " + last;
-  failure.remedy = evidence.timed_out ? "try by hand: `" + context.command + " " + context.name +
-                                            " true`; a slow node needs a longer --start-timeout"
-                                      : "try by hand: `" + context.command + " " + context.name +
-                                            " " + context.rexd + " --version`";
+  failure.cause = evidence.timed_out
+                      ? Silence(evidence, context)
+                      : HowItEnded(evidence, context) + " " + std::string(Awaited(evidence.phase));
+  failure.cause += LastWords(evidence);
+  failure.remedy = evidence.timed_out ? SilenceRemedy(evidence, context)
+                                      : "try by hand: `" + context.command + " " +
+                                            LoginOf(context) + " " + context.rexd + " --version`";
   return failure;
 }
 
@@ -229,7 +270,7 @@ std::string ExplainLoss(const std::string& what, const std::string& errors,
   std::string text = what;
   const std::vector<std::string> lines = PrintableLines(errors);
   for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
-    if (IsKeeperNews(*line)) return text + "; its keeper says: " + line->substr(kNewsPrefix.size());
+    if (IsKeeperNews(*line)) return text + "; its keeper says: " + KeeperNewsText(*line);
   }
   if (end && (end->signal != 0 || end->code != 0)) text += "; " + command + " " + Plain(*end);
   if (!lines.empty()) text += "; its last words: " + lines.back();

@@ -46,6 +46,7 @@ struct StartContext {
   std::string name;
   std::string command;  // the remote shell command's program, e.g. "ssh"
   std::string rexd;     // the path that was tried
+  std::string login;    // the node as that program is given it: "-p 2222 me@n1"; empty: `name`
   std::chrono::seconds bound{30};
 };
 

@@ -1,5 +1,7 @@
 #include "launcher/tree/start_text.h"
 
+#include <sstream>
+
 namespace rex {
 
 namespace {
@@ -36,6 +38,21 @@ std::string LastLine(std::string_view text) {
 void KeepEnd(std::string* kept, std::string_view more) {
   kept->append(more);
   if (kept->size() > kKeptTextBytes) kept->erase(0, kept->size() - kKeptTextBytes);
+}
+
+std::string KeeperNewsText(std::string_view line) {
+  std::istringstream words{std::string(line.substr(kNewsPrefix.size()))};
+  std::string daemon;
+  std::string how;
+  std::string number;
+  std::string pid;
+  words >> daemon >> how;
+  if (how != "overdue") words >> number;
+  words >> pid >> pid;  // behind the word "pid"
+  return "the " + daemon + " (pid " + pid + ") " +
+         (how == "signal" ? "was ended by signal " + number
+          : how == "exit" ? "exited with code " + number
+                          : "did not end in time");
 }
 
 bool IsKeeperNews(std::string_view line) {

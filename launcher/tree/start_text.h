@@ -22,5 +22,7 @@ void KeepEnd(std::string* kept, std::string_view more);
 // A joined keeper's line on stderr about a dead daemon: "rexd: agent signal 9 pid 77".
 inline constexpr std::string_view kNewsPrefix = "rexd: ";
 bool IsKeeperNews(std::string_view line);
+// The same for people: "the agent (pid 77) was ended by signal 9". `line` is such a line.
+std::string KeeperNewsText(std::string_view line);
 
 }  // namespace rex

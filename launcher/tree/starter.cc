@@ -365,6 +365,7 @@ StartContext Starter::Context(const NodeSpec& node) const {
   context.name = node.name;
   context.rexd = options_.rexd;
   context.bound = options_.start_timeout;
+  if (options_.kind == BootstrapKind::kSsh) context.login = LoginWords(node);
   context.command = options_.kind == BootstrapKind::kVirtual ? options_.rexd : "";
   for (const std::string& word :
        options_.kind == BootstrapKind::kSsh ? options_.ssh : std::vector<std::string>{}) {

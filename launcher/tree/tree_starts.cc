@@ -20,10 +20,15 @@ constexpr std::chrono::seconds kJoinBound{600};
 
 // Where children find this node. Virtual ones are on this machine: one address is enough, and each
 // further one may be tried for nothing when the machine is busy.
+bool IsLoopback(const std::string& address) {
+  return address.starts_with("127.") || address == "::1";
+}
+
 std::vector<std::string> AddressesFor(BootstrapKind kind) {
   std::vector<std::string> own = LinkListener::OwnAddresses();
   const bool here = kind == BootstrapKind::kVirtual;
   if (here && std::find(own.begin(), own.end(), kLoopback) != own.end()) return {kLoopback};
+  if (!here) std::erase_if(own, IsLoopback);  // on another machine these would be that machine
   return own;
 }
 
@@ -257,8 +262,8 @@ void Tree::DialBack(const Welcome& welcome) {
       welcome.port, kDialBound, [this](Result<AuthenticatedStream> stream) {
         dialer_.reset();
         if (stream) return parent_link_->AdoptTcp(std::move(*stream));
-        Notice("node " + name_ + " can't connect back to node " + parent_name_ + " (" +
-               stream.error().text + "); its traffic goes through ssh");
+        Notice("node " + name_ + " has " + stream.error().text +
+               "; its traffic goes through ssh, which is slower");
       });
 }
 

@@ -31,6 +31,14 @@ TEST(MarkerReader, ABannerWithoutAnEndMayStandRightBeforeIt) {
   EXPECT_EQ(reader.noise(), "motd");
 }
 
+TEST(MarkerReader, NoiseWithoutAMarkerIsWhole) {
+  MarkerReader reader;
+  const std::string said = "This account is currently not available.\n";
+  const auto found = reader.Feed(said);
+  ASSERT_TRUE(found && !*found);
+  EXPECT_EQ(reader.noise(), said);
+}
+
 TEST(MarkerReader, EndlessNoiseCostsBoundedMemory) {
   MarkerReader reader;
   for (int i = 0; i < 1000; ++i) {

@@ -132,5 +132,10 @@ TEST(StartCommand, HarmlessWordsStayReadable) {
   EXPECT_EQ(*word, "--node-name=n-1.site_a:2,3@x");
 }
 
+TEST(LoginWords, AsAUserWouldTypeThem) {
+  EXPECT_EQ(LoginWords({NodeId{1}, "n1", "", 0}), "n1");
+  EXPECT_EQ(LoginWords({NodeId{1}, "[fd00::1]", "me", 2222}), "-p 2222 me@fd00::1");
+}
+
 }  // namespace
 }  // namespace rex

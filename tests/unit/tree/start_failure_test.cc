@@ -9,7 +9,7 @@ namespace {
 
 constexpr char kRexd[] = "/opt/rex/libexec/rex/rexd";
 
-StartContext Context() { return {NodeId{7}, "n7", "ssh", kRexd, std::chrono::seconds(30)}; }
+StartContext Context() { return {NodeId{7}, "n7", "ssh", kRexd, "", std::chrono::seconds(30)}; }
 
 StartEvidence SshSaid(const std::string& errors, int code = 255) {
   StartEvidence evidence;
@@ -98,8 +98,9 @@ const Case kCases[] = {
      127, "rexd: No such file", "--prefix"},
     {"account", "This account is currently not available.\n", 1, "currently not available",
      "log in"},
-    {"rexd", "rexd: can't start: rex's own program 'rexd-agent' is missing (tried /x)\n", 123,
-     "'rexd-agent' is missing", "lacks"},
+    {"rexd", "rexd: can't start: no /dev/shm\n", 123, "no /dev/shm", "lacks"},
+    {"part", "rexd: can't start: rex's own program 'rexd-agent' is missing (tried /x)\n", 123,
+     "'rexd-agent' is missing", "install rex at the same path"},
     {"library",
      "/x/rexd-agent: error while loading shared libraries: libz.so.1: cannot open shared "
      "object file: No such file or directory\n",
@@ -121,6 +122,30 @@ TEST(StartFailure, EveryKnownSignHasItsCauseAndRemedy) {
   }
 }
 
+TEST(StartFailure, AdviceNamesTheLoginThatWasTried) {
+  StartContext context = Context();
+  context.login = "-p 2222 me@n7";
+  EXPECT_TRUE(Has(ExplainStart(SshSaid("me@n7: Permission denied (publickey).\n"), context).remedy,
+                  "`ssh -o BatchMode=yes -p 2222 me@n7 true`"));
+  EXPECT_TRUE(Has(ExplainStart(SshSaid("what?\n"), context).remedy, "`ssh -p 2222 me@n7 /"));
+}
+
+TEST(StartFailure, TheFrameOfSshsWarningIsLeftOut) {
+  const StartFailure failure = ExplainStart(
+      SshSaid("@@@@@@@@\n@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\n@@@@@@@@\n"
+              "Host key verification failed.\n"),
+      Context());
+  EXPECT_EQ(failure.cause, "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!");
+}
+
+TEST(StartFailure, TheKeepersNewsAndTheAgentsLastWordsAreBothShown) {
+  const StartFailure failure = ExplainStart(
+      SshSaid("rexd-agent[5] error: no luck\nrexd: agent exit 3 pid 5\n", 123), Context());
+  EXPECT_EQ(failure.cause,
+            "ssh ended with exit code 123 before rexd answered; its keeper says: the agent (pid 5) "
+            "exited with code 3; its last words: rexd-agent[5] error: no luck");
+}
+
 TEST(StartFailure, UnknownWordsAreShownAsTheyAreWithHowItEnded) {
   const StartFailure failure = ExplainStart(SshSaid("first\nmodule: not loaded\n", 3), Context());
   EXPECT_EQ(failure.cause,
@@ -140,7 +165,7 @@ TEST(StartFailure, SilenceIsNamedWithItsBound) {
   StartEvidence evidence;
   evidence.timed_out = true;
   const StartFailure failure = ExplainStart(evidence, Context());
-  EXPECT_EQ(failure.cause, "nothing came of it in 30 s before rexd answered");
+  EXPECT_EQ(failure.cause, "no answer in 30 s");
   EXPECT_TRUE(Has(failure.remedy, "--start-timeout")) << failure.remedy;
 }
 
@@ -199,7 +224,7 @@ TEST(LossText, TheKeepersNewsComeFirst) {
   EXPECT_EQ(
       ExplainLoss("the peer closed", "rexd-agent[5] warn: x\nrexd: agent signal 9 pid 77\nbye\n",
                   ExitStatus{1, 0, false}, "ssh"),
-      "the peer closed; its keeper says: agent signal 9 pid 77");
+      "the peer closed; its keeper says: the agent (pid 77) was ended by signal 9");
 }
 
 TEST(LossText, ElseSshsEndAndLastWords) {
