@@ -4,6 +4,7 @@ as long as it lives: a directory with a free lock is stale, and anyone may remov
 import contextlib
 import errno
 import fcntl
+import ipaddress
 import json
 import os
 import secrets
@@ -48,7 +49,8 @@ class Addresses:
         return f"{self.ipv4_prefix}.{self.members[name]}"
 
     def ipv6(self, name):
-        return f"{self.ipv6_prefix}:{self.members[name]:x}"
+        # As ssh writes it in known_hosts: without leading zeros.
+        return ipaddress.ip_address(f"{self.ipv6_prefix}:{self.members[name]:x}").compressed
 
     def of(self, name):
         return [self.ipv4(name)] + ([self.ipv6(name)] if self.with_ipv6 else [])
