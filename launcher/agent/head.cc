@@ -169,7 +169,6 @@ void Head::OnPartEvent(NodeId from, PartEvent event) {
 
 Status Head::StartNodes(const JobSpec& spec) {
   named_slots_ = spec.slots;
-  max_modex_bytes_ = spec.dvm.max_modex_bytes;
   const uint32_t cores = node_.facts().slots;
   dvm_ = std::make_unique<Dvm>(
       loop_, children_, spec.dvm, JobNode{kHeadNode, node_.facts().name, cores, cores, true, 0},
@@ -186,14 +185,16 @@ Status Head::StartNodes(const JobSpec& spec) {
                     [this](const Notice& notice) {
                       if (job_) SendControl(*launch_, LaunchMessage::kNotice, notice);
                     }});
-  return dvm_->Start(spec.verbose);
+  const Status started = dvm_->Start(spec.verbose);
+  // Before a node can say anything: its host may be lost while others are still being started.
+  if (started && dvm_->size() > 1) {
+    node_.SetUp(kHeadNode, dvm_->NameOf(kHeadNode), dvm_->Port(), spec.dvm.max_modex_bytes);
+  }
+  return started;
 }
 
 void Head::OnNodesReady() {
   if (!job_) return;
-  if (dvm_->size() > 1) {
-    node_.SetUp(kHeadNode, dvm_->NameOf(kHeadNode), dvm_->Port(), max_modex_bytes_);
-  }
   if (auto phase = dvm_->StartPhase()) job_->AddPhase(*std::move(phase));
   job_->OnNodes(dvm_->JobNodes(named_slots_), dvm_->size());
 }

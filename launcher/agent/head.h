@@ -55,7 +55,6 @@ class Head {
   std::unique_ptr<Job> job_;
   std::unique_ptr<Dvm> dvm_;
   uint32_t named_slots_ = 0;  // of this machine alone
-  uint64_t max_modex_bytes_ = 0;
   bool hello_seen_ = false;
   bool client_lost_ = false;
 };
