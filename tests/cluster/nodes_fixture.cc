@@ -8,9 +8,7 @@
 #include "launcher/base/descendants.h"
 
 namespace rex::testing {
-namespace {
-
-bool Await(const std::function<bool()>& condition, milliseconds bound) {
+bool NodesTest::Await(const std::function<bool()>& condition, milliseconds bound) {
   const auto deadline = std::chrono::steady_clock::now() + bound;
   while (!condition()) {
     if (std::chrono::steady_clock::now() >= deadline) return false;
@@ -18,8 +16,6 @@ bool Await(const std::function<bool()>& condition, milliseconds bound) {
   }
   return true;
 }
-
-}  // namespace
 
 ::testing::AssertionResult NodesTest::StartNodes(ClusterOptions options) {
   options.share.push_back(left().work_dir());
@@ -66,6 +62,23 @@ pid_t NodesTest::FindOn(const std::string& node, const std::string& program, mil
 bool NodesTest::SignalOn(const std::string& node, const std::string& program, int signo) {
   const pid_t pid = FindOn(node, program);
   return pid > 0 && ::kill(pid, signo) == 0;
+}
+
+pid_t NodesTest::Settled(const std::string& node, const std::string& program) {
+  const pid_t pid = FindOn(node, program);
+  if (pid < 0) return -1;
+  constexpr int kLooks = 5;
+  int asleep = 0;
+  const auto sleeps = [&] {
+    asleep = ReadProcess(pid).state == 'S' ? asleep + 1 : 0;
+    return asleep == kLooks;
+  };
+  return Await(sleeps, seconds(10)) ? pid : -1;
+}
+
+bool NodesTest::StopOn(const std::string& node, const std::string& program) {
+  const pid_t pid = Settled(node, program);
+  return pid > 0 && ::kill(pid, SIGSTOP) == 0;
 }
 
 void NodesTest::Shell(const std::string& node, const std::string& script) {

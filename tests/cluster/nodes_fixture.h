@@ -2,6 +2,7 @@
 // nodes, files that only one node sees.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,11 @@ class NodesTest : public ClusterTest {
   // False: there was none to signal.
   bool SignalOn(const std::string& node, const std::string& program, int signo);
 
+  // Waits until it sleeps, and goes on sleeping: it has begun to wait for others. -1: it does not.
+  pid_t Settled(const std::string& node, const std::string& program);
+  // Stops it once it has settled.
+  bool StopOn(const std::string& node, const std::string& program);
+
   // From now on `node` alone sees this text in place of the file at `path`, which must be there.
   void Overlay(const std::string& node, const std::string& path, const std::string& text,
                int mode = 0755);
@@ -42,6 +48,8 @@ class NodesTest : public ClusterTest {
   std::string PutFile(const std::string& node, const std::string& name, const std::string& text,
                       int mode = 0644);
   void Shell(const std::string& node, const std::string& script);  // must succeed
+
+  static bool Await(const std::function<bool()>& condition, milliseconds bound);
 
   // rex and its ranks are gone from `node`. sshd's own process stays as long as TCP, when the link
   // was cut: this ends it.
