@@ -18,12 +18,12 @@ constexpr const char* kLoopback = "127.0.0.1";
 // The joining side of a start has no word about its bound yet; the parent's own is what counts.
 constexpr std::chrono::seconds kJoinBound{600};
 
-// Where children find this node. Virtual ones are on this machine: one address is enough, and each
-// further one may be tried for nothing when the machine is busy.
 bool IsLoopback(const std::string& address) {
   return address.starts_with("127.") || address == "::1";
 }
 
+// Where children find this node. Virtual ones are on this machine: one address is enough, and each
+// further one may be tried for nothing when the machine is busy.
 std::vector<std::string> AddressesFor(BootstrapKind kind) {
   std::vector<std::string> own = LinkListener::OwnAddresses();
   const bool here = kind == BootstrapKind::kVirtual;
