@@ -51,7 +51,8 @@ TEST_P(MpiOverNodes, EveryProgramDoesWhatItDoesOnOne) {
                                         " node=n" + std::to_string(rank / GetParam().ranks + 1)));
   }
   ExpectLine({ProgramPath("mpi_ring")}, WithSize("ring size=", " token="));
-  ExpectLine({ProgramPath("mpi_collectives")}, WithSize("collectives size=", " failures=0"));
+  ExpectLine({ProgramPath("mpi_collectives"), std::to_string(GetParam().ranks)},
+             WithSize("collectives size=", " failures=0"));
   // Open MPI's own choice (osc rdma) can't do it over TCP, under mpirun neither.
   ExpectLine({"--mca", "osc", "pt2pt", ProgramPath("mpi_rma")}, WithSize("rma size=", " wrong=0"));
   ExpectLine({ProgramPath("mpi_io"), left().work_dir() + "/data"},
