@@ -44,7 +44,11 @@ void Explain(std::string_view words) {
   evidence.errors = words.substr(0, half);
   evidence.noise = words.substr(half);
   evidence.end = ExitStatus{words.empty() ? 0 : static_cast<uint8_t>(words[0]), 0, false};
-  const StartContext context{NodeId{1}, "n1", "ssh", "/opt/rex/rexd", std::chrono::seconds(30)};
+  StartContext context;
+  context.node = NodeId{1};
+  context.name = "n1";
+  context.command = "ssh";
+  context.rexd = "/opt/rex/rexd";
   const StartFailure failure = ExplainStart(evidence, context);
   REX_CHECK(!failure.cause.empty() && failure.phase == "ssh");
   CheckShown(failure.cause);

@@ -141,7 +141,8 @@ TEST_F(JoinTest, WithoutAWayBackOneNoticeSaysSoAndTheChannelGoesOn) {
   EXPECT_EQ(received_[0].first, static_cast<uint8_t>(TreeMessage::kNotice));
   const auto notice = TreeFromWire<TreeNotice>(received_[0].second.substr(kRouteBytes));
   ASSERT_TRUE(notice.has_value());
-  EXPECT_EQ(notice->text.find("node n7 can't connect back to node node0 ("), 0u) << notice->text;
+  EXPECT_EQ(notice->text.find("node n7 has no TCP connection to node node0 at port "), 0u)
+      << notice->text;
   EXPECT_NE(notice->text.find("127.0.0.1"), std::string::npos) << notice->text;
   EXPECT_NE(notice->text.find("goes through ssh"), std::string::npos) << notice->text;
   Send(kFirstUserKind, {kHeadNode, kChild}, "still there");

@@ -88,7 +88,8 @@ TEST_F(TreeTest, AKilledAgentIsLostAndItsKeeperSaysHow) {
   ASSERT_TRUE(RunUntil([&] { return !losses_.empty(); })) << Trouble();
   EXPECT_EQ(losses_[0].nodes, NodeIds({1}));
   EXPECT_TRUE(Has(losses_[0].why.text, "v1")) << Trouble();
-  EXPECT_TRUE(Has(losses_[0].why.text, "agent signal 9 pid " + std::to_string(AgentPid(1))))
+  EXPECT_TRUE(Has(losses_[0].why.text,
+                  "the agent (pid " + std::to_string(AgentPid(1)) + ") was ended by signal 9"))
       << Trouble();
   EXPECT_EQ(tree_->children(), NodeIds({2}));
   losses_.clear();
@@ -104,7 +105,7 @@ TEST_F(TreeTest, AKilledInnerAgentTakesItsSubtreeWithIt) {
   ::kill(AgentPid(1), SIGKILL);
   ASSERT_TRUE(RunUntil([&] { return !losses_.empty(); })) << Trouble();
   EXPECT_EQ(losses_[0].nodes, NodeIds({1, 4, 5}));
-  EXPECT_TRUE(Has(losses_[0].why.text, "agent signal 9")) << Trouble();
+  EXPECT_TRUE(Has(losses_[0].why.text, "was ended by signal 9")) << Trouble();
   // What was below ends by itself, while the tree goes on.
   EXPECT_TRUE(RunUntil([&] {
     return ReadProcess(AgentPid(4)).pid == 0 && ReadProcess(AgentPid(5)).pid == 0;
@@ -119,7 +120,7 @@ TEST_F(TreeTest, TheHeadHearsOfALostLeafAndWhy) {
   ASSERT_TRUE(RunUntil([&] { return !losses_.empty(); })) << Trouble();
   EXPECT_EQ(losses_[0].nodes, NodeIds({5}));
   EXPECT_TRUE(Has(losses_[0].why.text, "v5")) << Trouble();
-  EXPECT_TRUE(Has(losses_[0].why.text, "agent signal 9")) << Trouble();
+  EXPECT_TRUE(Has(losses_[0].why.text, "was ended by signal 9")) << Trouble();
   EXPECT_EQ(tree_->below(NodeId{1}), NodeIds({4}));
 }
 
