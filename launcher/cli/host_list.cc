@@ -40,20 +40,18 @@ std::string NameTrouble(std::string_view name, std::string_view what) {
   return "";
 }
 
-std::string HostTrouble(std::string_view name) {
-  if (name.starts_with('^')) return Quoted(name) + ": excluding hosts is not supported yet";
-  if (name.starts_with('+')) return Quoted(name) + ": relative host names are not supported yet";
-  return NameTrouble(name, "host");
-}
-
 // "[fe80::1]" without its brackets.
 std::string_view Unbracketed(std::string_view name) {
   const bool bracketed = name.size() > 2 && name.front() == '[' && name.back() == ']';
   return bracketed ? name.substr(1, name.size() - 2) : name;
 }
 
-// "user@host" into `entry`. Empty: taken; else what is wrong with it.
+// "user@host" or "^host" into `entry`. Empty: taken; else what is wrong with it.
 std::string TakeName(std::string_view word, HostEntry& entry) {
+  if (word.starts_with('^')) {
+    entry.kind = HostKind::kExcluded;
+    word.remove_prefix(1);
+  }
   const size_t at = word.rfind('@');
   if (at != std::string_view::npos) {
     entry.user = word.substr(0, at);
@@ -61,15 +59,19 @@ std::string TakeName(std::string_view word, HostEntry& entry) {
     word.remove_prefix(at + 1);
   }
   entry.name = Unbracketed(word);
-  return HostTrouble(entry.name);
+  return HostNameTrouble(entry.name);
 }
 
 // Hosts in order, each once: a name that comes again adds its slots, as with mpirun.
 class HostCollector {
  public:
   void Add(HostEntry entry) {
-    const std::string key =
-        entry.user + "\n" + entry.name + "\n" + std::to_string(entry.port);  // no '\n' in names
+    if (entry.kind == HostKind::kNth || entry.kind == HostKind::kEmpty) {
+      hosts_.push_back(std::move(entry));
+      return;
+    }
+    const std::string key = (entry.kind == HostKind::kExcluded ? "^" : "") + entry.user + "\n" +
+                            entry.name + "\n" + std::to_string(entry.port);  // no '\n' in names
     const auto [at, is_new] = index_.emplace(key, hosts_.size());
     if (is_new) {
       hosts_.push_back(std::move(entry));
@@ -81,7 +83,6 @@ class HostCollector {
     same.all_cores = false;  // named once for each slot
   }
   std::vector<HostEntry> Take() { return std::move(hosts_); }
-  bool empty() const { return hosts_.empty(); }
 
  private:
   std::vector<HostEntry> hosts_;
@@ -190,8 +191,28 @@ std::string TakeAttribute(std::string_view word, HostEntry& entry, Attributes& a
   return "";
 }
 
+// "+e", "+e:COUNT", "+nNUMBER" or "+nNUMBER:SLOTS". Empty: taken; else what is wrong with it.
+std::string TakeRelative(std::string_view word, HostEntry& entry) {
+  const size_t colon = word.find(':');
+  const std::string_view behind = colon == word.npos ? std::string_view() : word.substr(colon + 1);
+  const auto count = SlotNumber(behind);
+  const std::string_view head = word.substr(0, colon);
+  const bool empty = head == "+e" || head == "+E";
+  const bool nth = head.starts_with("+n") || head.starts_with("+N");
+  const auto number = nth ? ParseWhole(head.substr(2)) : std::nullopt;
+  const bool known = empty || (number && *number < kMaxJobNodes);
+  if (!known) return Quoted(word) + " is no relative host; write +nNUMBER, +e or +e:COUNT";
+  if (colon != word.npos && !count) return Quoted(word) + " has no number after ':'";
+  entry.kind = empty ? HostKind::kEmpty : HostKind::kNth;
+  entry.number = empty ? count.value_or(0) : static_cast<uint32_t>(*number);
+  entry.slots_given = nth && count;
+  if (nth) entry.slots = count.value_or(1);
+  return "";
+}
+
 // "name[:slots]" of --host. Empty: taken; else what is wrong with it.
 std::string TakeHost(std::string_view word, HostEntry& entry) {
+  if (word.starts_with('+')) return TakeRelative(word, entry);
   const size_t bracket = word.rfind(']');
   const size_t from = bracket == std::string_view::npos ? 0 : bracket;
   const size_t colon = word.find(':', from);
@@ -209,11 +230,24 @@ std::string TakeHost(std::string_view word, HostEntry& entry) {
   return TakeName(word, entry);
 }
 
+// "name:N", as MPICH and Intel MPI write it. Empty: taken, if there was one.
+std::string TakeColonSlots(std::string_view* name, Attributes& attributes) {
+  const size_t colon = name->find(':', name->rfind(']') == name->npos ? 0 : name->rfind(']'));
+  if (colon == name->npos || name->find(':', colon + 1) != name->npos) return "";
+  attributes.slots = SlotNumber(name->substr(colon + 1));
+  if (!attributes.slots) return Quoted(*name) + " has no number of slots after ':'";
+  *name = name->substr(0, colon);
+  return "";
+}
+
 // The words of a hostfile's line into `entry`; else what is wrong, and with which word.
 std::string TakeLine(const std::vector<Word>& words, HostEntry& entry, size_t* bad_word) {
   *bad_word = 0;
-  if (auto trouble = TakeName(words[0].text, entry); !trouble.empty()) return trouble;
+  std::string_view name = words[0].text;
+  if (name.starts_with('+')) return Quoted(name) + ": relative names belong to --host";
   Attributes attributes;
+  if (auto trouble = TakeColonSlots(&name, attributes); !trouble.empty()) return trouble;
+  if (auto trouble = TakeName(name, entry); !trouble.empty()) return trouble;
   for (size_t i = 1; i < words.size(); ++i) {
     *bad_word = i;
     const std::string trouble = TakeAttribute(words[i].text, entry, attributes);
@@ -231,6 +265,8 @@ std::string TakeLine(const std::vector<Word>& words, HostEntry& entry, size_t* b
 
 }  // namespace
 
+std::string HostNameTrouble(std::string_view name) { return NameTrouble(name, "host"); }
+
 Result<std::vector<HostEntry>> ParseHosts(std::string_view text) {
   HostCollector hosts;
   for (;;) {
@@ -245,6 +281,13 @@ Result<std::vector<HostEntry>> ParseHosts(std::string_view text) {
 }
 
 Result<std::vector<HostEntry>> ParseHostfile(std::string_view text, const std::string& file) {
+  auto hosts = ParseHostfileOrNothing(text, file);
+  if (hosts && hosts->empty()) return Bad(file + ": no host is named in it");
+  return hosts;
+}
+
+Result<std::vector<HostEntry>> ParseHostfileOrNothing(std::string_view text,
+                                                      const std::string& file) {
   const std::string clean = BlankComments(text);
   HostCollector hosts;
   size_t number = 0;
@@ -263,8 +306,14 @@ Result<std::vector<HostEntry>> ParseHostfile(std::string_view text, const std::s
     }
     hosts.Add(std::move(entry));
   }
-  if (hosts.empty()) return Bad(file + ": no host is named in it");
   return hosts.Take();
+}
+
+void AppendHosts(std::vector<HostEntry> more, std::vector<HostEntry>* all) {
+  HostCollector hosts;
+  for (HostEntry& host : *all) hosts.Add(std::move(host));
+  for (HostEntry& host : more) hosts.Add(std::move(host));
+  *all = hosts.Take();
 }
 
 }  // namespace rex

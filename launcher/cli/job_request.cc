@@ -61,6 +61,11 @@ AppSpec MakeAppSpec(const AppLine& app, const CommandLine& line, const Surroundi
   return out;
 }
 
+// How agents are started on other nodes, an allocation's too. The one place that decides it.
+Bootstrap BootstrapOf(const CommandLine& line) {
+  return line.virtual_nodes.nodes > 0 ? Bootstrap::kVirtual : Bootstrap::kSsh;
+}
+
 // How other nodes are reached. Nothing to say when there are none.
 Status TakeNodes(const CommandLine& line, const Environment& env, NodeList list, JobSpec& job) {
   if (!list.elsewhere) {
@@ -70,17 +75,17 @@ Status TakeNodes(const CommandLine& line, const Environment& env, NodeList list,
     }
     return Ok{};
   }
-  const bool is_virtual = line.virtual_nodes.nodes > 0;
   auto ssh = SshWords(line, env);
   if (!ssh) return ssh.error();
   job.dvm.nodes = std::move(list.nodes);
-  job.dvm.bootstrap = is_virtual ? Bootstrap::kVirtual : Bootstrap::kSsh;
+  job.dvm.bootstrap = BootstrapOf(line);
   job.dvm.tree = line.tree;
   job.dvm.ssh = *std::move(ssh);
   if (!line.prefix.empty()) job.dvm.rexd = line.prefix + "/libexec/rex/rexd";
   job.dvm.start_timeout = line.start_timeout;
   job.dvm.node_timeout = line.node_timeout;
   job.dvm.max_modex_bytes = line.max_modex_bytes;
+  const bool is_virtual = job.dvm.bootstrap == Bootstrap::kVirtual;
   const bool dealt_out = is_virtual && line.virtual_nodes.slots == 0;
   job.map = line.map.value_or(dealt_out ? MapPolicy::kNode : MapPolicy::kSlot);
   return Ok{};
@@ -158,10 +163,14 @@ Status CheckRanks(const JobSpec& job) {
 }  // namespace
 
 Result<JobSpec> MakeJobSpec(const CommandLine& line, const Surroundings& here,
-                            const Environment& env) {
+                            const Environment& env, const NodePool& pool,
+                            std::vector<std::string>* warnings) {
   JobSpec job;
-  auto list = ListNodes(line, {here.is_this_machine, here.cores});
+  auto list = ListNodes(line, {here.is_this_machine, here.cores}, pool);
   if (!list) return list.error();
+  if (warnings != nullptr) {
+    warnings->insert(warnings->end(), list->warnings.begin(), list->warnings.end());
+  }
   for (size_t i = 0; i < line.apps.size(); ++i) {
     job.apps.push_back(MakeAppSpec(line.apps[i], line, here));
     const Status placed = PlaceAppSpec(line.apps[i], *list, i, here, &job.apps.back());

@@ -3,6 +3,7 @@
 
 #include <functional>
 
+#include "launcher/cli/node_pool.h"
 #include "launcher/cli/parse.h"
 #include "launcher/wire/messages.h"
 
@@ -22,8 +23,10 @@ struct Surroundings {
   };
 };
 
-// Errors: kInvalid, a line for the user (no such stdin rank; too large for one message).
+// `pool`: see node_pool.h. `warnings`, when it is given, gets lines for the user. Errors: kInvalid,
+// a line for the user (no such stdin rank; too large for one message).
 Result<JobSpec> MakeJobSpec(const CommandLine& line, const Surroundings& here,
-                            const Environment& env);
+                            const Environment& env, const NodePool& pool = {},
+                            std::vector<std::string>* warnings = nullptr);
 
 }  // namespace rex

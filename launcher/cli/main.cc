@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "launcher/cli/command_output.h"
 #include "launcher/cli/job_request.h"
 #include "launcher/cli/launch_session.h"
 #include "launcher/cli/machine.h"
@@ -23,6 +24,9 @@ constexpr int kExitUsage = 2;
 constexpr int kExitNoDirectory = 121;
 constexpr int kExitNoResources = 122;
 constexpr int kExitRexFailed = 123;
+
+constexpr size_t kMostFileBytes = 64 << 20;  // a node file has a line for each rank
+constexpr std::chrono::seconds kCommandPatience{10};
 
 constexpr const char* kRunningAsRoot =
     "running as root: ranks have all of root's rights (--allow-run-as-root hides this line)";
@@ -82,8 +86,17 @@ int PrintHelp(const std::string& topic) {
   return Fail("there is no help on '" + topic + "'; topics are:" + known, kExitUsage);
 }
 
-int Launch(const CommandLine& line, const Environment& env, rex::Clock::Time begin) {
-  bool want_cores = false;
+// Where the nodes come from, when the user wants to know.
+void TellOrigin(const CommandLine& line, const rex::NodePool& pool, const rex::JobSpec& job,
+                SessionOptions* options) {
+  if (!line.verbose && !line.display.allocation) return;
+  std::string text = rex::OriginText(line, pool, job.dvm.nodes, job.slots);
+  if (!text.empty()) options->notes.push_back(std::move(text));
+}
+
+int Launch(const CommandLine& line, const Environment& env, const rex::NodePool& pool,
+           rex::Clock::Time begin) {
+  bool want_cores = pool.kind != rex::NodePool::Kind::kNone;
   for (const rex::AppLine& app : line.apps) {
     want_cores = want_cores || !app.ranks || !app.hosts.empty() || !app.hostfile.empty();
   }
@@ -92,7 +105,8 @@ int Launch(const CommandLine& line, const Environment& env, rex::Clock::Time beg
     return Fail(here.error().text + "; it may have been removed: change to another directory",
                 kExitNoDirectory);
   }
-  const auto job = rex::MakeJobSpec(line, *here, env);
+  std::vector<std::string> warnings = line.warnings;
+  const auto job = rex::MakeJobSpec(line, *here, env, pool, &warnings);
   if (!job) return Fail(job.error().text, kExitUsage);
   rex::OutputChoice output = line.output;
   output.file = Absolute(output.file, here->cwd);
@@ -102,9 +116,10 @@ int Launch(const CommandLine& line, const Environment& env, rex::Clock::Time beg
                                    [](const rex::AppSpec& app) { return app.ranks > 0; });
   const uint32_t ranks = counted ? job->TotalRanks() : 0;
   SessionOptions options{.console = {output, ranks, line.quiet, line.verbose},
-                         .warnings = line.warnings,
+                         .warnings = std::move(warnings),
                          .begin = begin};
   if (::geteuid() == 0 && !line.allow_root) options.notes.emplace_back(kRunningAsRoot);
+  TellOrigin(line, pool, *job, &options);
   if (const auto opened = OpenTimeline(line.timeline, &options); !opened) {
     return Fail(opened.error().text, kExitUsage);
   }
@@ -133,10 +148,17 @@ int main(int argc, char** argv) {
   rex::OpenMissingStdio();
   const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   const Environment env = rex::OwnEnvironment();
-  const auto read_file = [](const std::string& path) { return rex::ReadFile(path, 1 << 20); };
+  const rex::FileReader read_file = [](const std::string& path) {
+    return rex::ReadFile(path, kMostFileBytes);
+  };
+  const rex::CommandRunner run = [](const std::vector<std::string>& command) {
+    return rex::CommandOutput(command, kMostFileBytes, kCommandPatience);
+  };
   const auto line = rex::ParseCommandLine(words, env, read_file);
   if (!line) return Fail(line.error().text, kExitUsage);
   if (line->help) return PrintHelp(line->help_topic);
   if (line->version) return Print("rexlaunch (rex) " REX_VERSION "\n");
-  return Launch(*line, env, begin);
+  const auto pool = rex::FindNodePool(*line, {env, read_file, run});
+  if (!pool) return Fail(pool.error().text, kExitUsage);
+  return Launch(*line, env, *pool, begin);
 }

@@ -5,7 +5,11 @@
 #include <map>
 #include <numeric>
 #include <optional>
+#include <set>
 #include <unordered_map>
+
+#include "launcher/cli/host_choice.h"
+#include "launcher/cli/parameter.h"
 
 namespace rex {
 
@@ -13,44 +17,22 @@ namespace {
 
 Error Bad(std::string text) { return Error{Errc::kInvalid, std::move(text)}; }
 
-// With both, the hostfile is the allocation and --host chooses from it, as with mpirun.
-Result<std::vector<HostEntry>> HostsOf(const AppLine& app) {
-  if (app.hostfile.empty()) return app.hosts;
-  if (app.hosts.empty()) return app.hostfile;
-  std::unordered_map<std::string, const HostEntry*> wanted;
-  for (const HostEntry& host : app.hosts) wanted.emplace(host.name, &host);
-  std::vector<HostEntry> chosen;
-  for (const HostEntry& host : app.hostfile) {
-    const auto found = wanted.find(host.name);
-    if (found == wanted.end()) continue;
-    chosen.push_back(host);
-    if (found->second->user.size() > 0) chosen.back().user = found->second->user;
-    if (!found->second->all_cores) {
-      chosen.back().slots = found->second->slots;
-      chosen.back().all_cores = false;
-    }
-    wanted.erase(found);
-  }
-  for (const HostEntry& host : app.hosts) {
-    if (!wanted.contains(host.name)) continue;
-    return Bad("--host names '" + host.name +
-               "', which --hostfile does not have; with both, --host chooses from the file");
-  }
-  return chosen;
-}
-
 class Lister {
  public:
-  Lister(const CommandLine& line, const ThisMachine& machine) : line_(line), machine_(machine) {}
+  Lister(const CommandLine& line, const ThisMachine& machine, const NodePool& pool)
+      : line_(line), machine_(machine), pool_(pool) {}
 
   Result<NodeList> Run() {
     if (line_.virtual_nodes.nodes > 0) return Virtual();
+    for (const AppLine& app : line_.apps) AppendHosts(app.hostfile, &all_files_);
     bool any = false;
     for (const AppLine& app : line_.apps) {
-      const auto hosts = HostsOf(app);
-      if (!hosts) return hosts.error();
-      any = any || !hosts->empty();
-      if (Status taken = TakeApp(*hosts); !taken) return taken.error();
+      auto choice = ChooseHosts(app, Params());
+      if (!choice) return choice.error();
+      any = any || !choice->hosts.empty();
+      if (Status taken = TakeApp(choice->hosts); !taken) return taken.error();
+      MarkUsed(app);
+      list_.warnings.insert(list_.warnings.end(), choice->warnings.begin(), choice->warnings.end());
     }
     if (line_.nolocal && !any) {
       return Bad("--nolocal needs other nodes: name them by --host or --hostfile");
@@ -62,26 +44,58 @@ class Lister {
  private:
   NodeList Virtual() {
     const VirtualChoice& choice = line_.virtual_nodes;
-    for (uint32_t i = 1; i <= choice.nodes; ++i) {
+    const uint32_t nodes = std::min(choice.nodes, line_.max_nodes.value_or(choice.nodes));
+    for (uint32_t i = 1; i <= nodes; ++i) {
       list_.nodes.push_back({.name = "node" + std::to_string(i), .slots = choice.slots});
     }
     // Without SLOTS one rank a node, unless -n says another number.
-    const uint64_t slots = uint64_t{choice.nodes} * std::max(choice.slots, 1U);
+    const uint64_t slots = uint64_t{nodes} * std::max(choice.slots, 1U);
     list_.apps.assign(line_.apps.size(), {{}, slots});
     list_.elsewhere = true;
     return std::move(list_);
   }
+
+  ChoiceParams Params() {
+    return {.pool = pool_,
+            .all_files = all_files_,
+            .is_here = [this](const HostEntry& host) { return IsHere(host); },
+            .is_used =
+                [this](const HostEntry& host) {
+                  const auto found = index_.find(KeyOf(host, IsHere(host)));
+                  return found != index_.end() && used_.contains(found->second);
+                }};
+  }
+
+  // Which nodes have ranks of this program, the last in the list, as far as that can be told before
+  // the nodes' cores are known; else all of its nodes.
+  void MarkUsed(const AppLine& app) {
+    const AppNodes& own = list_.apps.back();
+    const bool by_node = line_.map.value_or(MapPolicy::kSlot) == MapPolicy::kNode;
+    const uint64_t each = app.per_node.value_or(by_node ? 1 : 0);
+    const bool told = app.ranks && *app.ranks <= own.slots && (each > 0 || own.slots > 0);
+    uint64_t ranks = told ? *app.ranks : UINT64_MAX;
+    for (const uint32_t node : own.nodes) {
+      if (ranks == 0) break;
+      used_.insert(node);
+      const uint64_t here = each > 0 ? each : list_.nodes[node].slots;
+      ranks -= std::min<uint64_t>(ranks, here);
+    }
+  }
+
+  bool IsFull() const { return line_.max_nodes && list_.nodes.size() >= *line_.max_nodes; }
 
   Status TakeApp(const std::vector<HostEntry>& hosts) {
     std::map<uint32_t, uint64_t> slots;  // by node; 0: its cores, whose number is not known here
     for (const HostEntry& host : hosts) {
       const bool here = IsHere(host);
       if (here && line_.nolocal) continue;
+      if (IsFull() && !index_.contains(KeyOf(host, here))) continue;
       const auto node = NodeOf(host, here);
       if (!node) return node.error();
       slots[*node] += host.all_cores ? (here ? machine_.cores : 0) : host.slots;
     }
     if (!hosts.empty() && slots.empty()) {
+      if (IsFull()) return Bad("--max-vm-size leaves no node for one of the programs");
       return Bad("--nolocal leaves no node: every host that is named is this machine");
     }
     AppNodes app;
@@ -102,15 +116,19 @@ class Lister {
   // Another user or port is another place, whatever the name.
   bool IsHere(const HostEntry& host) {
     if (!host.user.empty() || host.port != 0) return false;
+    if (!pool_.own_name.empty() && host.name == pool_.own_name) return true;
     const auto [at, is_new] = here_.emplace(host.name, false);
     if (is_new) at->second = machine_.is_host(host.name);
     return at->second;
   }
 
+  static std::string KeyOf(const HostEntry& host, bool here) {
+    return here ? "" : host.user + "\n" + host.name + "\n" + std::to_string(host.port);
+  }
+
   Result<uint32_t> NodeOf(const HostEntry& host, bool here) {
-    const std::string key =
-        here ? "" : host.user + "\n" + host.name + "\n" + std::to_string(host.port);
-    const auto [at, is_new] = index_.emplace(key, static_cast<uint32_t>(list_.nodes.size()));
+    const auto [at, is_new] =
+        index_.emplace(KeyOf(host, here), static_cast<uint32_t>(list_.nodes.size()));
     if (is_new) {
       if (list_.nodes.size() == kMaxJobNodes) {
         return Bad("more than " + std::to_string(kMaxJobNodes) + " nodes are named");
@@ -139,31 +157,13 @@ class Lister {
 
   const CommandLine& line_;
   const ThisMachine& machine_;
+  const NodePool& pool_;
+  std::vector<HostEntry> all_files_;  // of all programs' hostfiles
   std::unordered_map<std::string, bool> here_;
   std::unordered_map<std::string, uint32_t> index_;
+  std::set<uint32_t> used_;  // nodes with ranks of the programs so far
   NodeList list_;
 };
-
-// What the ranks would see as OMPI_MCA_NAME, under any of its names: the last setting wins.
-std::optional<std::string> Parameter(const CommandLine& line, const Environment& env,
-                                     std::span<const std::string_view> names) {
-  std::optional<std::string> value;
-  for (const std::string_view name : names) {
-    const std::string variable = "OMPI_MCA_" + std::string(name);
-    if (const auto here = FindVariable(env, variable); here && !value) value = std::string(*here);
-  }
-  const auto take = [&](const std::vector<EnvSetting>& settings) {
-    for (const EnvSetting& setting : settings) {
-      const bool meant = std::any_of(names.begin(), names.end(), [&](std::string_view name) {
-        return setting.name == "OMPI_MCA_" + std::string(name);
-      });
-      if (meant) value = setting.value;
-    }
-  };
-  take(line.settings);
-  for (const AppLine& app : line.apps) take(app.settings);
-  return value;
-}
 
 Result<std::vector<std::string>> ParameterWords(const std::string& text, const char* name) {
   auto words = ShellWords(text);
@@ -173,8 +173,9 @@ Result<std::vector<std::string>> ParameterWords(const std::string& text, const c
 
 }  // namespace
 
-Result<NodeList> ListNodes(const CommandLine& line, const ThisMachine& machine) {
-  return Lister(line, machine).Run();
+Result<NodeList> ListNodes(const CommandLine& line, const ThisMachine& machine,
+                           const NodePool& pool) {
+  return Lister(line, machine, pool).Run();
 }
 
 Result<std::vector<std::string>> SshWords(const CommandLine& line, const Environment& env) {
@@ -182,8 +183,8 @@ Result<std::vector<std::string>> SshWords(const CommandLine& line, const Environ
   constexpr std::array<std::string_view, 3> kAgent = {"plm_rsh_agent", "orte_rsh_agent",
                                                       "pls_rsh_agent"};
   constexpr std::array<std::string_view, 1> kArguments = {"plm_rsh_args"};
-  const std::string agent = Parameter(line, env, kAgent).value_or("");
-  const auto arguments = Parameter(line, env, kArguments);
+  const std::string agent = FindParameter(line, env, kAgent).value_or("");
+  const auto arguments = FindParameter(line, env, kArguments);
   auto words = ParameterWords(agent.substr(0, agent.find(':')), "plm_rsh_agent");
   if (!words || !arguments) return words;
   const auto more = ParameterWords(*arguments, "plm_rsh_args");

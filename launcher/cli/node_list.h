@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "launcher/cli/node_pool.h"
 #include "launcher/cli/parse.h"
 #include "launcher/wire/messages.h"
 
@@ -22,6 +23,7 @@ struct NodeList {
       nodes;                   // in the user's order, each once, this machine under its first name
   std::vector<AppNodes> apps;  // one for each program of the line
   bool elsewhere = false;      // some node is not this machine, or there are virtual ones
+  std::vector<std::string> warnings;  // lines for the user
 };
 
 // How this machine is recognised, and how many slots it has when nobody named a number.
@@ -30,9 +32,10 @@ struct ThisMachine {
   uint32_t cores = 1;
 };
 
-// Errors: kInvalid, a line for the user: a --host that its --hostfile does not have, nothing left
+// Errors: kInvalid, a line for the user: a --host that the allocation does not have, nothing left
 // by --nolocal, too many nodes.
-Result<NodeList> ListNodes(const CommandLine& line, const ThisMachine& machine);
+Result<NodeList> ListNodes(const CommandLine& line, const ThisMachine& machine,
+                           const NodePool& pool);
 
 // The words that start a command on another node: --ssh, else Open MPI's plm_rsh_agent (of several
 // separated by ':' the first) and plm_rsh_args, set by --mca, --gmca, a parameter file or the

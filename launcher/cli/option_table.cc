@@ -77,7 +77,10 @@ const std::vector<Option>& Table() {
        "NAME[:SLOTS],...",
        "Run on these nodes: names, addresses (IPv6 with slots as [ADDRESS]:SLOTS), aliases of the "
        "ssh configuration, USER@NAME. Each has one slot for each mention, or SLOTS, or with :* one "
-       "for each of its cores. With --hostfile: only these of its nodes."},
+       "for each of its cores. Inside an allocation: only these of its nodes, with no more slots "
+       "than it gives. ^NAME leaves a node out; +nNUMBER is the NUMBERth node of the allocation or "
+       "hostfile, from 0; +e is all of its nodes without ranks of the programs before, +e:COUNT "
+       "that many."},
       {kHostfile,
        kApp,
        OptionTopic::kPlacement,
@@ -86,7 +89,35 @@ const std::vector<Option>& Table() {
        {"hostfile", "machinefile"},
        "FILE",
        "The same from a file: a name per line, with slots=N (without: its cores), max_slots=N, "
-       "username=NAME and port=N."},
+       "username=NAME and port=N; ^NAME leaves a node out. Several files count as one. Inside an "
+       "allocation: only these of its nodes, with the allocation's slots."},
+      {kDefaultHostfile,
+       kJob,
+       OptionTopic::kPlacement,
+       OptionValue::kText,
+       1,
+       {"default-hostfile"},
+       "FILE|none",
+       "The hostfile for programs without --hostfile outside of any allocation. Default: the Open "
+       "MPI parameter orte_default_hostfile, /etc/openmpi/openmpi-default-hostfile, "
+       "~/.config/rex/nodes, /etc/rex/nodes: the first that names a node."},
+      {kAllocation,
+       kJob,
+       OptionTopic::kPlacement,
+       OptionValue::kChoice,
+       1,
+       {"allocation"},
+       "auto|none|slurm|pbs|lsf|gridengine|flux|pals",
+       "Whose allocation gives the nodes: the one in which rexlaunch runs (auto), none, or only "
+       "this resource manager's. Default: auto, less what the Open MPI parameter ras leaves out."},
+      {kMaxVmSize,
+       kJob,
+       OptionTopic::kPlacement,
+       OptionValue::kText,
+       1,
+       {"max-vm-size"},
+       "N",
+       "Use the first N nodes at most."},
       {kMca,
        kApp,
        OptionTopic::kGeneral,

@@ -220,6 +220,12 @@ class Parser {
 
   Status ApplyForNodes(const Use& use) {
     switch (use.option.id) {
+      case OptionId::kAllocation:
+        return TakeAllocation(use);
+      case OptionId::kDefaultHostfile:
+        return TakeText(use, "a file", &line_.default_hostfile);
+      case OptionId::kMaxVmSize:
+        return TakeMaxVmSize(use);
       case OptionId::kVirtualNodes:
         return Explain(use, TakeVirtualNodes(use.values[0], &line_.virtual_nodes));
       case OptionId::kSsh:
@@ -319,7 +325,7 @@ class Parser {
   static Status TakeHosts(const Use& use, Result<std::vector<HostEntry>> hosts,
                           std::vector<HostEntry>* all) {
     if (!hosts) return Bad(use.Where() + ": " + hosts.error().text);
-    all->insert(all->end(), hosts->begin(), hosts->end());
+    AppendHosts(*std::move(hosts), all);
     return Ok{};
   }
 
@@ -327,6 +333,40 @@ class Parser {
     const auto text = read_file_(use.values[0]);
     if (!text) return Bad(use.Where() + ": " + text.error().text);
     return TakeHosts(use, ParseHostfile(*text, use.values[0]), &app_.hostfile);
+  }
+
+  Status TakeAllocation(const Use& use) {
+    const std::string& word = use.values[0];
+    line_.managers.reset();
+    if (word == "auto") return Ok{};
+    ManagerChoice choice{.allowed = {}};
+    if (word != "none") {
+      const auto manager = FindManager(word);
+      if (!manager) return UnknownManager(use);
+      choice.allowed.set(static_cast<size_t>(*manager));
+      choice.required = true;
+    }
+    line_.managers = choice;
+    return Ok{};
+  }
+
+  static Error UnknownManager(const Use& use) {
+    std::string known;
+    for (size_t i = 0; i < kManagers; ++i) {
+      known += ", '" + std::string(ManagerWord(static_cast<Manager>(i))) + "'";
+    }
+    return Bad(use.Where() + ": " + Quoted(use.values[0]) +
+               " is not known; write 'auto', 'none' or a resource manager's name" + known);
+  }
+
+  Status TakeMaxVmSize(const Use& use) {
+    const auto nodes = ParseWhole(use.values[0]);
+    if (!nodes || *nodes == 0) {
+      return Bad(use.Where() + ": " + Quoted(use.values[0]) +
+                 " is not a number of nodes; write at least 1");
+    }
+    line_.max_nodes = static_cast<uint32_t>(std::min<uint64_t>(*nodes, kMaxJobNodes));
+    return Ok{};
   }
 
   // Before what the command line says: that comes after and wins.

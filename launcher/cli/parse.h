@@ -8,14 +8,15 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "launcher/base/result.h"
+#include "launcher/cli/allocation/allocation.h"
 #include "launcher/cli/environment.h"
+#include "launcher/cli/file_reader.h"
 #include "launcher/cli/host_list.h"
 #include "launcher/cli/option_values.h"
 
@@ -45,6 +46,9 @@ struct CommandLine {
   bool nooversubscribe = false;
   std::optional<MapPolicy> map;  // --map-by; nullopt: not given
   bool nolocal = false;
+  std::optional<uint32_t> max_nodes;      // --max-vm-size: at least 1
+  std::optional<ManagerChoice> managers;  // --allocation; nullopt: not given, or auto
+  std::string default_hostfile;           // as typed, or "none"; empty: not given
   VirtualChoice virtual_nodes;
   std::vector<std::string> ssh;  // the words of --ssh; empty: not given
   std::string prefix;            // absolute; empty: not given
@@ -74,8 +78,7 @@ struct CommandLine {
 
 // `words` is argv without argv[0]. Errors: kInvalid; the text is one line for the user that says
 // what is wrong, in which word, and how to mend it.
-// `read_file` gives the text of a file that an option names; its error's text names the file.
-using FileReader = std::function<Result<std::string>(const std::string& path)>;
+// `read_file` gives the text of a file that an option names.
 Result<CommandLine> ParseCommandLine(std::span<const std::string> words, const Environment& env,
                                      const FileReader& read_file);
 

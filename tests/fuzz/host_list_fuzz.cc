@@ -10,6 +10,8 @@
 namespace rex {
 namespace {
 
+using namespace std::string_literals;
+
 bool IsPrintable(const std::string& name) {
   return std::none_of(name.begin(), name.end(),
                       [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; });
@@ -24,11 +26,17 @@ void CheckName(const std::string& name) {
 void CheckHosts(const std::vector<HostEntry>& hosts) {
   std::set<std::string> seen;
   for (const HostEntry& host : hosts) {
+    REX_CHECK(host.number <= std::max(kMaxJobNodes, kMaxRanks));
+    if (host.kind == HostKind::kNth || host.kind == HostKind::kEmpty) {
+      REX_CHECK(host.name.empty());
+      continue;
+    }
     CheckName(host.name);
     if (!host.user.empty()) CheckName(host.user);
     REX_CHECK(host.slots >= 1 && host.slots <= kMaxRanks && host.max_slots <= kMaxRanks);
     REX_CHECK(host.port <= UINT16_MAX);
-    const std::string key = host.user + "\n" + host.name + "\n" + std::to_string(host.port);
+    const std::string key = (host.kind == HostKind::kExcluded ? "^" : "") + host.user + "\n" +
+                            host.name + "\n" + std::to_string(host.port);
     REX_CHECK(seen.insert(key).second);
   }
 }
@@ -45,7 +53,9 @@ std::string Written(const std::vector<HostEntry>& hosts) {
 
 void CheckWritten(const std::vector<HostEntry>& hosts) {
   const bool plain = std::none_of(hosts.begin(), hosts.end(), [](const HostEntry& host) {
-    return (host.user + host.name).find_first_of(",@[]") != std::string::npos;
+    return host.kind != HostKind::kName || "^+"s.find(host.name[0]) != std::string::npos ||
+           "^+"s.find((host.user + " ")[0]) != std::string::npos ||
+           (host.user + host.name).find_first_of(",@[]") != std::string::npos;
   });
   if (!plain) return;
   const auto again = ParseHosts(Written(hosts));

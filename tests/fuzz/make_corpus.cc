@@ -337,12 +337,41 @@ void CommandLineInputs(const Corpus& corpus) {
 void HostListInputs(const Corpus& corpus) {
   corpus.Add("hosts", "\0n1,joe@n2:4,10.0.0.1:*,[fe80::1]:2,::1"s);
   corpus.Add("repeats", "\0a,b:3,a,a:auto,b"s);
-  corpus.Add("refused", "\0^a,+n1"s);
+  corpus.Add("relative", "\0^a,+n1,+N2:3,+e,+e:2"s);
+  corpus.Add("excluded", "\1a:2\n^b\n[fe80::1]:2\n"s);
   corpus.Add("options", "\0-oProxyCommand=x"s);
   corpus.Add("file",
              "\1# one\n\"n 1\" slots = 2 max_slots=4 // two\n/* three\n*/ joe@n2 cpus=3\n"
              "n3 username=jim port=2222\r\nn3\nfe80::1 max-slots=2\n"s);
   corpus.Add("bad_file", "\1n1 slots=0\n"s);
+}
+
+void NodeSetInputs(const Corpus& corpus) {
+  corpus.Add("slurm", "\0tux[1-3,5],rack[0-1]_blade[00-11]-ib,login"s);
+  corpus.Add("flux", "\1[005,4,11-13],foo[0-4]-eth2,foo1"s);
+  corpus.Add("counts",
+             "\2"
+             "2(x3),1"s);
+  corpus.Add("numbers",
+             "\3"
+             "0-47,50,52-53"s);
+  corpus.Add("unfinished", "\0n[1-"s);
+}
+
+void AllocationInputs(const Corpus& corpus) {
+  corpus.Add("slurm",
+             "\4SLURM_JOB_ID=7\0SLURM_JOB_NODELIST=n[1-4]\0"
+             "SLURM_TASKS_PER_NODE=2(x3),1\0SLURM_CPUS_PER_TASK=2\0"s);
+  corpus.Add("pbs", "\2PBS_JOBID=5\0PBS_NODEFILE=f\0node01\nnode01\nnode02\n"s);
+  corpus.Add("lsf", "\2LSB_JOBID=9\0LSB_MCPU_HOSTS=hostA 3 hostB 2 \0"s);
+  corpus.Add("grid_engine",
+             "\2JOB_ID=5\0PE_HOSTFILE=f\0n1 2 all.q@n1 UNDEFINED\nn2 3 q 0,0:0,1\n"s);
+  corpus.Add("pals", "\2PALS_HOSTLIST=x1000c0s0b0n0,x1000c0s0b0n1\0PALS_PPN=4\0"s);
+  corpus.Add(
+      "flux",
+      "\1"
+      "FLUX_URI=u\0{\"version\":1,\"execution\":{\"R_lite\":[{\"rank\":\"19-22\","
+      "\"children\":{\"core\":\"0-47\",\"gpu\":\"0-7\"}}],\"nodelist\":[\"node[186-189]\"]}}"s);
 }
 
 void DaemonNewsInputs(const Corpus& corpus) {
@@ -383,6 +412,8 @@ void MakeCorpora(const std::filesystem::path& base) {
   PartMessageInputs({base, "part_messages"});
   FrameReaderInputs({base, "frame_reader"});
   HostListInputs({base, "host_list"});
+  NodeSetInputs({base, "node_set"});
+  AllocationInputs({base, "allocation"});
   HostMessageInputs({base, "host_messages"});
   JoinLinesInputs({base, "join_lines"});
   LaunchMessageInputs({base, "launch_messages"});

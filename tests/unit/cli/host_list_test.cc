@@ -15,6 +15,13 @@ std::string Shown(const Result<std::vector<HostEntry>>& hosts) {
   std::string text;
   for (const HostEntry& host : *hosts) {
     text += text.empty() ? "" : " ";
+    if (host.kind == HostKind::kExcluded) text += "^" + host.name;
+    if (host.kind == HostKind::kEmpty) text += "+e" + std::to_string(host.number);
+    if (host.kind == HostKind::kNth) {
+      text += "+n" + std::to_string(host.number) +
+              (host.slots_given ? "/" + std::to_string(host.slots) : "");
+    }
+    if (host.kind != HostKind::kName) continue;
     text += host.user.empty() ? "" : host.user + "@";
     text += host.name + "/" + (host.all_cores ? "*" : std::to_string(host.slots));
     text += host.max_slots == 0 ? "" : "<" + std::to_string(host.max_slots);
@@ -61,8 +68,15 @@ const Row kHostRows[] = {
     {"a:", "'a:' has no number of slots after ':'"},
     {"a:1048577", "'a:1048577' has no number of slots after ':'"},
     {"[fe80::1]:x", "'[fe80::1]:x' has no number of slots after ':'"},
-    {"^a", "'^a': excluding hosts is not supported yet"},
-    {"+n1", "'+n1': relative host names are not supported yet"},
+    {"^a,b,^a", "^a b/1"},
+    {"^", "a host's name is empty"},
+    {"+n1,+N0:3,+n1", "+n1 +n0/3 +n1"},
+    {"+e,+E:2", "+e0 +e2"},
+    {"+n", "'+n' is no relative host; write +nNUMBER, +e or +e:COUNT"},
+    {"+x", "'+x' is no relative host; write +nNUMBER, +e or +e:COUNT"},
+    {"+n65535", "'+n65535' is no relative host; write +nNUMBER, +e or +e:COUNT"},
+    {"+n1:x", "'+n1:x' has no number after ':'"},
+    {"+e:0", "'+e:0' has no number after ':'"},
     {"-oProxyCommand=x", "'-oProxyCommand=x' is not a host's name: it begins with '-'"},
     {"-lroot@a", "'-lroot' is not a user's name: it begins with '-'"},
     {"a\nb", "a host's name has control characters in it"},
@@ -104,11 +118,27 @@ const Row kFileRows[] = {
     {"a username=", "h:1:3: a user's name is empty"},
     {"a username=-x", "h:1:3: '-x' is not a user's name: it begins with '-'"},
     {" -a", "h:1:2: '-a' is not a host's name: it begins with '-'"},
-    {"^a", "h:1:1: '^a': excluding hosts is not supported yet"},
+    {"a\n^b", "a/* ^b"},
+    {"\"^b\" slots=2", "^b"},
+    {"+n1", "h:1:1: '+n1': relative names belong to --host"},
+    {"a:2\nfe80::1\n[fe80::2]:3", "a/2 fe80::1/* fe80::2/3"},  // MPICH's and Intel MPI's way
+    {"a\n b:x", "h:2:2: 'b:x' has no number of slots after ':'"},
     {"# nothing\n", "h: no host is named in it"},
     {"", "h: no host is named in it"},
 };
 INSTANTIATE_TEST_SUITE_P(Table, Hostfile, testing::ValuesIn(kFileRows));
+
+TEST(Hostfile, OneThatNamesNobodyMayBeWanted) {
+  EXPECT_EQ(Shown(ParseHostfileOrNothing("# nothing\n", "h")), "");
+  EXPECT_EQ(Shown(ParseHostfileOrNothing("a", "h")), "a/*");
+}
+
+TEST(Hostfile, SeveralAreAsOne) {
+  std::vector<HostEntry> all;
+  AppendHosts(*ParseHostfile("a slots=2\nb", "h"), &all);
+  AppendHosts(*ParseHostfile("b\na slots=3 max_slots=9", "h"), &all);
+  EXPECT_EQ(Shown(all), "a/5<9 b/2");
+}
 
 TEST(Hostfile, ManyNodesTakeLittleTime) {
   std::string text;

@@ -181,10 +181,19 @@ const NodesCase kNodes[] = {
     {{"--hostfile", "n1 slots=2\njoe@n2 port=22\nn3 slots=1 max_slots=4", "a"},
      "n1/2 joe@n2#22/* n3/1<4 | 0"},
     {{"--hostfile", "here port=2222", "-n", "1", "a"}, "here#2222/* | 1"},  // another place
-    {{"--hostfile", "n1 slots=2\nn2 slots=2\nn3", "--host", "n2,n1:4", "a"}, "n1/4 n2/1 | 5"},
+    {{"--hostfile", "n1 slots=2\nn2 slots=2\nn3", "--host", "n2,n1:4", "a"}, "n2/1 n1/4 | 5"},
     {{"--hostfile", "jo@n1 slots=2 port=9", "--host", "n1:*", "a"}, "jo@n1#9/2 | 2"},
-    {{"--hostfile", "n1", "--host", "n2", "a"},
-     "--host names 'n2', which --hostfile does not have; with both, --host chooses from the file"},
+    {{"--hostfile", "n1", "--host", "^n1", "a"},
+     "no node is left: all that are named are excluded"},
+    {{"--host", "^n1", "a"}, "--host only excludes, and there is nothing to exclude from"},
+    {{"--host", "+n0", "a"},
+     "--host: there is no node +n0: neither an allocation nor a hostfile has nodes to count"},
+    {{"--host", "+e", "a"},
+     "--host: there are no nodes for +e: neither an allocation nor a hostfile has any"},
+    {{"--max-vm-size", "2", "--host", "n1,n2,n1,n3", "a"}, "n1/2 n2/1 | 3"},
+    {{"--max-vm-size", "1", "--host", "n1,n2", "a", ":", "--host", "n2", "b"},
+     "--max-vm-size leaves no node for one of the programs"},
+    {{"--max-vm-size", "2", "--virtual-nodes", "3:2", "a"}, "node1/2 node2/2 | 4"},
     {{"--nolocal", "--host", "here:4,n1", "a"}, "n1/1 | 1"},
     {{"--nolocal", "--host", "here", "a"},
      "--nolocal leaves no node: every host that is named is this machine"},
@@ -203,6 +212,132 @@ const NodesCase kNodes[] = {
     {{"--host", "n1:*", "--stdin", "7", "a"}, "n1/* | 0"},  // the head knows whether there is one
 };
 INSTANTIATE_TEST_SUITE_P(Table, NamesNodes, testing::ValuesIn(kNodes));
+
+// What mpirun 4.1.4 maps when it is asked, with
+//   mpirun --do-not-launch --display-map --bind-to none WORDS hostname
+// without an allocation, and with this in the file `hf`: the nodes with their slots.
+const std::string kFile = "n1 slots=2\nn2 slots=2\nn3 slots=1\n";
+class AsMpirunWithAFile : public testing::TestWithParam<NodesCase> {};
+TEST_P(AsMpirunWithAFile, NodesAndSlots) {
+  std::vector<std::string> words = GetParam().words;
+  std::replace(words.begin(), words.end(), std::string("hf"), kFile);
+  EXPECT_EQ(Shown(Made(words)), GetParam().shown);
+}
+const NodesCase kWithAFile[] = {
+    {{"--hostfile", "hf", "a"}, "n1/2 n2/2 n3/1 | 5"},
+    {{"--hostfile", "hf", "--host", "n1", "a"}, "n1/1 | 1"},
+    {{"--hostfile", "hf", "--host", "n1:5", "a"}, "n1/5 | 5"},
+    {{"--hostfile", "hf", "--host", "n3,n1", "a"}, "n3/1 n1/1 | 2"},
+    {{"--hostfile", "hf", "--host", "n1,n4", "a"}, "n1/1 n4/1 | 2"},
+    {{"--hostfile", "hf", "--host", "n4,n1", "a"}, "n4/1 n1/1 | 2"},
+    {{"--hostfile", "hf", "--host", "n4", "a"}, "n4/1 | 1"},
+    {{"--hostfile", "hf", "--host", "+n1", "a"}, "n2/2 | 2"},
+    {{"--hostfile", "hf", "--host", "+n0,+n2", "a"}, "n1/2 n3/1 | 3"},
+    {{"--hostfile", "hf", "--host", "+e", "a"}, "n1/2 n2/2 n3/1 | 5"},
+    {{"--hostfile", "n1.a.org slots=2\nn2.a.org", "--host", "n1", "a"}, "n1.a.org/1 | 1"},
+    {{"--hostfile", "n1 slots=2\n", "--host", "n1.a.org", "a"}, "n1/1 | 1"},
+    {{"--hostfile", "hf", "-n", "1", "a", ":", "-n", "1", "--hostfile", "n3 slots=3\nn4 slots=4",
+      "b"},
+     "n1/2 n2/2 n3/3 n4/4 | 1 0 1 2 | 1 2 3"},
+    {{"--hostfile", "hf", "-n", "1", "a", ":", "-n", "2", "--host", "+e", "b"},
+     "n1/2 n2/2 n3/1 | 1 | 2 1 2"},
+    // Here it differs, on purpose: rules.md.
+    {{"--hostfile", "hf", "--host", "+n1:1", "a"}, "n2/1 | 1"},      // mpirun: 2
+    {{"--hostfile", "hf", "--host", "+e:2", "a"}, "n1/2 n2/2 | 4"},  // mpirun: n1 only
+    {{"--hostfile", "hf", "-n", "1", "a", ":", "-n", "2", "--host", "+e:1", "b"},
+     "n1/2 n2/2 n3/1 | 1 | 2 1"},                              // mpirun: nothing
+    {{"--hostfile", "n1 slots=2\nn2\n^n1", "a"}, "n2/* | 0"},  // mpirun: its parser fails
+    {{"--hostfile", "hf", "--host", "^n2", "a"}, "n1/2 n3/1 | 3"},
+    {{"--hostfile", "hf", "--host", "^n2,+n1", "a"}, "n3/1 | 1"},
+    {{"--hostfile", "hf", "--hostfile", "n3 slots=3\nn4 slots=4", "a"}, "n1/2 n2/2 n3/4 n4/4 | 12"},
+    {{"--hostfile", "n1 port=1\nn1 port=2\nn2", "--host", "^n1", "a"}, "n2/* | 0"},
+    {{"--hostfile", "hf", "--host", "+n3", "a"},
+     "--host: there is no node +n3: the last of 3 is +n2"},
+    {{"--hostfile", "hf", "-n", "3", "--host", "n1:3", "a", ":", "--host", "+e:3", "b"},
+     "--host: 2 of 3 nodes are empty, and +e wants 3"},
+    {{"--hostfile", "hf", "-n", "5", "a", ":", "--host", "+e", "b"},
+     "--host: 0 of 3 nodes are empty, and +e wants at least one"},
+};
+INSTANTIATE_TEST_SUITE_P(Table, AsMpirunWithAFile, testing::ValuesIn(kWithAFile));
+
+// The same with SLURM_JOB_NODELIST=n[1-3], SLURM_TASKS_PER_NODE=2(x2),1.
+class AsMpirunInAnAllocation : public testing::TestWithParam<NodesCase> {};
+TEST_P(AsMpirunInAnAllocation, NodesAndSlots) {
+  NodePool pool{.kind = NodePool::Kind::kAllocation, .origin = "Slurm job 7"};
+  pool.hosts = *ParseHosts("n1:2,n2:2,n3");
+  const auto read_file = [](const std::string& path) -> Result<std::string> { return path; };
+  const auto line = ParseCommandLine(GetParam().words, {}, read_file);
+  ASSERT_TRUE(line) << line.error().text;
+  std::vector<std::string> warnings;
+  std::string shown = Shown(MakeJobSpec(*line, kHere, {}, pool, &warnings));
+  for (const std::string& warning : warnings) shown += " ! " + warning;
+  EXPECT_EQ(shown, GetParam().shown);
+}
+const char* const kAbsent =
+    "--host names 'n9', which Slurm job 7 does not have; --allocation none starts outside of it";
+const NodesCase kInAllocation[] = {
+    {{"a"}, "n1/2 n2/2 n3/1 | 5"},
+    {{"-n", "9", "--oversubscribe", "a"}, "n1/2 n2/2 n3/1 | 9"},
+    {{"--host", "n2", "a"}, "n2/1 | 1"},
+    {{"--host", "n2:2", "a"}, "n2/2 | 2"},
+    {{"--host", "n2:5", "a"}, "n2/2 | 2"},
+    {{"--host", "n1,n1,n1", "a"}, "n1/2 | 2"},
+    {{"--host", "n3,n1", "a"}, "n1/1 n3/1 | 2"},
+    {{"--host", "n1.a.org", "a"}, "n1/1 | 1"},
+    {{"--host", "n9", "a"}, kAbsent},
+    {{"--host", "n1,n9", "a"}, kAbsent},
+    {{"--host", "+n1", "a"}, "n2/1 | 1"},
+    {{"--host", "+n0,+n0", "a"}, "n1/2 | 2"},
+    {{"--host", "n1,+n2", "a"}, "n1/1 n3/1 | 2"},
+    {{"--host", "+e", "a"}, "n1/1 n2/1 n3/1 | 3"},
+    {{"--host", "+n3", "a"}, "--host: there is no node +n3: the last of 3 is +n2"},
+    {{"--hostfile", "n3\nn1 slots=1\n", "a"}, "n1/2 n3/1 | 3"},
+    {{"--hostfile", "n1 slots=9", "a"}, "n1/2 | 2"},
+    {{"--hostfile", "n3\nn1\n", "--host", "n2", "a"}, "n2/1 | 1"},
+    {{"--hostfile", "n3\nn9\n", "a"},
+     "n3/1 | 1 ! --hostfile names 'n9', which Slurm job 7 does not have: left out"},
+    {{"--hostfile", "n3\nn1\n", "-n", "1", "a", ":", "--host", "n2", "-n", "1", "b"},
+     "n1/2 n3/1 n2/1 | 1 0 1 | 1 2"},
+    {{"-N", "1", "a"}, "n1/2 n2/2 n3/1 | 3 N1"},
+    // Here it differs, on purpose: rules.md.
+    {{"--host", "+n1:3", "a"}, "n2/2 | 2"},         // mpirun: 1
+    {{"--host", "+e:2", "a"}, "n1/1 n2/1 | 2"},     // mpirun: n1 only
+    {{"--host", "n1,+e:1", "a"}, "n1/1 n2/1 | 2"},  // mpirun: n1 only
+    {{"--host", "^n2", "a"}, "n1/2 n3/1 | 3"},
+    {{"--hostfile", "^n2", "a"}, "n1/2 n3/1 | 3"},  // mpirun: its parser fails
+    {{"--hostfile", "n1\nn2\n^n2", "a"}, "n1/2 | 2"},
+    {{"--hostfile", "n8\nn9", "a"},
+     "none of the nodes of --hostfile is in Slurm job 7; --allocation none starts outside of it"},
+    {{"--max-vm-size", "2", "a"}, "n1/2 n2/2 | 4"},
+};
+INSTANTIATE_TEST_SUITE_P(Table, AsMpirunInAnAllocation, testing::ValuesIn(kInAllocation));
+
+TEST(MakeJobSpec, AnAllocationKnowsThisMachine) {
+  const auto job = [](const std::vector<std::string>& words, const char* hosts) {
+    NodePool pool{.kind = NodePool::Kind::kAllocation, .origin = "Slurm job 7"};
+    pool.hosts = *ParseHosts(hosts);
+    pool.own_name = "n1";
+    const auto read_file = [](const std::string& path) -> Result<std::string> { return path; };
+    return Shown(MakeJobSpec(*ParseCommandLine(words, {}, read_file), kHere, {}, pool));
+  };
+  EXPECT_EQ(job({"a"}, "n1:2,n2:2"), "n1!/2 n2/2 | 4");
+  EXPECT_EQ(job({"a"}, "n1:2"), "| 2");  // this machine alone
+  EXPECT_EQ(job({"--nolocal", "a"}, "n1:2,n2:2"), "n2/2 | 2");
+  EXPECT_EQ(job({"--host", "me,n2", "a"}, "n1:2,n2"), "n1!/1 n2/1 | 2");  // by another of its names
+}
+
+TEST(MakeJobSpec, ConfiguredNodesAreForProgramsThatNameNone) {
+  NodePool pool{.kind = NodePool::Kind::kFile, .origin = "/etc/rex/nodes"};
+  pool.hosts = *ParseHostfile("p1 slots=2\njo@p2 slots=2", "f");
+  const auto job = [&pool](const std::vector<std::string>& words) {
+    const auto read_file = [](const std::string& path) -> Result<std::string> { return path; };
+    return Shown(MakeJobSpec(*ParseCommandLine(words, {}, read_file), kHere, {}, pool));
+  };
+  EXPECT_EQ(job({"a"}), "p1/2 jo@p2/2 | 4");
+  EXPECT_EQ(job({"--host", "p2:*,n1", "a"}), "jo@p2/2 n1/1 | 3");
+  EXPECT_EQ(job({"--host", "+n0", "a"}), "p1/2 | 2");
+  EXPECT_EQ(job({"--host", "n1", "a", ":", "-n", "1", "b"}), "n1/1 p1/2 jo@p2/2 | 1 0 | 1 1 2");
+}
 
 TEST(MakeJobSpec, VirtualNodesWithoutSlotsAreDealtOut) {
   EXPECT_EQ(Made({"--virtual-nodes", "2", "a"})->map, MapPolicy::kNode);

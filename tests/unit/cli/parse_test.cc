@@ -85,6 +85,8 @@ std::string ValueFor(const Option& option) {
       return "/opt";
     case OptionId::kMapBy:
       return "slot";
+    case OptionId::kAllocation:
+      return "none";
     case OptionId::kTune:
       return "tune";
     case OptionId::kAppFile:
@@ -420,10 +422,31 @@ TEST(Parse, WhatMpirunHasAndWeHaveNot) {
 }
 
 TEST(Parse, WhatIsSaidOfNodes) {
-  const CommandLine line =
-      Parsed({"--virtual-nodes", "4:2", "--ssh", "ssh -F 'my config'", "--prefix", "/opt/rex",
-              "--tree", "two-level", "--start-timeout", "5", "--node-timeout=7.5", "--max-modex",
-              "64M", "--export", "none", "--nolocal", "--map-by", "node", "p"});
+  const CommandLine line = Parsed({"--virtual-nodes",
+                                   "4:2",
+                                   "--ssh",
+                                   "ssh -F 'my config'",
+                                   "--prefix",
+                                   "/opt/rex",
+                                   "--tree",
+                                   "two-level",
+                                   "--start-timeout",
+                                   "5",
+                                   "--node-timeout=7.5",
+                                   "--max-modex",
+                                   "64M",
+                                   "--export",
+                                   "none",
+                                   "--nolocal",
+                                   "--map-by",
+                                   "node",
+                                   "--max-vm-size",
+                                   "99999999999",
+                                   "--allocation",
+                                   "none",
+                                   "--default-hostfile",
+                                   "d",
+                                   "p"});
   EXPECT_EQ(line.virtual_nodes, (VirtualChoice{4, 2}));
   EXPECT_EQ(line.ssh, (Words{"ssh", "-F", "my config"}));
   EXPECT_EQ(line.prefix, "/opt/rex");
@@ -433,6 +456,9 @@ TEST(Parse, WhatIsSaidOfNodes) {
   EXPECT_EQ(line.max_modex_bytes, uint64_t{64} << 20);
   EXPECT_EQ(line.export_mode, ExportMode::kNone);
   EXPECT_TRUE(line.nolocal);
+  EXPECT_EQ(line.max_nodes, kMaxJobNodes);
+  EXPECT_TRUE(line.managers && line.managers->allowed.none());
+  EXPECT_EQ(line.default_hostfile, "d");
   EXPECT_EQ(line.map, MapPolicy::kNode);
 }
 
@@ -440,6 +466,7 @@ TEST(Parse, WhatNobodySaidOfNodes) {
   const CommandLine line = Parsed({"p"});
   EXPECT_EQ(line.virtual_nodes.nodes, 0u);
   EXPECT_TRUE(line.ssh.empty() && line.prefix.empty() && !line.nolocal && !line.map);
+  EXPECT_TRUE(!line.max_nodes && !line.managers && line.default_hostfile.empty());
   EXPECT_EQ(line.tree, TreeRequest::kAuto);
   EXPECT_EQ(line.start_timeout, std::chrono::seconds(30));
   EXPECT_EQ(line.node_timeout, std::chrono::seconds(120));
@@ -507,9 +534,17 @@ TEST(Parse, BadWordsAboutNodesAreNamed) {
       {{"--nodetimeout", "2"},
        "unknown option '--nodetimeout' (word 1); did you mean '--node-timeout'? 'rexlaunch --help' "
        "lists all options"},
-      {{"--default-hostfile", "f"},
-       "option '--default-hostfile' (word 1): mpirun has it, rexlaunch does not have it yet; use "
-       "--hostfile"},
+      {{"--launch-agent", "f"},
+       "option '--launch-agent' (word 1): mpirun has it, rexlaunch does not have it yet; --prefix "
+       "says where rex is on the nodes, --ssh how they are reached"},
+      {{"--allocation", "moab"},
+       "option '--allocation' (word 1): 'moab' is not known; write 'auto', 'none' or a resource "
+       "manager's name, 'flux', 'slurm', 'pals', 'pbs', 'lsf', 'gridengine'"},
+      {{"--max-vm-size", "0"},
+       "option '--max-vm-size' (word 1): '0' is not a number of nodes; write at least 1"},
+      {{"--default-hostfile", ""},
+       "option '--default-hostfile' (word 1): the name of a file is empty; is a shell variable "
+       "unset?"},
   };
   for (const BadCase& c : cases) EXPECT_EQ(ErrorOf(With(c.words)), c.says);
 }
