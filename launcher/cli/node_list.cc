@@ -25,6 +25,7 @@ class Lister {
   Result<NodeList> Run() {
     if (line_.virtual_nodes.nodes > 0) return Virtual();
     for (const AppLine& app : line_.apps) AppendHosts(app.hostfile, &all_files_);
+    TakeOwnName();
     bool any = false;
     for (const AppLine& app : line_.apps) {
       auto choice = ChooseHosts(app, Params());
@@ -53,6 +54,13 @@ class Lister {
     list_.apps.assign(line_.apps.size(), {{}, slots});
     list_.elsewhere = true;
     return std::move(list_);
+  }
+
+  // A resource manager that says which node this is saves asking the name service about all others.
+  void TakeOwnName() {
+    const auto is_own = [this](const HostEntry& host) { return host.name == pool_.own_name; };
+    if (std::none_of(pool_.hosts.begin(), pool_.hosts.end(), is_own)) return;
+    for (const HostEntry& host : pool_.hosts) here_.emplace(host.name, is_own(host));
   }
 
   ChoiceParams Params() {
@@ -116,7 +124,6 @@ class Lister {
   // Another user or port is another place, whatever the name.
   bool IsHere(const HostEntry& host) {
     if (!host.user.empty() || host.port != 0) return false;
-    if (!pool_.own_name.empty() && host.name == pool_.own_name) return true;
     const auto [at, is_new] = here_.emplace(host.name, false);
     if (is_new) at->second = machine_.is_host(host.name);
     return at->second;

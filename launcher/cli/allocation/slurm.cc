@@ -66,9 +66,11 @@ FoundAllocation FindSlurm(const Outside& outside) {
                                "without srun inside salloc or sbatch, or with srun -n 1");
   }
   if (const auto components = Components(env)) {
-    return BadAllocation(*components,
-                         "heterogeneous Slurm jobs are not supported; ask for one kind of node, or "
-                         "name the nodes by --host or --hostfile and say --allocation none");
+    return Error{Errc::kInvalid,
+                 *components +
+                     ": heterogeneous Slurm jobs are not supported; ask for one kind of "
+                     "node, or name the nodes by --host or --hostfile and say "
+                     "--allocation none"};
   }
   const auto names = ExpandNodeSet(*list, ZeroFill::kEachRange);
   if (!names) return BadAllocation(kNodeList, names.error().text);

@@ -113,8 +113,7 @@ const Case kSlurm[] = {
      {{"SLURM_JOB_ID=7", "SLURM_JOB_NODELIST=n1", "SLURM_HET_SIZE=2",
        "SLURM_JOB_NODELIST_HET_GROUP_0=n1"}},
      "SLURM_HET_SIZE=2: heterogeneous Slurm jobs are not supported; ask for one kind of node, or "
-     "name the nodes by --host or --hostfile and say --allocation none; --allocation none ignores "
-     "it"},
+     "name the nodes by --host or --hostfile and say --allocation none"},
     {"TooFewCounts",
      {{"SLURM_JOB_ID=7", "SLURM_JOB_NODELIST=n[1-3]", "SLURM_TASKS_PER_NODE=2(x2)"}},
      "SLURM_TASKS_PER_NODE: it has counts for 2 nodes, but SLURM_JOB_NODELIST has 3" + kIgnore},

@@ -321,7 +321,8 @@ TEST(MakeJobSpec, AnAllocationKnowsThisMachine) {
     return Shown(MakeJobSpec(*ParseCommandLine(words, {}, read_file), kHere, {}, pool));
   };
   EXPECT_EQ(job({"a"}, "n1:2,n2:2"), "n1!/2 n2/2 | 4");
-  EXPECT_EQ(job({"a"}, "n1:2"), "| 2");  // this machine alone
+  EXPECT_EQ(job({"a"}, "n1,here"), "n1!/1 here/1 | 2");  // nobody is asked about the others
+  EXPECT_EQ(job({"a"}, "n1:2"), "| 2");                  // this machine alone
   EXPECT_EQ(job({"--nolocal", "a"}, "n1:2,n2:2"), "n2/2 | 2");
   EXPECT_EQ(job({"--host", "me,n2", "a"}, "n1:2,n2"), "n1!/1 n2/1 | 2");  // by another of its names
 }
