@@ -70,17 +70,23 @@ bool NamesAny(const std::vector<HostEntry>& hosts) {
                      [](const HostEntry& host) { return host.kind != HostKind::kExcluded; });
 }
 
-// The names among `hosts` that `list` does not exclude.
-std::vector<HostEntry> WithoutExcluded(const std::vector<HostEntry>& hosts,
-                                       const std::vector<HostEntry>& list,
-                                       const ChoiceParams& params) {
+std::vector<HostEntry> ExcludedBy(const std::vector<HostEntry>& list) {
   std::vector<HostEntry> excluded;
   std::copy_if(list.begin(), list.end(), std::back_inserter(excluded),
                [](const HostEntry& host) { return host.kind == HostKind::kExcluded; });
+  return excluded;
+}
+
+// `hosts` without the exclusions, and without the names that `list` excludes.
+std::vector<HostEntry> WithoutExcluded(const std::vector<HostEntry>& hosts,
+                                       const std::vector<HostEntry>& list,
+                                       const ChoiceParams& params) {
+  const std::vector<HostEntry> excluded = ExcludedBy(list);
   NameIndex index(excluded, params);
   std::vector<HostEntry> rest;
   for (const HostEntry& host : hosts) {
-    if (host.kind == HostKind::kName && !index.Find(host)) rest.push_back(host);
+    if (host.kind == HostKind::kExcluded) continue;
+    if (host.kind != HostKind::kName || !index.Find(host)) rest.push_back(host);
   }
   return rest;
 }
@@ -113,7 +119,9 @@ class Chooser {
     if (!managed_ && !params_.all_files.empty()) from = &params_.all_files;
     if (!managed_ && NamesAny(app_.hostfile)) from = &app_.hostfile;
     had_base_ = !from->empty();
-    base_ = WithoutExcluded(WithoutExcluded(*from, app_.hostfile, params_), app_.hosts, params_);
+    const bool by_file = !managed_ || app_.hosts.empty();
+    base_ = WithoutExcluded(*from, by_file ? app_.hostfile : app_.hosts, params_);
+    base_ = WithoutExcluded(base_, app_.hosts, params_);
     index_.emplace(base_, params_);
     slots_.assign(base_.size(), 0);
   }
@@ -124,7 +132,7 @@ class Chooser {
       choice_.hosts = base_;
       return Ok{};
     }
-    for (const HostEntry& host : app_.hosts) {
+    for (const HostEntry& host : WithoutExcluded(app_.hosts, app_.hosts, params_)) {
       if (Status taken = TakeHost(host); !taken) return taken;
     }
     if (managed_) AppendInBaseOrder();
@@ -193,6 +201,7 @@ class Chooser {
     const bool first = slots_[at] == 0;
     slots_[at] = std::min(slots_[at] + slots, kMaxRanks);
     HostEntry host = base_[at];
+    if (!first) host.user = choice_.hosts[place_[at]].user;
     if (!user.empty()) host.user = user;
     const bool capped = managed_ && !host.all_cores;
     if (!all) {

@@ -185,6 +185,9 @@ const NodesCase kNodes[] = {
     {{"--hostfile", "jo@n1 slots=2 port=9", "--host", "n1:*", "a"}, "jo@n1#9/2 | 2"},
     {{"--hostfile", "n1", "--host", "^n1", "a"},
      "no node is left: all that are named are excluded"},
+    {{"--hostfile", "n1\nn2", "--host", "joe@n1,n1", "a"}, "joe@n1/2 | 2"},
+    {{"--host", "n1,n2,^n1", "a"}, "n2/1 | 1"},
+    {{"--host", "n1,^n1", "a"}, "no node is left: all that are named are excluded"},
     {{"--host", "^n1", "a"}, "--host only excludes, and there is nothing to exclude from"},
     {{"--host", "+n0", "a"},
      "--host: there is no node +n0: neither an allocation nor a hostfile has nodes to count"},
@@ -304,6 +307,8 @@ const NodesCase kInAllocation[] = {
     {{"--host", "+e:2", "a"}, "n1/1 n2/1 | 2"},     // mpirun: n1 only
     {{"--host", "n1,+e:1", "a"}, "n1/1 n2/1 | 2"},  // mpirun: n1 only
     {{"--host", "^n2", "a"}, "n1/2 n3/1 | 3"},
+    {{"--host", "n1,n2,^n2", "a"}, "n1/1 | 1"},
+    {{"--hostfile", "^n2", "--host", "n2", "a"}, "n2/1 | 1"},
     {{"--hostfile", "^n2", "a"}, "n1/2 n3/1 | 3"},  // mpirun: its parser fails
     {{"--hostfile", "n1\nn2\n^n2", "a"}, "n1/2 | 2"},
     {{"--hostfile", "n8\nn9", "a"},
