@@ -12,6 +12,7 @@
 #include "launcher/cli/launch_session.h"
 #include "launcher/cli/machine.h"
 #include "launcher/cli/option_table.h"
+#include "launcher/cli/parameter.h"
 #include "launcher/cli/parse.h"
 
 namespace {
@@ -154,10 +155,11 @@ int main(int argc, char** argv) {
   const rex::CommandRunner run = [](const std::vector<std::string>& command) {
     return rex::CommandOutput(command, kMostFileBytes, kCommandPatience);
   };
-  const auto line = rex::ParseCommandLine(words, env, read_file);
+  auto line = rex::ParseCommandLine(words, env, read_file);
   if (!line) return Fail(line.error().text, kExitUsage);
   if (line->help) return PrintHelp(line->help_topic);
   if (line->version) return Print("rexlaunch (rex) " REX_VERSION "\n");
+  line->file_settings = rex::ReadParameterFiles(env, read_file);
   const auto pool = rex::FindNodePool(*line, {env, read_file, run});
   if (!pool) return Fail(pool.error().text, kExitUsage);
   return Launch(*line, env, *pool, begin);

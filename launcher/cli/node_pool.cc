@@ -42,7 +42,9 @@ ManagerChoice ChoiceOf(const CommandLine& line, const Environment& env) {
 }
 
 NodePool PoolOf(Allocation allocation) {
-  NodePool pool{.kind = NodePool::Kind::kAllocation, .origin = Describe(allocation)};
+  NodePool pool{.kind = NodePool::Kind::kAllocation,
+                .manager = allocation.manager,
+                .origin = Describe(allocation)};
   for (AllocatedNode& node : allocation.nodes) {
     HostEntry host;
     host.name = std::move(node.name);

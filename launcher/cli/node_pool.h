@@ -4,6 +4,7 @@
 // functions.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,10 +21,11 @@ struct NodePool {
     kFile,        // a default hostfile or the configured nodes
   };
   Kind kind = Kind::kNone;
-  std::vector<HostEntry> hosts;  // in order
-  std::string origin;            // "Slurm job 7 (SLURM_JOB_NODELIST)", "/etc/rex/nodes"
-  std::string own_name;          // this machine's, by the resource manager; empty: not said
-  std::string more;              // a detail for --verbose, or empty
+  std::optional<Manager> manager;  // whose allocation
+  std::vector<HostEntry> hosts;    // in order
+  std::string origin;              // "Slurm job 7 (SLURM_JOB_NODELIST)", "/etc/rex/nodes"
+  std::string own_name;            // this machine's, by the resource manager; empty: not said
+  std::string more;                // a detail for --verbose, or empty
 };
 
 // Errors: kInvalid, kNotFound and such, a line for the user.

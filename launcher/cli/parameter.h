@@ -10,8 +10,12 @@
 
 namespace rex {
 
-// What the ranks would see as OMPI_MCA_NAME, set by --mca, --gmca, a parameter file or the
-// environment, under any of `names`: the last setting wins.
+// What /etc/openmpi/openmpi-mca-params.conf and ~/.openmpi/mca-params.conf set, in this order. A
+// file that is missing or makes no sense sets nothing: it is Open MPI that complains about it.
+std::vector<EnvSetting> ReadParameterFiles(const Environment& env, const FileReader& read_file);
+
+// What the ranks would see as OMPI_MCA_NAME under any of `names`: the last of --mca, --gmca and
+// --tune, else the environment's, else that of Open MPI's parameter files.
 std::optional<std::string> FindParameter(const CommandLine& line, const Environment& env,
                                          std::span<const std::string_view> names);
 

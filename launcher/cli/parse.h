@@ -36,7 +36,9 @@ struct AppLine {
 struct CommandLine {
   std::vector<AppLine> apps;         // at least one, unless help or version is set
   std::vector<EnvSetting> settings;  // for all apps
-  int32_t stdin_rank = 0;            // or kStdinAll, kStdinNone
+  // Of Open MPI's own parameter files, for FindParameter: below all others. Not set by the parser.
+  std::vector<EnvSetting> file_settings;
+  int32_t stdin_rank = 0;  // or kStdinAll, kStdinNone
   bool stdout_pipe = false;
   bool oversubscribe = false;
   bool report_state = false;

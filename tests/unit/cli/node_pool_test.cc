@@ -4,6 +4,8 @@
 
 #include <map>
 
+#include "launcher/cli/parameter.h"
+
 namespace rex {
 namespace {
 
@@ -33,8 +35,9 @@ Result<NodePool> Pool(std::vector<std::string> words, const Environment& env, co
   const CommandRunner runner = [](const std::vector<std::string>&) -> Result<std::string> {
     return Error{Errc::kNotFound, "no command"};
   };
-  const auto line = ParseCommandLine(words, env, reader);
+  auto line = ParseCommandLine(words, env, reader);
   if (!line) return line.error();
+  line->file_settings = ReadParameterFiles(env, reader);
   return FindNodePool(*line, {env, reader, runner});
 }
 
@@ -57,6 +60,7 @@ const Environment kInSlurm = {"SLURM_JOB_ID=7", "SLURM_JOB_NODELIST=n[1-2]",
                               "SLURM_TASKS_PER_NODE=2(x2)", "HOME=/home/me"};
 const std::string kSlurm = "Slurm job 7 (SLURM_JOB_NODELIST): n1/2 n2/2";
 const Environment kHome = {"HOME=/home/me"};
+const char* const kParameters = "/etc/openmpi/openmpi-mca-params.conf";
 const char* const kSystem = "/etc/openmpi/openmpi-default-hostfile";
 
 const Case kCases[] = {
@@ -115,6 +119,25 @@ const Case kCases[] = {
      "option '--default-hostfile': d:1:4: 'slots=x' has no number of slots, which is at least 1"},
     {"NoneAtAll", {"--default-hostfile", "none"}, kHome, {{"/etc/rex/nodes", "p1"}}, "none"},
     {"OpenMpisParameter", {"--mca", "orte_default_hostfile", "d"}, kHome, {{"d", "d1"}}, "d: d1/*"},
+    {"OpenMpisParameterFile",
+     {},
+     kHome,
+     {{kParameters, "# of the site\norte_default_hostfile = d\n"}, {"d", "d1"}},
+     "d: d1/*"},
+    {"OnesOwnParameterFileFirst",
+     {},
+     kHome,
+     {{kParameters, "orte_default_hostfile = d"},
+      {"/home/me/.openmpi/mca-params.conf", "orte_default_hostfile=e"},
+      {"d", "d1"},
+      {"e", "e1"}},
+     "e: e1/*"},
+    {"TheEnvironmentBeforeParameterFiles",
+     {},
+     {"HOME=/home/me", "OMPI_MCA_orte_default_hostfile=d"},
+     {{"/home/me/.openmpi/mca-params.conf", "orte_default_hostfile=e"}, {"d", "d1"}, {"e", "e1"}},
+     "d: d1/*"},
+    {"ABadParameterFileIsOpenMpisBusiness", {}, kHome, {{kParameters, "nonsense"}}, "none"},
     {"AHostfileInstead",
      {"--hostfile", "h", "--default-hostfile", "d"},
      kHome,
@@ -190,6 +213,11 @@ std::string Origin(std::vector<std::string> words, const NodePool& pool,
   };
   const auto line = ParseCommandLine(words, {}, reader);
   return line ? OriginText(*line, pool, nodes, 3) : line.error().text;
+}
+
+TEST(FindNodePool, KnowsWhoseAllocationItIs) {
+  EXPECT_EQ(Pool({}, kInSlurm, {})->manager, Manager::kSlurm);
+  EXPECT_EQ(Pool({}, kHome, {})->manager, std::nullopt);
 }
 
 TEST(OriginText, SaysWhoNamedTheNodes) {
