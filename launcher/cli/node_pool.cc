@@ -63,6 +63,7 @@ NodePool PoolOf(Allocation allocation) {
 struct Candidate {
   std::string file;
   std::string named_by;  // for messages; empty: a fixed place, where a file may be missing
+  bool of_home = false;  // below HOME, which may be somebody else's (su, setpriv)
 };
 
 // What the user, or who runs the cluster, set for this purpose. kubeflow's mpi-operator sets one of
@@ -91,9 +92,9 @@ std::vector<Candidate> FixedCandidates(const Environment& env) {
   const auto config = FindVariable(env, "XDG_CONFIG_HOME");
   const auto home = FindVariable(env, "HOME");
   if (config && config->starts_with('/')) {
-    files.push_back({std::string(*config) + "/rex/nodes", ""});
+    files.push_back({std::string(*config) + "/rex/nodes", "", true});
   } else if (home && home->starts_with('/')) {
-    files.push_back({std::string(*home) + "/.config/rex/nodes", ""});
+    files.push_back({std::string(*home) + "/.config/rex/nodes", "", true});
   }
   files.push_back({"/etc/rex/nodes", ""});
   return files;
@@ -111,7 +112,9 @@ Result<std::vector<HostEntry>> Read(const Candidate& candidate, const FileReader
   const bool named = !candidate.named_by.empty();
   const std::string whose = named ? candidate.named_by + ": " : "";
   const auto text = read_file(candidate.file);
-  if (!text && !named && text.error().code == Errc::kNotFound) return std::vector<HostEntry>();
+  const bool absent = !text && (text.error().code == Errc::kNotFound ||
+                                (candidate.of_home && text.error().code == Errc::kPermission));
+  if (absent && !named) return std::vector<HostEntry>();
   if (!text) return Error{text.error().code, whose + text.error().text};
   auto hosts = ParseHostfileOrNothing(*text, candidate.file);
   if (!hosts) return Error{hosts.error().code, whose + hosts.error().text};
