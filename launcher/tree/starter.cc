@@ -234,8 +234,9 @@ void Starter::OnProcessEnd(NodeId node) {
 
 void Starter::OnLine(NodeId node, const std::string& line) {
   Entry* entry = Find(node);
-  if (closed_ || entry == nullptr) return;
-  if (IsKeeperNews(line)) return Settled(*entry);
+  // Last words count until we end the remote shells ourselves: then they complain about that.
+  if (signalled_ || entry == nullptr) return;
+  if (IsKeeperNews(line)) return closed_ ? void() : Settled(*entry);
   if ((entry->greeted && !entry->failing) || options_.verbose) handlers_.on_line(entry->spec, line);
 }
 
@@ -352,7 +353,8 @@ std::vector<pid_t> Starter::ProcessIds() const {
   return pids;
 }
 
-void Starter::SignalAll(int signo) const {
+void Starter::SignalAll(int signo) {
+  signalled_ = true;
   for (const auto& [node, entry] : entries_) {
     if (entry->process) entry->process->Signal(signo);
   }

@@ -65,7 +65,7 @@ class Starter {
   void Close();
   size_t running() const;  // processes not yet reaped
   std::vector<pid_t> ProcessIds() const;
-  void SignalAll(int signo) const;
+  void SignalAll(int signo);
 
  private:
   struct Entry;
@@ -103,6 +103,7 @@ class Starter {
   };
   std::vector<Retired> retired_;
   bool closed_ = false;
+  bool signalled_ = false;  // SignalAll was called
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   Timer timer_;
 };
