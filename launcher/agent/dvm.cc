@@ -10,7 +10,6 @@ namespace {
 constexpr std::chrono::milliseconds kFailTogether{300};
 constexpr std::chrono::milliseconds kCleanUpBound{2000};  // for the nodes to clean up
 constexpr std::chrono::milliseconds kBreakOffBound{300};  // for those that had come to end in order
-constexpr size_t kMostNamed = 8;                          // nodes in one line
 
 TreeOptions OptionsOf(const DvmSpec& spec, std::string rexd, bool verbose) {
   TreeOptions options;
