@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 
-from . import system
+from . import slurm, system
 from .store import HEAD
 
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
@@ -24,11 +24,12 @@ def run(cluster, name, argv):
     os.sched_setaffinity(0, os.sched_getaffinity(pid))
     flags = system.CLONE_NEWNET | system.CLONE_NEWUTS | system.CLONE_NEWNS
     if name != HEAD:
-        flags |= system.CLONE_NEWIPC | system.CLONE_NEWPID
+        flags |= system.CLONE_NEWIPC | system.CLONE_NEWPID | system.CLONE_NEWCGROUP
     target = os.pidfd_open(pid)
     system.setns(target, flags)
     os.close(target)
     _change_to(directory)
+    os.environ.update(slurm.environment(cluster))
     if name == HEAD:
         _execute(argv)
     _forget_missing_tmpdir()

@@ -8,7 +8,8 @@ from . import system
 from .store import HEAD, ClusterError
 
 _PRIVATE = ("/tmp", "/dev/shm", "/run")
-_OWN_FILES = ("/run/sshd", "/run/sshd.pid", "/run/lock")
+_OWN_FILES = ("/run/sshd", "/run/sshd.pid", "/run/lock", "/run/munge", "/run/slurmd", "/run/slurmd.pid")
+_OWN_PID_FILES = ("run/sshd.pid", "run/munge/munged.pid", "run/slurmd.pid")
 
 
 def _first_process(cluster, name):
@@ -42,22 +43,22 @@ def _unknown_below(root, top, known):
 
 
 def processes(cluster, name):
-    """All but the first process and the sshd that waits for connections."""
+    """All but the first process, the sshd that waits for connections, and Slurm's daemons."""
     first = _first_process(cluster, name)
     if first is None:
         return []
-    own = {1, _sshd_pid(first)}
+    own = {1} | {_pid_in(f"/proc/{first}/root/{path}") for path in _OWN_PID_FILES}
     namespace = system.namespace(first, "pid")
     return [line for pid in system.all_pids() if system.namespace(pid, "pid") == namespace
             for line in _describe(pid, own)]
 
 
-def _sshd_pid(first):
+def _pid_in(path):
     try:
-        with open(f"/proc/{first}/root/run/sshd.pid", encoding="ascii") as file:
+        with open(path, encoding="ascii") as file:
             return int(file.read())
     except (OSError, ValueError):
-        return None  # stopped, as a fault
+        return None  # not there, or stopped, as a fault
 
 
 def _describe(pid, own):

@@ -17,7 +17,7 @@ import stat
 import subprocess
 import time
 
-from . import network, system
+from . import network, slurm, system
 from .store import HEAD
 
 SWITCH = "switch"
@@ -37,6 +37,7 @@ class Member:
         self.is_node = name not in (HEAD, SWITCH)
         self.hidden = [path for name_, path in options["hide"] if name_ == name]
         self.cores = options["cores"].get(name, [])
+        self.daemons = {}  # of Slurm's: name -> Popen
 
 
 def run(member, from_parent, to_parent):
@@ -94,16 +95,26 @@ def _settle(member):
     if member.name == SWITCH:
         return
     system.set_hostname(member.name)
+    if member.is_node and member.options["cgroups"]:
+        slurm.enter_cgroups(member)
     _mount_all(member)
     network.set_up_member(member.addresses, member.name)
     if member.options["rate"] is not None:
         network.shape(["eth0"], member.options["rate"])
     if not member.is_node:
-        return
+        return _start_slurm(member)
     if member.cores:
         os.sched_setaffinity(0, member.cores)  # where there are cpusets, this agrees with them
     sshd = _start_sshd(member)
+    _start_slurm(member)
     _wait_for_sshd(member, sshd)
+
+
+def _start_slurm(member):
+    if not member.options["slurm"]:
+        return
+    slurm.mount_munge_dir(member)
+    slurm.start(member)
 
 
 # Mounts. Sources are opened before anything is laid over them.
@@ -113,6 +124,8 @@ def _mount_all(member):
     own = _open(member.cluster.dir)
     _bind(own, "hosts", "/etc/hosts")
     _bind(own, "ssh_config", "/etc/ssh/ssh_config")
+    if member.options["slurm_tree"] is not None:
+        slurm.lay_over_usr(member.options["slurm_tree"])
     if not member.is_node:
         return
     _bind(own, "passwd", "/etc/passwd")
@@ -127,6 +140,8 @@ def _mount_all(member):
         _hide(own, path)
     _mount_private(member, own)
     system.mount("proc", "/proc", "proc", system.MS_NOSUID | system.MS_NODEV)
+    if member.options["cgroups"]:
+        slurm.mount_cgroups()
 
 
 def _mount_private(member, own):

@@ -16,7 +16,10 @@ import time
 from . import system
 
 BASE = "/run/rexcluster"
-CPUSET_ROOT = "/sys/fs/cgroup/cpuset"
+CGROUPS = "/sys/fs/cgroup"
+CPUSET_ROOT = f"{CGROUPS}/cpuset"
+CONTROLLERS = ("cpuset", "memory", "devices", "freezer")  # those that a cluster may have cgroups of
+MUNGE_DIR = "/run/munge"  # libmunge knows no other
 HEAD = "head"
 DOMAIN = "cluster"
 
@@ -130,8 +133,11 @@ class Cluster:
             raise ClusterError(f"node {name} is dead")
         return member["pid"]
 
+    def cgroup_dir(self, controller):
+        return os.path.join(CGROUPS, controller, f"rexcluster-{self.id}")
+
     def cpuset_dir(self):
-        return os.path.join(CPUSET_ROOT, f"rexcluster-{self.id}")
+        return self.cgroup_dir("cpuset")
 
     def is_live(self):
         try:
@@ -221,33 +227,33 @@ def evict(cluster, patience=1.0):
             pids = inhabitants(cluster)
 
 
-def remove_cpusets(cluster, patience=2.0):
-    """A cpuset is busy until the last of its processes has been reaped."""
-    root = cluster.cpuset_dir()
+def remove_cgroups(cluster, patience=3.0):
+    """A cgroup is busy until the last of its processes has been reaped."""
     deadline = time.monotonic() + patience
-    while os.path.isdir(root):
-        try:
-            for name in os.listdir(root):
-                if os.path.isdir(os.path.join(root, name)):
-                    os.rmdir(os.path.join(root, name))
-            os.rmdir(root)
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
+    for root in [cluster.cgroup_dir(controller) for controller in CONTROLLERS]:
+        while os.path.isdir(root):
+            try:
+                for directory, _, _ in os.walk(root, topdown=False):
+                    os.rmdir(directory)
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
 
 
 def _remove(cluster):
     evict(cluster)
-    remove_cpusets(cluster)
+    remove_cgroups(cluster)
     shutil.rmtree(cluster.dir, ignore_errors=True)
 
 
 def _remove_base():
     try:
         os.rmdir(BASE)
+        if os.stat(MUNGE_DIR).st_uid == 0:  # an installed munge's is its user's
+            os.rmdir(MUNGE_DIR)
     except OSError:
-        pass  # other clusters are there
+        pass  # other clusters are there, or it was not needed
 
 
 def remove(cluster):

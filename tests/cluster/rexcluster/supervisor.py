@@ -88,12 +88,12 @@ class Supervisor:
             self._make_cpusets(pids)
         except OSError as error:
             print(f"no cpusets, affinity alone: {error}", file=sys.stderr)
-            store.remove_cpusets(self._cluster, patience=0)
+            store.remove_cgroups(self._cluster, patience=0)
 
     def _make_cpusets(self, pids):
         root = self._cluster.cpuset_dir()
         memory = _read(os.path.join(store.CPUSET_ROOT, "cpuset.mems"))
-        os.mkdir(root)
+        os.makedirs(root, exist_ok=True)
         _write(os.path.join(root, "cpuset.mems"), memory)
         _write(os.path.join(root, "cpuset.cpus"), _read(os.path.join(store.CPUSET_ROOT, "cpuset.cpus")))
         for name, cores in self._options["cores"].items():

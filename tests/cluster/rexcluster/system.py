@@ -4,16 +4,19 @@ import ctypes
 import os
 
 CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
+MS_RDONLY = 1
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 MS_NOSUID = 2
 MS_NODEV = 4
+MNT_DETACH = 2
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
@@ -42,6 +45,10 @@ def setns(fd, flags):
 def mount(source, target, kind=None, flags=0, data=None):
     result = _libc.mount(_bytes(source), _bytes(target), _bytes(kind), ctypes.c_ulong(flags), _bytes(data))
     _check(result, f"mount {source or kind} on {target}")
+
+
+def unmount(target):
+    _check(_libc.umount2(_bytes(target), MNT_DETACH), f"unmount {target}")
 
 
 def set_hostname(name):
