@@ -10,6 +10,11 @@ Link::Link(EventLoop& loop, LinkParams params, UniqueFd in, UniqueFd out,
   core_->Start(std::move(in), std::move(out), handshake_bound);
 }
 
+Link::Link(EventLoop& loop, LinkParams params, AuthenticatedStream stream, Handlers handlers)
+    : core_(std::make_shared<LinkCore>(loop, std::move(params), std::move(handlers))) {
+  core_->StartOnTcp(std::move(stream));
+}
+
 Link::~Link() { core_->Abandon(); }
 
 void Link::Send(uint8_t kind, FrameClass frame_class, std::string payload) {

@@ -9,6 +9,8 @@
 // messages, acknowledgements and heartbeats are never held back, whatever the receiver does. So a
 // control message overtakes all that is queued, and a stopped receiver costs bounded memory here.
 //
+// An agent that has no bootstrap channel of its own (Slurm's) begins on TCP.
+//
 // Loop thread only. Handlers may destroy the link, and are never called from inside a call of the
 // owner's (Send, AdoptTcp, Flush; EnableReading included). The process must ignore SIGPIPE when the
 // channel is a pair of pipes. Destroying a link closes its descriptors; what is queued is lost.
@@ -76,6 +78,8 @@ class Link {
   // once and has `handshake_bound`; what is sent before it is done is queued.
   Link(EventLoop& loop, LinkParams params, UniqueFd in, UniqueFd out,
        std::chrono::milliseconds handshake_bound, Handlers handlers);
+  // Takes a TCP connection whose handshake is done, and has no channel. on_up comes soon.
+  Link(EventLoop& loop, LinkParams params, AuthenticatedStream stream, Handlers handlers);
   ~Link();
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;

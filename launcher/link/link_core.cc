@@ -70,11 +70,34 @@ void LinkCore::OnGreeted(Result<HandshakeRun::Done> result) {
   }
   Key(*channel_, std::move(result.value().keys));
   WatchLeg(*channel_);
+  BeUp();
+  TellUp();
+}
+
+// As if both ends had moved already.
+void LinkCore::StartOnTcp(AuthenticatedStream stream) {
+  tcp_adopted_ = moved_read_ = true;
+  TuneTcp(stream.socket.get());
+  tcp_ = std::make_unique<Leg>(loop_, std::move(stream.socket), UniqueFd());
+  Key(*tcp_, std::move(stream.keys));
+  writing_ = reading_ = tcp_.get();
+  WatchLeg(*tcp_);
+  BeUp();
+  loop_.Post([weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (self && !self->closed()) self->TellUp();
+  });
+}
+
+void LinkCore::BeUp() {
   state_ = State::kUp;
   heartbeat_.emplace(loop_.clock(), params_.node_timeout);
   heartbeat_->StartQuickPings();
   ping_due_ = true;
   SetHeartbeatTimer();
+}
+
+void LinkCore::TellUp() {
   const auto handlers = handlers_;
   if (handlers->on_up) handlers->on_up();
   Pump();

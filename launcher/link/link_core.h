@@ -3,7 +3,8 @@
 // owner's gives rise to (news, messages that were held back, an end) is settled a little later.
 //
 //   state     leaves on                                     to
-//   greeting  the channel's handshake is done               up
+//   greeting  the channel's handshake is done, or a         up
+//             connection came whose own is
 //             it failed                                     closed
 //   up        the stream that is read ends; a bad record;   closed
 //             node_timeout
@@ -31,6 +32,7 @@ class LinkCore : public std::enable_shared_from_this<LinkCore> {
   LinkCore& operator=(const LinkCore&) = delete;
 
   void Start(UniqueFd in, UniqueFd out, std::chrono::milliseconds bound);
+  void StartOnTcp(AuthenticatedStream stream);
   // The owner is gone: no handler is called any more, the descriptors close.
   void Abandon();
 
@@ -62,6 +64,8 @@ class LinkCore : public std::enable_shared_from_this<LinkCore> {
   };
 
   void OnGreeted(Result<HandshakeRun::Done> result);
+  void BeUp();
+  void TellUp();
   void Key(Leg& leg, SessionKeys keys);
   void WatchLeg(Leg& leg);
 

@@ -113,6 +113,37 @@ TEST(LinkTcp, AChildGetsInOverIpv4) {
   EXPECT_EQ(parent.listener->half_open(), 0U);
 }
 
+TEST(LinkTcp, ALinkMayBeginOnTcp) {
+  EventLoop loop;
+  End parent(LinkRole::kParent, NodeId{0}, NodeId{3});
+  Dialling child;
+  auto listener = LinkListener::Open(
+      loop, NodeId{0}, DvmOf(9), parent.key, "1.0",
+      [&](NodeId node) { return node == NodeId{3} && !parent.link; },
+      [&](NodeId, AuthenticatedStream stream) {
+        parent.link =
+            std::make_unique<Link>(loop, parent.params, std::move(stream), parent.Handlers());
+        EXPECT_EQ(parent.ups, 0);  // never from inside
+      });
+  ASSERT_TRUE(listener.has_value());
+  child.Dial(loop, {"127.0.0.1"}, (*listener)->port());
+  ASSERT_TRUE(RunUntil(loop, [&] { return child.connected(); })) << child.error();
+  child.end.link = std::make_unique<Link>(loop, child.end.params, std::move(child.result->value()),
+                                          child.end.Handlers());
+  ASSERT_TRUE(RunUntil(loop, [&] { return parent.ups == 1 && child.end.ups == 1; }));
+  EXPECT_TRUE(parent.link->on_tcp() && child.end.link->on_tcp());
+  parent.link->Send(40, FrameClass::kControl, "down");
+  child.end.link->Send(41, FrameClass::kStdio, std::string(1 << 20, 'x'));
+  ASSERT_TRUE(
+      RunUntil(loop, [&] { return !parent.messages.empty() && !child.end.messages.empty(); }));
+  EXPECT_EQ(std::get<2>(child.end.messages[0]), "down");
+  EXPECT_EQ(std::get<2>(parent.messages[0]).size(), size_t{1} << 20);
+  ASSERT_TRUE(RunUntil(loop, [&] { return parent.clocks > 0; }));
+  child.end.link.reset();
+  ASSERT_TRUE(RunUntil(loop, [&] { return parent.closed.has_value(); }));
+  EXPECT_EQ(parent.closed->code, Errc::kClosed);
+}
+
 TEST(LinkTcp, EveryOwnAddressLeadsToTheListener) {
   Listening parent;
   const auto addresses = LinkListener::OwnAddresses();
