@@ -1,6 +1,9 @@
 #include "launcher/agent/dvm.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
+#include <sstream>
 
 #include "launcher/base/programs.h"
 
@@ -11,10 +14,30 @@ constexpr std::chrono::milliseconds kFailTogether{300};
 constexpr std::chrono::milliseconds kCleanUpBound{2000};  // for the nodes to clean up
 constexpr std::chrono::milliseconds kBreakOffBound{300};  // for those that had come to end in order
 
+bool IsInPath(const std::string& program) {
+  const char* path = std::getenv("PATH");
+  std::istringstream directories(path != nullptr ? path : "");
+  for (std::string directory; std::getline(directories, directory, ':');) {
+    if (::access((directory + "/" + program).c_str(), X_OK) == 0) return true;
+  }
+  return false;
+}
+
+// Where there is no srun, in a container of the job's, ssh is tried, as mpirun does.
+BootstrapKind KindOf(Bootstrap bootstrap) {
+  switch (bootstrap) {
+    case Bootstrap::kVirtual:
+      return BootstrapKind::kVirtual;
+    case Bootstrap::kSlurm:
+      return IsInPath("srun") ? BootstrapKind::kSlurm : BootstrapKind::kSsh;
+    default:
+      return BootstrapKind::kSsh;
+  }
+}
+
 TreeOptions OptionsOf(const DvmSpec& spec, std::string rexd, bool verbose) {
   TreeOptions options;
-  options.kind =
-      spec.bootstrap == Bootstrap::kVirtual ? BootstrapKind::kVirtual : BootstrapKind::kSsh;
+  options.kind = KindOf(spec.bootstrap);
   options.shape = spec.tree == TreeRequest::kFlat       ? TreeShape::kFlat
                   : spec.tree == TreeRequest::kTwoLevel ? TreeShape::kTwoLevel
                                                         : TreeShape::kAuto;

@@ -30,6 +30,11 @@ std::string PhaseAndCause(const StartFailure& failure) {
   return failure.cause.starts_with(phase) ? failure.cause : phase + failure.cause;
 }
 
+// A node that failed by itself before those that failed with it, then in the user's order.
+std::pair<bool, NodeId> Order(const StartFailure& failure) {
+  return {failure.phase == StartPhaseName(StartPhase::kParent), failure.node};
+}
+
 }  // namespace
 
 NodeNumbers NumberNodes(const DvmSpec& spec, const std::string& here) {
@@ -49,7 +54,7 @@ NodeNumbers NumberNodes(const DvmSpec& spec, const std::string& here) {
 Failure StartFailureOf(const std::vector<StartFailure>& failures) {
   std::vector<const StartFailure*> by_id;
   for (const StartFailure& failure : failures) by_id.push_back(&failure);
-  std::sort(by_id.begin(), by_id.end(), [](auto* a, auto* b) { return a->node < b->node; });
+  std::sort(by_id.begin(), by_id.end(), [](auto* a, auto* b) { return Order(*a) < Order(*b); });
   const StartFailure& first = *by_id.front();
   Failure failure;
   failure.kind = FailureKind::kNodeStart;
@@ -67,6 +72,7 @@ Failure LossOf(const std::vector<std::string>& names, const std::string& why) {
   failure.kind = FailureKind::kNodeLost;
   failure.node = names.front();
   failure.detail = why;
+  failure.remedy = RemedyForLoss(why);
   AddOthers("with it: ", {names.begin() + 1, names.end()}, &failure);
   return failure;
 }

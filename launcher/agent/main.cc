@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
   rex::MemberOptions member;
   member.channel_in = TakeFd(argc, argv, "channel-in");
   member.channel_out = TakeFd(argc, argv, "channel-out");
+  member.slurm_node = rex::InternalOption(argc, argv, "slurm-node");
   rex::NodeOptions options;
   options.keeper_fd = TakeFd(argc, argv, "keeper-fd");
   options.host_fd = TakeFd(argc, argv, "host-fd");

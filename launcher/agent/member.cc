@@ -40,8 +40,12 @@ Member::Member(EventLoop& loop, MemberOptions options)
 Status Member::Start() {
   const Status started = node_.Start();
   if (!started) return started;
-  tree_ = Tree::Join(loop_, children_, std::move(options_.channel_in),
-                     std::move(options_.channel_out), TreeHandlers());
+  UniqueFd in = std::move(options_.channel_in);
+  UniqueFd out = std::move(options_.channel_out);
+  tree_ = options_.slurm_node.empty()
+              ? Tree::Join(loop_, children_, std::move(in), std::move(out), TreeHandlers())
+              : Tree::JoinThroughSrun(loop_, children_, std::move(in), std::move(out),
+                                      options_.slurm_node, TreeHandlers());
   return Ok{};
 }
 
@@ -110,6 +114,8 @@ void Member::OnKeeperLost() {
 }
 
 void Member::OnTerminate() {
+  // The step ends, on every node, and Slurm says why to the head: that is the cause, not this.
+  if (!options_.slurm_node.empty()) return Leave("told to end by Slurm");
   node_.FailParts(
       InternalFailure("the agent (rexd-agent) was told to end (SIGTERM)",
                       "find out who ends processes there (a batch system at its time limit?)"));

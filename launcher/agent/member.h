@@ -13,6 +13,7 @@ namespace rex {
 struct MemberOptions {
   UniqueFd channel_in;
   UniqueFd channel_out;
+  std::string slurm_node;  // started by srun, on the node that Slurm calls so; empty: by ssh
   NodeOptions node;
 };
 

@@ -53,6 +53,10 @@ std::string HowItEnded(const std::string& who, pid_t pid, int code, int status) 
   return who + how + std::to_string(status) + " pid " + std::to_string(pid);
 }
 
+// srun has a helper in its group, which would have the whole step killed before agents elsewhere
+// could clean up: both at once.
+void KillWithGroup(pid_t pid) { ::kill(::getpgid(pid) == pid ? -pid : pid, SIGKILL); }
+
 std::string FdOption(const std::string& name, int fd) {
   return "--" + name + "=" + std::to_string(fd);
 }
@@ -163,6 +167,7 @@ std::vector<std::string> Keeper::AgentArguments(int keeper_fd, int host_fd) cons
     argv = {FdOption("channel-in", options_.channel_in.get()),
             FdOption("channel-out", options_.channel_out.get()),
             "--node-name=" + options_.node_name};
+    if (options_.slurm_node) argv.push_back("--slurm-node=" + options_.node_name);
     if (options_.virtual_node) argv.emplace_back("--virtual");
   } else {
     argv = {FdOption("launch-fd", options_.launch.get())};
@@ -345,7 +350,7 @@ void Keeper::AwaitKeepersBelow() {
       if (process.command == kKeeperName || spared.contains(process.ppid)) {
         spared.insert(process.pid);
       } else {
-        ::kill(process.pid, SIGKILL);
+        KillWithGroup(process.pid);
       }
     }
     if (spared.empty()) return;

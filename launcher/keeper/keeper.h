@@ -31,6 +31,7 @@ struct KeeperOptions {
   UniqueFd channel_in;
   UniqueFd channel_out;
   std::string node_name;      // as the parent calls this node
+  bool slurm_node = false;    // started by srun, which named the node
   bool virtual_node = false;  // the name is invented: there are others on this machine
   bool verbose = false;
   std::string one_job_ranks;  // for the host, as it came; empty: more than one job will come

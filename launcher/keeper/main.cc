@@ -2,6 +2,7 @@
 //   rexd --launch-fd=N --lifeline-fd=M [--one-job-ranks=R] [--verbose]
 // or on another node by the agent above it, over ssh; stdin and stdout are the channel:
 //   rexd --join --node-name=NAME [--virtual] [--verbose] [--log-level=LEVEL]
+//   rexd --join --slurm [--verbose] [--log-level=LEVEL]           (by srun, which names the node)
 // `rexd --version` prints the version. Exit code: 0, or 1 when the agent ended badly (the lifeline
 // says how; a joined keeper says it on stderr), or 122 (out of resources) or 123 when the keeper
 // could not start what it keeps (one line on stderr).
@@ -91,6 +92,9 @@ bool TakeOptions(int argc, char** argv, rex::KeeperOptions* options) {
   if (HasWord(argc, argv, "--join")) {
     options->node_name = rex::InternalOption(argc, argv, "node-name");
     options->virtual_node = HasWord(argc, argv, "--virtual");
+    options->slurm_node = HasWord(argc, argv, "--slurm");
+    const char* name = std::getenv("SLURMD_NODENAME");
+    if (options->slurm_node && name != nullptr) options->node_name = name;
     PrepareJoinedEnvironment(rex::InternalOption(argc, argv, "log-level"));
     return !options->node_name.empty() && TakeChannel(options);
   }

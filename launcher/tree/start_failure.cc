@@ -57,6 +57,26 @@ constexpr auto kSigns = std::to_array<Sign>({
     {"ssh_exchange_identification", "",
      "the node's sshd takes no more connections at once; raise MaxStartups there"},
     {"banner exchange", "", kNoWay},
+    // srun and slurmstepd, before anything ran on the node
+    {"DUE TO TIME LIMIT", "", "ask for more time: --time of sbatch, salloc or srun"},
+    {"DUE TO NODE FAILURE", "", "see `sinfo -R`; ask for other nodes"},
+    {"Node failure on", "", "see `sinfo -R`; ask for other nodes"},
+    {"CANCELLED AT", "", "the job or its step was cancelled; see `sacct -j $SLURM_JOB_ID`"},
+    {"has been revoked", "", "the allocation has ended; ask for a new one"},
+    {"Invalid job id specified", "", "the allocation has ended, or SLURM_JOB_ID is not yours"},
+    {"Job/step already completing", "", "the allocation has ended; ask for a new one"},
+    {"Requested node configuration is not available", "",
+     "are all nodes in this allocation? `scontrol show job $SLURM_JOB_ID`"},
+    {"Invalid node name specified", "", "is the node in this allocation? `sinfo -N`"},
+    {"Requested nodes are busy", "",
+     "another step holds these nodes alone (srun --exclusive); wait for it"},
+    {"failed on node @NODE", "",
+     "is slurmd running there? `sinfo -R -n @NODE`; ask for another node"},
+    {"Unable to contact slurm controller", "", "is slurmctld up? `scontrol ping`"},
+    {"Munge encode failed", "", "is munged running on this machine? `munge -n | unmunge`"},
+    {"Invalid authentication credential", "", "do munged's key and the clocks of all nodes agree?"},
+    {"Protocol authentication error", "", "do munged's key and the clocks of all nodes agree?"},
+    {"oom-kill", "", "the node's part of the job needs more memory: --mem"},
     // rexd and what it starts
     {"is missing (tried", "", kInstall},
     {"rexd: can't start:", "", "the line says what rexd lacks on that node"},
@@ -165,7 +185,7 @@ std::optional<Match> FromExitCode(int code, const StartContext& context) {
 
 std::string HowItEnded(const StartEvidence& evidence, const StartContext& context) {
   if (!evidence.end) return "the connection was closed";
-  return context.command + " " + Plain(*evidence.end);
+  return (context.program.empty() ? context.command : context.program) + " " + Plain(*evidence.end);
 }
 
 std::string_view Awaited(StartPhase phase) {
@@ -253,6 +273,9 @@ StartFailure ExplainStart(const StartEvidence& evidence, const StartContext& con
   failure.node = context.node;
   failure.name = context.name;
   failure.phase = StartPhaseName(evidence.phase);
+  if (evidence.phase == StartPhase::kSsh && !context.program.empty()) {
+    failure.phase = context.program;
+  }
   return failure;
 }
 
@@ -263,6 +286,12 @@ bool ServerWasBusy(const StartEvidence& evidence) {
   if (!evidence.end || evidence.end->code != 255) return false;  // ssh's own failures: ssh(1)
   return std::any_of(kBusyWords.begin(), kBusyWords.end(),
                      [&](std::string_view words) { return Has(evidence.errors, words); });
+}
+
+std::string RemedyForLoss(const std::string& text) {
+  if (!Has(text, kSlurmSays)) return "";
+  const auto sign = FindSign({text}, StartContext{});
+  return sign ? sign->remedy : "";
 }
 
 std::string ExplainLoss(const std::string& what, const std::string& errors,

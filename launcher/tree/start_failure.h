@@ -44,16 +44,20 @@ struct StartEvidence {
 struct StartContext {
   NodeId node{};
   std::string name;
-  std::string command;  // the remote shell command's program, e.g. "ssh"
+  std::string command;  // the remote shell command, e.g. "ssh"; NODE COMMAND follow it
   std::string rexd;     // the path that was tried
   std::string login;    // the node as that program is given it: "-p 2222 me@n1"; empty: `name`
   std::chrono::seconds bound{30};
+  std::string program{};  // what ended, and the first phase's name; empty: `command`, "ssh"
 };
 
 StartFailure ExplainStart(const StartEvidence& evidence, const StartContext& context);
 
 // Whether the far server only had too much to do: worth another try after a pause.
 bool ServerWasBusy(const StartEvidence& evidence);
+
+// What to do about a loss that Slurm has explained; empty: nothing is known.
+std::string RemedyForLoss(const std::string& text);
 
 // Why a node that was ready is lost: what its keeper and ssh said last and how ssh ended, behind
 // `what`, the link's own words.

@@ -24,11 +24,17 @@ struct ChildEnds {
   UniqueFd err;
 };
 
+std::vector<char*> Pointers(const std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
 // posix_spawnp with the three descriptors, a session of its own and no signal blocked or ignored.
-Result<pid_t> SpawnSession(const std::vector<std::string>& argv, const ChildEnds& ends) {
-  std::vector<char*> words;
-  for (const std::string& word : argv) words.push_back(const_cast<char*>(word.c_str()));
-  words.push_back(nullptr);
+Result<pid_t> SpawnSession(const std::vector<std::string>& argv, char* const* environment,
+                           const ChildEnds& ends) {
+  const std::vector<char*> words = Pointers(argv);
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   ::posix_spawn_file_actions_init(&actions);
@@ -50,7 +56,7 @@ Result<pid_t> SpawnSession(const std::vector<std::string>& argv, const ChildEnds
   ::posix_spawnattr_setflags(&attributes,
                              POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
   pid_t pid = 0;
-  const int err = ::posix_spawnp(&pid, words[0], &actions, &attributes, words.data(), environ);
+  const int err = ::posix_spawnp(&pid, words[0], &actions, &attributes, words.data(), environment);
   ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);
   if (err != 0) return Error::FromErrno(err, "start '" + argv[0] + "'");
@@ -81,12 +87,22 @@ Result<std::unique_ptr<StartProcess>> StartProcess::Spawn(EventLoop& loop, Child
                                                           Kind kind, Handlers handlers) {
   std::unique_ptr<StartProcess> process(
       new StartProcess(loop, children, kind, std::move(handlers)));
-  const Status started = process->Start(argv);
+  const Status started = process->Start(argv, environ);
   if (!started) return started.error();
   return process;
 }
 
-Status StartProcess::Start(const std::vector<std::string>& argv) {
+Result<std::unique_ptr<StartProcess>> StartProcess::Spawn(
+    EventLoop& loop, ChildTable& children, const std::vector<std::string>& argv,
+    const std::vector<std::string>& environment, Kind kind, Handlers handlers) {
+  std::unique_ptr<StartProcess> process(
+      new StartProcess(loop, children, kind, std::move(handlers)));
+  const Status started = process->Start(argv, Pointers(environment).data());
+  if (!started) return started.error();
+  return process;
+}
+
+Status StartProcess::Start(const std::vector<std::string>& argv, char* const* environment) {
   ChildEnds ends;
   auto err = MakePipe();
   auto down = kind_ == Kind::kRemoteShell ? MakePipe() : MakeStreamPair();
@@ -110,7 +126,7 @@ Status StartProcess::Start(const std::vector<std::string>& argv) {
     if (const Status moved = MoveUp(fd); !moved) return moved;
   }
   if (const Status set = SetNonBlocking(stderr_.get()); !set) return set;
-  const auto pid = SpawnSession(argv, ends);
+  const auto pid = SpawnSession(argv, environment, ends);
   if (!pid) return pid.error();
   pid_ = *pid;
   children_.Adopt(pid_, [this, alive = alive_](const ExitStatus& status) {

@@ -34,6 +34,11 @@ class StartProcess {
   static Result<std::unique_ptr<StartProcess>> Spawn(EventLoop& loop, ChildTable& children,
                                                      const std::vector<std::string>& argv,
                                                      Kind kind, Handlers handlers);
+  // The same with another environment than ours ("NAME=value").
+  static Result<std::unique_ptr<StartProcess>> Spawn(EventLoop& loop, ChildTable& children,
+                                                     const std::vector<std::string>& argv,
+                                                     const std::vector<std::string>& environment,
+                                                     Kind kind, Handlers handlers);
   // Kills it when it still runs; the children's table reaps it.
   ~StartProcess();
   StartProcess(const StartProcess&) = delete;
@@ -49,7 +54,7 @@ class StartProcess {
 
  private:
   StartProcess(EventLoop& loop, ChildTable& children, Kind kind, Handlers handlers);
-  Status Start(const std::vector<std::string>& argv);
+  Status Start(const std::vector<std::string>& argv, char* const* environment);
   bool ReadErrors();  // false: nothing there now
   void PassLines(bool all);
   void OnEnd(const ExitStatus& status);

@@ -19,6 +19,9 @@ std::string LastLine(std::string_view text);
 // Appends to `kept` and drops what is older than kKeptTextBytes.
 void KeepEnd(std::string* kept, std::string_view more);
 
+// In front of Slurm's words in the explanation of a loss.
+inline constexpr std::string_view kSlurmSays = "Slurm says: ";
+
 // A joined keeper's line on stderr about a dead daemon: "rexd: agent signal 9 pid 77".
 inline constexpr std::string_view kNewsPrefix = "rexd: ";
 bool IsKeeperNews(std::string_view line);

@@ -341,8 +341,6 @@ void Starter::Close() {
   }
 }
 
-size_t Starter::running() const { return ProcessIds().size(); }
-
 std::vector<pid_t> Starter::ProcessIds() const {
   std::vector<pid_t> pids;
   const auto add = [&pids](const std::unique_ptr<StartProcess>& process) {

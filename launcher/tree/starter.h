@@ -13,24 +13,15 @@
 
 #include "launcher/base/child_table.h"
 #include "launcher/base/event_loop.h"
-#include "launcher/link/link_key.h"
+#include "launcher/tree/agent_starter.h"
 #include "launcher/tree/join_lines.h"
 #include "launcher/tree/start_failure.h"
 #include "launcher/tree/start_process.h"
 #include "launcher/tree/start_queue.h"
-#include "launcher/tree/tree_options.h"
 
 namespace rex {
 
-// What a started agent is told by the one that starts it.
-struct StarterIdentity {
-  NodeId self{};
-  DvmId dvm;
-  const LinkKey* key = nullptr;  // borrowed; outlives the starter
-  std::string version;
-};
-
-class Starter {
+class Starter : public AgentStarter {
  public:
   struct Handlers {
     // The node has greeted and was sent the key: the channel is the link's from here.
@@ -44,28 +35,19 @@ class Starter {
   // `options` and `children` are borrowed and outlive the starter.
   Starter(EventLoop& loop, ChildTable& children, const TreeOptions& options,
           StarterIdentity identity, Handlers handlers);
-  ~Starter();
+  ~Starter() override;
   Starter(const Starter&) = delete;
   Starter& operator=(const Starter&) = delete;
 
-  // Queues a node; one that has failed here may be added again.
-  void Add(const NodeSpec& node);
-  // What became of the link. OnFacts is false when the node does not count any more (its bound ran
-  // out) or has reported before. OnLinkClosed: before the node was ready, its start has failed.
-  void OnHandshake(NodeId node);
-  bool OnFacts(NodeId node);
-  void OnLinkClosed(NodeId node, const Error& why);
-
-  // A node that was ready is lost: `done` gets `what` with its keeper's and ssh's last words and
-  // ssh's end behind it, as soon as these are known, at the latest after kLossBound. Its process
-  // is ended.
-  void ExplainLoss(NodeId node, std::string what, std::function<void(std::string)> done);
-
-  // From here on nothing is started, reported or passed on.
-  void Close();
-  size_t running() const;  // processes not yet reaped
-  std::vector<pid_t> ProcessIds() const;
-  void SignalAll(int signo);
+  void Add(const NodeSpec& node) override;
+  void OnHandshake(NodeId node) override;
+  bool OnFacts(NodeId node) override;
+  void OnLinkClosed(NodeId node, const Error& why) override;
+  // Ends the node's process as well.
+  void ExplainLoss(NodeId node, std::string what, std::function<void(std::string)> done) override;
+  void Close() override;
+  std::vector<pid_t> ProcessIds() const override;
+  void SignalAll(int signo) override;
 
  private:
   struct Entry;

@@ -28,9 +28,11 @@
 #include "launcher/link/link.h"
 #include "launcher/link/link_dialer.h"
 #include "launcher/link/link_listener.h"
+#include "launcher/tree/join_broadcast.h"
 #include "launcher/tree/join_channel.h"
 #include "launcher/tree/relay_pressure.h"
 #include "launcher/tree/route_table.h"
+#include "launcher/tree/srun_starter.h"
 #include "launcher/tree/starter.h"
 #include "launcher/tree/tree_messages.h"
 #include "launcher/tree/tree_options.h"
@@ -73,6 +75,11 @@ class Tree {
   static std::unique_ptr<Tree> Join(EventLoop& loop, ChildTable& children, UniqueFd channel_in,
                                     UniqueFd channel_out, Handlers handlers,
                                     std::string version = REX_VERSION);
+  // One that srun has started with many others, on the node that Slurm calls `node_name`.
+  static std::unique_ptr<Tree> JoinThroughSrun(EventLoop& loop, ChildTable& children,
+                                               UniqueFd channel_in, UniqueFd channel_out,
+                                               const std::string& node_name, Handlers handlers,
+                                               std::string version = REX_VERSION);
   ~Tree();
   Tree(const Tree&) = delete;
   Tree& operator=(const Tree&) = delete;
@@ -115,7 +122,7 @@ class Tree {
     NodeSpec spec;
     std::unique_ptr<Link> link;
     bool welcome_sent = false;
-    bool adopted = false;  // a TCP stream has been given to the link
+    bool adopted = false;  // the link has a TCP stream
     bool ready = false;
   };
   Tree(EventLoop& loop, ChildTable& children, Handlers handlers, std::string version);
@@ -123,6 +130,11 @@ class Tree {
   // Starting (tree_starts.cc)
   void StartChildren(const std::vector<Subtree>& shape, const std::vector<NodeSpec>& nodes);
   void OpenListener();
+  void MakeStarter();
+  BroadcastTicket TicketForAll() const;
+  bool IsWanted(NodeId child) const;
+  void OnTcp(NodeId child, AuthenticatedStream stream);
+  Link::Handlers ChildHandlers(NodeId child);
   void AddChild(const NodeSpec& spec, const std::vector<NodeId>& below);
   void OnChannel(NodeId child, UniqueFd in, UniqueFd out);
   void OnChildUp(NodeId child);
@@ -132,6 +144,8 @@ class Tree {
   void Notice(std::string text);
   void ReportStartFailure(const StartFailure& failure);
   void OnTicket(JoinTicket ticket, UniqueFd in, UniqueFd out);
+  LinkParams OnBroadcast(ReceivedTicket received, const NodeSpec& self);
+  Link::Handlers ParentHandlers();
   Status OnWelcome(const std::string& payload);
   void DialBack(const Welcome& welcome);
 
@@ -193,10 +207,11 @@ class Tree {
   Traffic traffic_;
 
   std::unique_ptr<JoinChannel> join_;
+  std::unique_ptr<JoinBroadcast> broadcast_;
   std::unique_ptr<Link> parent_link_;
   std::unique_ptr<LinkDialer> dialer_;
   std::unique_ptr<LinkListener> listener_;
-  std::unique_ptr<Starter> starter_;
+  std::unique_ptr<AgentStarter> starter_;
   bool welcomed_ = false;
   bool parent_lost_ = false;
   bool children_told_ = false;

@@ -114,6 +114,7 @@ void Tree::Close(std::chrono::milliseconds flush_bound) {
   closed_ = true;
   if (starter_) starter_->Close();
   join_.reset();
+  broadcast_.reset();
   dialer_.reset();
   listener_.reset();
   if (parent_link_) parent_link_->Flush(left());

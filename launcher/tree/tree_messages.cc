@@ -1,7 +1,9 @@
 #include "launcher/tree/tree_messages.h"
 
 #include <algorithm>
+#include <array>
 
+#include "launcher/tree/join_lines.h"
 #include "launcher/tree/tree.pb.h"
 
 namespace rex {
@@ -55,7 +57,8 @@ Result<NodeSpec> NodeFromPb(const pb::TreeNode& m) {
 
 Result<TreeOptions> OptionsFromPb(const pb::Welcome& m) {
   TreeOptions options;
-  options.kind = m.is_virtual() ? BootstrapKind::kVirtual : BootstrapKind::kSsh;
+  if (m.bootstrap() < 0 || m.bootstrap() > pb::Welcome::SLURM) return Bad("Welcome.bootstrap");
+  options.kind = static_cast<BootstrapKind>(m.bootstrap());
   if (m.ssh_size() > kMaxSshWords) return Bad("Welcome.ssh");
   options.ssh.assign(m.ssh().begin(), m.ssh().end());
   if (!std::all_of(options.ssh.begin(), options.ssh.end(), IsText)) return Bad("Welcome.ssh");
@@ -80,7 +83,7 @@ Result<TreeOptions> OptionsFromPb(const pb::Welcome& m) {
 }
 
 void OptionsToPb(const TreeOptions& options, pb::Welcome* m) {
-  m->set_is_virtual(options.kind == BootstrapKind::kVirtual);
+  m->set_bootstrap(static_cast<pb::Welcome::Bootstrap>(options.kind));
   for (const std::string& word : options.ssh) m->add_ssh(word);
   m->set_rexd(options.rexd);
   m->set_start_timeout_s(static_cast<uint32_t>(options.start_timeout.count()));
@@ -88,6 +91,35 @@ void OptionsToPb(const TreeOptions& options, pb::Welcome* m) {
   m->set_verbose(options.verbose);
   m->set_log_level(options.log_level);
   m->set_max_message_bytes(options.max_message_bytes);
+}
+
+}  // namespace
+
+namespace {
+
+// Addresses and children, as Welcome and Broadcast have them.
+template <typename Pb>
+Status TakeAddresses(const Pb& m, const char* field, std::vector<std::string>* out) {
+  if (m.addresses_size() > static_cast<int>(kMaxParentAddresses)) return Bad(field);
+  for (const std::string& address : m.addresses()) {
+    if (!IsName(address) || address.size() > kMaxAddressBytes) return Bad(field);
+    out->push_back(address);
+  }
+  return Ok{};
+}
+
+void NodeToPb(const NodeSpec& node, pb::TreeNode* n) {
+  n->set_id(Index(node.id));
+  n->set_name(node.name);
+  n->set_user(node.user);
+  n->set_port(node.port);
+}
+
+template <size_t kBytes>
+bool TakeBytes(const std::string& from, std::array<unsigned char, kBytes>* to) {
+  if (from.size() != kBytes) return false;
+  std::copy(from.begin(), from.end(), to->begin());
+  return true;
 }
 
 }  // namespace
@@ -118,13 +150,7 @@ std::string ToWire(const Welcome& m) {
   out.set_nodes(m.nodes);
   out.set_port(m.port);
   for (const std::string& address : m.addresses) out.add_addresses(address);
-  for (const NodeSpec& node : m.below) {
-    pb::TreeNode* n = out.add_below();
-    n->set_id(Index(node.id));
-    n->set_name(node.name);
-    n->set_user(node.user);
-    n->set_port(node.port);
-  }
+  for (const NodeSpec& node : m.below) NodeToPb(node, out.add_below());
   OptionsToPb(m.options, &out);
   return out.SerializeAsString();
 }
@@ -138,11 +164,8 @@ Result<Welcome> TreeFromWire(const std::string& payload) {
   if (!IsName(m->parent_name())) return Bad("Welcome.parent_name");
   if (m->nodes() < 2 || m->nodes() > kMaxNodes) return Bad("Welcome.nodes");
   if (m->port() > 0xffff) return Bad("Welcome.port");
-  if (m->addresses_size() > static_cast<int>(kMaxParentAddresses)) return Bad("Welcome.addresses");
-  for (const std::string& address : m->addresses()) {
-    if (!IsName(address) || address.size() > kMaxAddressBytes) return Bad("Welcome.addresses");
-    out.addresses.push_back(address);
-  }
+  const Status addresses = TakeAddresses(*m, "Welcome.addresses", &out.addresses);
+  if (!addresses) return addresses.error();
   if (m->below_size() > static_cast<int>(m->nodes())) return Bad("Welcome.below");
   for (const pb::TreeNode& node : m->below()) {
     auto spec = NodeFromPb(node);
@@ -156,6 +179,64 @@ Result<Welcome> TreeFromWire(const std::string& payload) {
   out.parent_name = m->parent_name();
   out.nodes = m->nodes();
   out.port = static_cast<uint16_t>(m->port());
+  return out;
+}
+
+std::string ToWire(const BroadcastTicket& m) {
+  pb::Broadcast out;
+  out.set_version(m.version);
+  out.mutable_key()->assign(reinterpret_cast<const char*>(m.key->bytes.data()),
+                            m.key->bytes.size());
+  out.set_dvm(m.dvm.bytes.data(), m.dvm.bytes.size());
+  out.set_parent(Index(m.parent));
+  out.set_parent_name(m.parent_name);
+  out.set_port(m.port);
+  for (const std::string& address : m.addresses) out.add_addresses(address);
+  for (const NodeSpec& node : m.nodes) NodeToPb(node, out.add_nodes());
+  out.set_node_timeout_s(static_cast<uint32_t>(m.node_timeout.count()));
+  out.set_max_message_bytes(m.max_message_bytes);
+  std::string text = out.SerializeAsString();
+  Wipe(*out.mutable_key());
+  return text;
+}
+
+template <>
+Result<ReceivedTicket> TreeFromWire(const std::string& payload) {
+  auto m = Parse<pb::Broadcast>(payload, "Broadcast");
+  if (!m) return m.error();
+  ReceivedTicket out;
+  const bool keyed = TakeBytes(m->key(), &out.key.bytes);
+  Wipe(*m->mutable_key());
+  BroadcastTicket& ticket = out.ticket;
+  if (m->version().empty() || m->version().size() > kMaxVersionBytes) {
+    return Bad("Broadcast.version");
+  }
+  if (!keyed) return Bad("Broadcast.key");
+  if (!TakeBytes(m->dvm(), &ticket.dvm.bytes)) return Bad("Broadcast.dvm");
+  if (!IsNode(m->parent())) return Bad("Broadcast.parent");
+  if (!IsName(m->parent_name())) return Bad("Broadcast.parent_name");
+  if (m->port() < 1 || m->port() > 0xffff) return Bad("Broadcast.port");
+  const Status addresses = TakeAddresses(*m, "Broadcast.addresses", &ticket.addresses);
+  if (!addresses) return addresses.error();
+  if (m->nodes_size() >= static_cast<int>(kMaxNodes)) return Bad("Broadcast.nodes");
+  for (const pb::TreeNode& node : m->nodes()) {
+    auto spec = NodeFromPb(node);
+    if (!spec) return spec.error();
+    if (Index(spec->id) == m->parent()) return Bad("Broadcast.nodes");
+    ticket.nodes.push_back(std::move(*spec));
+  }
+  if (m->node_timeout_s() < 1 || m->node_timeout_s() > kMaxSeconds) {
+    return Bad("Broadcast.node_timeout_s");
+  }
+  if (m->max_message_bytes() < 1 || m->max_message_bytes() > kMaxMessageBytes) {
+    return Bad("Broadcast.max_message_bytes");
+  }
+  ticket.version = m->version();
+  ticket.parent = NodeId{m->parent()};
+  ticket.parent_name = m->parent_name();
+  ticket.port = static_cast<uint16_t>(m->port());
+  ticket.node_timeout = std::chrono::seconds(m->node_timeout_s());
+  ticket.max_message_bytes = m->max_message_bytes();
   return out;
 }
 

@@ -55,6 +55,24 @@ struct Welcome {
   TreeOptions options;  // the head's; `shape` has done its work and is not sent
 };
 
+// What children that are started all at once need to know to connect to their parent.
+struct BroadcastTicket {
+  std::string version;
+  const LinkKey* key = nullptr;  // for ToWire; borrowed
+  DvmId dvm;
+  NodeId parent{};
+  std::string parent_name;
+  uint16_t port = 0;
+  std::vector<std::string> addresses;
+  std::vector<NodeSpec> nodes;
+  std::chrono::seconds node_timeout{120};
+  uint64_t max_message_bytes = 0;
+};
+struct ReceivedTicket {
+  LinkKey key;
+  BroadcastTicket ticket;  // its `key` is not set
+};
+
 // What a node tells of itself.
 struct AgentFacts {
   std::string hostname;
@@ -85,6 +103,7 @@ struct TreeNotice {
 };
 
 std::string ToWire(const Welcome& m);
+std::string ToWire(const BroadcastTicket& m);  // holds the key in clear: wipe it
 std::string ToWire(const AgentFacts& m);
 std::string ToWire(const StartFailure& m);
 std::string ToWire(const NodesLost& m);

@@ -14,6 +14,7 @@ enum class TreeShape : uint8_t { kAuto, kFlat, kTwoLevel };
 enum class BootstrapKind : uint8_t {
   kSsh,
   kVirtual,  // on this machine, with an invented name: no ssh, no root
+  kSlurm,    // by one srun for all nodes, inside of an allocation
 };
 
 struct NodeSpec {

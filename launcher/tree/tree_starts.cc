@@ -32,8 +32,12 @@ std::vector<std::string> AddressesFor(BootstrapKind kind) {
   return own;
 }
 
+void PrintRaw(const std::string& text) {
+  [[maybe_unused]] const Status lost = WriteAll(STDERR_FILENO, text);
+}
+
 void PrintLine(const NodeSpec& node, const std::string& line) {
-  [[maybe_unused]] const Status lost = WriteAll(STDERR_FILENO, node.name + ": " + line + "\n");
+  PrintRaw(node.name + ": " + line + "\n");
 }
 
 // Where ssh says that its connection came from: the first word of SSH_CONNECTION (sshd(8)).
@@ -61,6 +65,8 @@ std::unique_ptr<Tree> Tree::Head(EventLoop& loop, ChildTable& children, TreeOpti
     REX_CHECK(node.id != kHeadNode && Index(node.id) < kMaxNodes);
     ids.push_back(node.id);
   }
+  // Those that srun has started know the way to this node only.
+  if (tree->options_.kind == BootstrapKind::kSlurm) tree->options_.shape = TreeShape::kFlat;
   tree->StartChildren(ShapeTree(ids, tree->options_.shape), nodes);
   return tree;
 }
@@ -79,17 +85,72 @@ std::unique_ptr<Tree> Tree::Join(EventLoop& loop, ChildTable& children, UniqueFd
   return tree;
 }
 
+std::unique_ptr<Tree> Tree::JoinThroughSrun(EventLoop& loop, ChildTable& children,
+                                            UniqueFd channel_in, UniqueFd channel_out,
+                                            const std::string& node_name, Handlers handlers,
+                                            std::string version) {
+  std::unique_ptr<Tree> tree(new Tree(loop, children, std::move(handlers), std::move(version)));
+  Tree* self = tree.get();
+  self->self_ = NodeId{kMaxNodes};  // nobody's, until the ticket says whose
+  JoinBroadcast::Handlers join;
+  join.on_ticket = [self](ReceivedTicket received, const NodeSpec& node) {
+    return self->OnBroadcast(std::move(received), node);
+  };
+  join.on_stream = [self](AuthenticatedStream stream) {
+    self->parent_link_ = std::make_unique<Link>(
+        self->loop_, self->ParamsFor(LinkRole::kChild, self->parent_, "the agent above"),
+        std::move(stream), self->ParentHandlers());
+  };
+  join.on_failed = [self](const Error& why) {
+    // The only way to the parent, until there is a link.
+    if (!self->parent_link_) PrintRaw("rexd: can't join: " + why.text + "\n");
+    self->OnParentClosed(why);
+  };
+  self->broadcast_ =
+      std::make_unique<JoinBroadcast>(loop, std::move(channel_in), std::move(channel_out),
+                                      node_name, self->version_, kJoinBound, std::move(join));
+  return tree;
+}
+
 void Tree::StartChildren(const std::vector<Subtree>& shape, const std::vector<NodeSpec>& nodes) {
   for (const NodeSpec& node : nodes) specs_.emplace(node.id, node);
   OpenListener();
+  MakeStarter();
+  for (const Subtree& subtree : shape) AddChild(specs_.at(subtree.child), subtree.below);
+}
+
+void Tree::MakeStarter() {
+  const auto on_failed = [this](const StartFailure& failure) { OnChildStartFailed(failure); };
+  if (options_.kind == BootstrapKind::kSlurm) {
+    starter_ = std::make_unique<SrunStarter>(loop_, children_table_, options_, TicketForAll(),
+                                             SrunStarter::Handlers{on_failed, PrintLine});
+    return;
+  }
   starter_ = std::make_unique<Starter>(
       loop_, children_table_, options_, StarterIdentity{self_, dvm_, &key_, version_},
       Starter::Handlers{[this](NodeId child, UniqueFd in, UniqueFd out) {
                           OnChannel(child, std::move(in), std::move(out));
                         },
-                        [this](const StartFailure& failure) { OnChildStartFailed(failure); },
-                        PrintLine});
-  for (const Subtree& subtree : shape) AddChild(specs_.at(subtree.child), subtree.below);
+                        on_failed, PrintLine});
+}
+
+BroadcastTicket Tree::TicketForAll() const {
+  BroadcastTicket ticket;
+  ticket.version = version_;
+  ticket.key = &key_;
+  ticket.dvm = dvm_;
+  ticket.parent = self_;
+  ticket.parent_name = name_;
+  if (listener_) {
+    ticket.port = listener_->port();
+    ticket.addresses = AddressesFor(options_.kind);
+    if (ticket.addresses.size() > kMaxParentAddresses) {
+      ticket.addresses.resize(kMaxParentAddresses);
+    }
+  }
+  ticket.node_timeout = options_.node_timeout;
+  ticket.max_message_bytes = options_.max_message_bytes;
+  return ticket;
 }
 
 void Tree::AddChild(const NodeSpec& spec, const std::vector<NodeId>& below) {
@@ -102,16 +163,8 @@ void Tree::AddChild(const NodeSpec& spec, const std::vector<NodeId>& below) {
 
 void Tree::OpenListener() {
   auto listener = LinkListener::Open(
-      loop_, self_, dvm_, key_, version_,
-      [this](NodeId child) {
-        const auto found = children_.find(child);
-        return found != children_.end() && found->second.welcome_sent && !found->second.adopted;
-      },
-      [this](NodeId child, AuthenticatedStream stream) {
-        Child& joined = children_.at(child);
-        joined.adopted = true;
-        joined.link->AdoptTcp(std::move(stream));
-      });
+      loop_, self_, dvm_, key_, version_, [this](NodeId child) { return IsWanted(child); },
+      [this](NodeId child, AuthenticatedStream stream) { OnTcp(child, std::move(stream)); });
   if (listener) {
     listener_ = std::move(*listener);
   } else {
@@ -120,8 +173,30 @@ void Tree::OpenListener() {
   }
 }
 
+// With a channel the connection comes when the link stands on that, else it is the link.
+bool Tree::IsWanted(NodeId child) const {
+  const auto found = children_.find(child);
+  if (found == children_.end() || found->second.adopted) return false;
+  return options_.kind == BootstrapKind::kSlurm || found->second.welcome_sent;
+}
+
+void Tree::OnTcp(NodeId child, AuthenticatedStream stream) {
+  Child& joined = children_.at(child);
+  joined.adopted = true;
+  if (joined.link) return joined.link->AdoptTcp(std::move(stream));
+  joined.link =
+      std::make_unique<Link>(loop_, ParamsFor(LinkRole::kParent, child, "node " + joined.spec.name),
+                             std::move(stream), ChildHandlers(child));
+}
+
 void Tree::OnChannel(NodeId child, UniqueFd in, UniqueFd out) {
   Child& joining = children_.at(child);
+  joining.link = std::make_unique<Link>(
+      loop_, ParamsFor(LinkRole::kParent, child, "node " + joining.spec.name), std::move(in),
+      std::move(out), options_.start_timeout, ChildHandlers(child));
+}
+
+Link::Handlers Tree::ChildHandlers(NodeId child) {
   Link::Handlers handlers;
   handlers.on_up = [this, child] { OnChildUp(child); };
   handlers.on_message = [this, child](uint8_t kind, FrameClass frame_class, std::string message) {
@@ -134,9 +209,7 @@ void Tree::OnChannel(NodeId child, UniqueFd in, UniqueFd out) {
   handlers.on_late = [this, child](bool late) { OnChildLate(child, late); };
   handlers.on_closed = [this, child](const Error& why) { OnChildClosed(child, why); };
   handlers.on_clock = [this, child] { OnChildClock(child); };
-  joining.link = std::make_unique<Link>(
-      loop_, ParamsFor(LinkRole::kParent, child, "node " + joining.spec.name), std::move(in),
-      std::move(out), options_.start_timeout, std::move(handlers));
+  return handlers;
 }
 
 void Tree::OnChildUp(NodeId child) {
@@ -215,14 +288,29 @@ void Tree::OnTicket(JoinTicket ticket, UniqueFd in, UniqueFd out) {
   options_.node_timeout = ticket.terms.node_timeout;
   options_.max_message_bytes = ticket.terms.max_message_bytes;
   parent_name_ = std::to_string(Index(parent_));
+  parent_link_ =
+      std::make_unique<Link>(loop_, ParamsFor(LinkRole::kChild, parent_, "the agent above"),
+                             std::move(in), std::move(out), kJoinBound, ParentHandlers());
+}
+
+LinkParams Tree::OnBroadcast(ReceivedTicket received, const NodeSpec& self) {
+  key_ = std::move(received.key);
+  dvm_ = received.ticket.dvm;
+  self_ = self.id;
+  parent_ = received.ticket.parent;
+  parent_name_ = received.ticket.parent_name;
+  options_.node_timeout = received.ticket.node_timeout;
+  options_.max_message_bytes = received.ticket.max_message_bytes;
+  return ParamsFor(LinkRole::kChild, parent_, "node " + parent_name_);
+}
+
+Link::Handlers Tree::ParentHandlers() {
   Link::Handlers handlers;
   handlers.on_message = [this](uint8_t kind, FrameClass frame_class, std::string message) {
     OnLinkMessage(parent_, kind, frame_class, std::move(message));
   };
   handlers.on_closed = [this](const Error& why) { OnParentClosed(why); };
-  parent_link_ =
-      std::make_unique<Link>(loop_, ParamsFor(LinkRole::kChild, parent_, "the agent above"),
-                             std::move(in), std::move(out), kJoinBound, std::move(handlers));
+  return handlers;
 }
 
 Status Tree::OnWelcome(const std::string& payload) {
@@ -249,7 +337,7 @@ Status Tree::OnWelcome(const std::string& payload) {
 }
 
 void Tree::DialBack(const Welcome& welcome) {
-  if (welcome.port == 0) return;
+  if (welcome.port == 0 || options_.kind == BootstrapKind::kSlurm) return;
   std::vector<std::string> addresses = welcome.addresses;
   const std::string came_from = SshPeerAddress();
   // On a virtual node that variable tells of the user's own login.

@@ -107,7 +107,7 @@ Result<DvmSpec> DvmFromPb(const pb::Dvm& m) {
     if (!node) return node.error();
     dvm.nodes.push_back(*std::move(node));
   }
-  if (m.bootstrap() < 0 || m.bootstrap() > pb::Dvm::VIRTUAL) return Bad("Dvm.bootstrap");
+  if (m.bootstrap() < 0 || m.bootstrap() > pb::Dvm::SLURM) return Bad("Dvm.bootstrap");
   if (m.tree() < 0 || m.tree() > pb::Dvm::TWO_LEVEL) return Bad("Dvm.tree");
   if (!m.rexd().empty() && (m.rexd()[0] != '/' || HasNul(m.rexd()))) return Bad("Dvm.rexd");
   dvm.bootstrap = static_cast<Bootstrap>(m.bootstrap());

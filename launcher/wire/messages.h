@@ -62,7 +62,7 @@ struct NodeRequest {
   uint32_t port = 0;       // for ssh; 0: its own default
   uint32_t max_slots = 0;  // never more ranks than these, even oversubscribed; 0: no such limit
 };
-enum class Bootstrap : uint8_t { kSsh, kVirtual };
+enum class Bootstrap : uint8_t { kSsh, kVirtual, kSlurm };
 enum class TreeRequest : uint8_t { kAuto, kFlat, kTwoLevel };
 enum class MapPolicy : uint8_t { kSlot, kNode };
 

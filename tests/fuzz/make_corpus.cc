@@ -402,6 +402,16 @@ void TreeMessageInputs(const Corpus& corpus) {
   corpus.Add("notice", "\6"s + ToWire(TreeNotice{"text"}));
   corpus.Add("route", "\7"s + EncodeRoute({NodeId{1}, NodeId{2}}, "payload"));
   corpus.Add("broadcast", "\7"s + EncodeRoute({NodeId{0}, std::nullopt}, "payload"));
+  const LinkKey key;
+  BroadcastTicket ticket;
+  ticket.version = "0.1.0";
+  ticket.key = &key;
+  ticket.parent_name = "login";
+  ticket.port = 40001;
+  ticket.addresses = {"192.0.2.1"};
+  ticket.nodes = {{NodeId{1}, "n1", "", 0}};
+  ticket.max_message_bytes = 1 << 20;
+  corpus.Add("ticket", "\10"s + ToWire(ticket));
 }
 
 void MakeCorpora(const std::filesystem::path& base) {

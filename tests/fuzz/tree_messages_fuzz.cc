@@ -56,6 +56,19 @@ void RoundTrip(const std::string& payload) {
   REX_CHECK(second.has_value() && ToWire(*second) == wire);
 }
 
+void RoundTripTicket(const std::string& payload) {
+  const auto first = TreeFromWire<ReceivedTicket>(payload);
+  if (!first) {
+    REX_CHECK(first.error().code == Errc::kProtocol && !first.error().text.empty());
+    return;
+  }
+  BroadcastTicket ticket = first->ticket;
+  ticket.key = &first->key;
+  REX_CHECK(ticket.port != 0 && ticket.nodes.size() < kMaxNodes);
+  const std::string wire = ToWire(ticket);
+  REX_CHECK(TreeFromWire<ReceivedTicket>(wire).has_value());
+}
+
 void RoundTripRoute(const std::string& payload) {
   const auto route = DecodeRoute(payload);
   if (!route) return;
@@ -69,7 +82,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::Input in(data, size);
   const uint8_t which = in.Byte();
   const std::string payload(in.Rest());
-  switch (which % 8) {
+  switch (which % 9) {
     case 0:
       RoundTrip<Welcome>(payload);
       break;
@@ -93,6 +106,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case 7:
       RoundTripRoute(payload);
+      break;
+    case 8:
+      RoundTripTicket(payload);
       break;
   }
   return 0;

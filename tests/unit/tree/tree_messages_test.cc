@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "launcher/tree/tree.pb.h"
 #include "tests/unit/tree/tree_samples.h"
 
@@ -50,6 +52,60 @@ void CheckRoundTrip(const T& message) {
     }
   }
   EXPECT_FALSE(TreeFromWire<T>("\xff\xff\xff"));
+}
+
+LinkKey SampleKey() {
+  LinkKey key;
+  for (size_t i = 0; i < key.bytes.size(); ++i) key.bytes[i] = static_cast<unsigned char>(i);
+  return key;
+}
+
+BroadcastTicket SampleTicket(const LinkKey& key) {
+  BroadcastTicket m;
+  m.version = "0.1.0";
+  m.key = &key;
+  m.dvm.bytes.fill(9);
+  m.parent_name = "login";
+  m.port = 40001;
+  m.addresses = {"192.0.2.1", "2001:db8::1"};
+  m.nodes = {{NodeId{1}, "n1", "", 0}, {NodeId{2}, "n2", "", 0}};
+  m.node_timeout = std::chrono::seconds(121);
+  m.max_message_bytes = 1 << 20;
+  return m;
+}
+
+TEST(TreeMessages, TicketKeepsKeyAndEveryField) {
+  const LinkKey key = SampleKey();
+  const BroadcastTicket m = SampleTicket(key);
+  const auto back = TreeFromWire<ReceivedTicket>(ToWire(m));
+  ASSERT_TRUE(back.has_value()) << back.error().text;
+  EXPECT_EQ(back->key.bytes, key.bytes);
+  BroadcastTicket again = back->ticket;
+  again.key = &back->key;
+  EXPECT_EQ(ToWire(again), ToWire(m));
+}
+
+TEST(TreeMessages, TicketHasBounds) {
+  const LinkKey key = SampleKey();
+  const auto refused = [&](const char* field, const std::function<void(BroadcastTicket&)>& change) {
+    BroadcastTicket m = SampleTicket(key);
+    change(m);
+    const auto back = TreeFromWire<ReceivedTicket>(ToWire(m));
+    ASSERT_FALSE(back.has_value()) << field;
+    EXPECT_EQ(back.error().code, Errc::kProtocol);
+    EXPECT_NE(back.error().text.find(field), std::string::npos) << back.error().text;
+  };
+  refused("Broadcast.version", [](BroadcastTicket& m) { m.version = ""; });
+  refused("Broadcast.version", [](BroadcastTicket& m) { m.version = std::string(33, 'v'); });
+  refused("Broadcast.parent_name", [](BroadcastTicket& m) { m.parent_name = ""; });
+  refused("Broadcast.port", [](BroadcastTicket& m) { m.port = 0; });
+  refused("Broadcast.addresses", [](BroadcastTicket& m) { m.addresses.resize(65, "::1"); });
+  refused("Broadcast.nodes", [](BroadcastTicket& m) { m.nodes[0].id = NodeId{0}; });
+  refused("Broadcast.node_timeout_s",
+          [](BroadcastTicket& m) { m.node_timeout = std::chrono::seconds(0); });
+  refused("Broadcast.max_message_bytes", [](BroadcastTicket& m) { m.max_message_bytes = 0; });
+  EXPECT_FALSE(TreeFromWire<ReceivedTicket>("\xff\xff\xff"));
+  EXPECT_FALSE(TreeFromWire<ReceivedTicket>(""));
 }
 
 TEST(TreeMessages, RoundTripsAndTruncations) {
