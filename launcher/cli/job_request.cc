@@ -61,13 +61,20 @@ AppSpec MakeAppSpec(const AppLine& app, const CommandLine& line, const Surroundi
   return out;
 }
 
-// How agents are started on other nodes, an allocation's too. The one place that decides it.
-Bootstrap BootstrapOf(const CommandLine& line) {
-  return line.virtual_nodes.nodes > 0 ? Bootstrap::kVirtual : Bootstrap::kSsh;
+// A suspended job is silent for as long as that lasts, and Slurm tells of dead nodes itself.
+constexpr std::chrono::hours kSuspendedBound{24};
+
+// How agents are started on other nodes, an allocation's too. The one place that decides it: in one
+// of Slurm's by srun, unless somebody said by what else.
+Bootstrap BootstrapOf(const CommandLine& line, const NodePool& pool,
+                      const std::vector<std::string>& ssh) {
+  if (line.virtual_nodes.nodes > 0) return Bootstrap::kVirtual;
+  return pool.manager == Manager::kSlurm && ssh.empty() ? Bootstrap::kSlurm : Bootstrap::kSsh;
 }
 
 // How other nodes are reached. Nothing to say when there are none.
-Status TakeNodes(const CommandLine& line, const Environment& env, NodeList list, JobSpec& job) {
+Status TakeNodes(const CommandLine& line, const Environment& env, const NodePool& pool,
+                 NodeList list, JobSpec& job) {
   if (!list.elsewhere) {
     for (const AppNodes& app : list.apps) {
       job.slots =
@@ -78,12 +85,16 @@ Status TakeNodes(const CommandLine& line, const Environment& env, NodeList list,
   auto ssh = SshWords(line, env);
   if (!ssh) return ssh.error();
   job.dvm.nodes = std::move(list.nodes);
-  job.dvm.bootstrap = BootstrapOf(line);
+  job.dvm.bootstrap = BootstrapOf(line, pool, *ssh);
   job.dvm.tree = line.tree;
   job.dvm.ssh = *std::move(ssh);
   if (!line.prefix.empty()) job.dvm.rexd = line.prefix + "/libexec/rex/rexd";
   job.dvm.start_timeout = line.start_timeout;
   job.dvm.node_timeout = line.node_timeout;
+  const bool default_timeout = line.node_timeout == DvmSpec().node_timeout;
+  if (job.dvm.bootstrap == Bootstrap::kSlurm && default_timeout) {
+    job.dvm.node_timeout = kSuspendedBound;
+  }
   job.dvm.max_modex_bytes = line.max_modex_bytes;
   const bool is_virtual = job.dvm.bootstrap == Bootstrap::kVirtual;
   const bool dealt_out = is_virtual && line.virtual_nodes.slots == 0;
@@ -176,7 +187,7 @@ Result<JobSpec> MakeJobSpec(const CommandLine& line, const Surroundings& here,
     const Status placed = PlaceAppSpec(line.apps[i], *list, i, here, &job.apps.back());
     if (!placed) return placed.error();
   }
-  if (auto taken = TakeNodes(line, env, *std::move(list), job); !taken) return taken.error();
+  if (auto taken = TakeNodes(line, env, pool, *std::move(list), job); !taken) return taken.error();
   TakeJobOptions(line, here, job);
   if (FindVariable(env, "REX_OVERSUBSCRIBE") == "1" && !line.nooversubscribe) {
     job.oversubscribe = true;

@@ -93,6 +93,19 @@ std::vector<std::string> OwnEnvironment() {
   return env;
 }
 
+// What Slurm says to the processes of a node, and differs from node to node: devices above all.
+std::vector<std::string> SlurmEnvironment() {
+  std::vector<std::string> env;
+  if (std::getenv("SLURMD_NODENAME") == nullptr) return env;
+  for (const char* name :
+       {"SLURMD_NODENAME", "SLURM_NODEID", "SLURM_CPUS_ON_NODE", "SLURM_GPUS_ON_NODE",
+        "SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL",
+        "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"}) {
+    if (const char* value = std::getenv(name)) env.push_back(std::string(name) + "=" + value);
+  }
+  return env;
+}
+
 // The lowest rank of the app here: the one that a failure names.
 Rank LowestHere(const PartPlan& plan, Rank first_rank) {
   return *std::lower_bound(plan.ranks.begin(), plan.ranks.end(), first_rank);
@@ -122,7 +135,8 @@ std::variant<AppPlan, Failure> PlanApp(const LaunchPart& launch, const AppSpec& 
   const std::vector<std::string> pwd = {"PWD=" + plan.wdir};
   const std::vector<std::string> own =
       spec.node_env ? OwnEnvironment() : std::vector<std::string>{};
-  plan.env = MergeEnvironments({&own, &defaults, &spec.env, &app.env, &pwd});
+  const std::vector<std::string> slurm = SlurmEnvironment();
+  plan.env = MergeEnvironments({&own, &defaults, &spec.env, &slurm, &app.env, &pwd});
   ProgramSearch found = FindProgram({app.argv[0], SearchDir(spec, app), SearchEnv(app, plan.env)});
   if (!found.path) return ProgramFailure(app, lowest, found.path.error(), found.remedy);
   plan.path = *std::move(found.path);

@@ -37,6 +37,7 @@ std::vector<std::string> UpCommand(const ClusterOptions& options) {
   if (options.cores_per_node > 0) {
     argv.insert(argv.end(), {"--cpus", std::to_string(options.cores_per_node)});
   }
+  if (options.slurm) argv.emplace_back("--slurm");
   if (!options.max_startups.empty()) {
     argv.insert(argv.end(), {"--max-startups", options.max_startups});
   }
@@ -60,6 +61,12 @@ CommandOptions ScriptOptions() {
 
 std::optional<std::string> Cluster::WhyNot() {
   const CommandResult result = RunCommand({Script(), "check"}, ScriptOptions());
+  if (result.exit_code != kExitCannotHere) return std::nullopt;
+  return Trimmed(result.err);
+}
+
+std::optional<std::string> Cluster::WhyNoSlurm() {
+  const CommandResult result = RunCommand({Script(), "check", "--slurm"}, ScriptOptions());
   if (result.exit_code != kExitCannotHere) return std::nullopt;
   return Trimmed(result.err);
 }

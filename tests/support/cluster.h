@@ -16,6 +16,7 @@ struct ClusterOptions {
   int nodes = 2;             // 1..32, named n1, n2, ...
   std::string rate;          // of each link, both ways: "100mbit"; empty: no limit
   int cores_per_node = 0;    // in turn over all cores; 0: every node has all
+  bool slurm = false;        // with slurmctld in the head, and a slurmd in each node
   std::string max_startups;  // sshd_config(5); empty: more than a test can use up
   // Where nodes shall see nothing: an absolute path, or "n2:PATH" for one node.
   std::vector<std::string> hide;
@@ -29,6 +30,7 @@ class Cluster {
  public:
   // Why this user or machine can't have clusters; nullopt: no reason known.
   static std::optional<std::string> WhyNot();
+  static std::optional<std::string> WhyNoSlurm();
 
   // Comes back when all nodes answer on port 22. `ok` says whether it worked, `error` what did not.
   explicit Cluster(const ClusterOptions& options);

@@ -11,6 +11,7 @@ the same core out once per node; nothing is accounted; everybody is root.
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import time
 
@@ -181,7 +182,13 @@ def _spawn(member, name, argv):
     log = os.open(_log(member, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     env = dict(os.environ, **environment(member.cluster))
     member.daemons[name] = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            cwd="/", start_new_session=True, env=env)
+                                            cwd="/", start_new_session=True, env=env,
+                                            preexec_fn=_end_with_member)
+
+
+def _end_with_member():
+    """The head has no pid namespace that would do this."""
+    system.die_with_parent(signal.SIGKILL)
 
 
 def _await(ready, member, name):
