@@ -354,6 +354,21 @@ TEST(MakeJobSpec, VirtualNodesWithoutSlotsAreDealtOut) {
   EXPECT_EQ(Made({"--host", "n1,n2", "--bynode", "a"})->map, MapPolicy::kNode);
 }
 
+TEST(MakeJobSpec, SlurmsNodesAreReachedBySrunUnlessSshIsNamed) {
+  NodePool pool{.kind = NodePool::Kind::kAllocation, .manager = Manager::kSlurm};
+  pool.hosts = {{.name = "n1", .slots = 1}, {.name = "n2", .slots = 1}};
+  const auto made = [&](const std::vector<std::string>& words) {
+    return MakeJobSpec(*ParseCommandLine(words, {}, {}), kHere, {}, pool)->dvm;
+  };
+  EXPECT_EQ(made({"a"}).bootstrap, Bootstrap::kSlurm);
+  EXPECT_GT(made({"a"}).node_timeout, std::chrono::hours(1));  // a suspended job is silent
+  EXPECT_EQ(made({"--node-timeout", "4", "a"}).node_timeout, std::chrono::seconds(4));
+  EXPECT_EQ(made({"--ssh", "ssh", "a"}).bootstrap, Bootstrap::kSsh);
+  EXPECT_EQ(made({"--ssh", "ssh", "a"}).node_timeout, DvmSpec().node_timeout);
+  pool.manager = Manager::kPbs;
+  EXPECT_EQ(made({"a"}).bootstrap, Bootstrap::kSsh);
+}
+
 TEST(MakeJobSpec, HowNodesAreReached) {
   const auto job =
       Made({"--host", "n1", "--ssh", "rsh -v", "--prefix", "/opt/rex", "--tree", "flat",
