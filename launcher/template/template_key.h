@@ -24,8 +24,8 @@ struct TemplateKey {
   std::vector<uint64_t> limits;    // soft and hard of each kind but open files
   std::vector<uint64_t> affinity;  // the agent's; bit i of word j is cpu 64*j+i
 
-  auto operator<=>(const TemplateKey&) const =
-      default;  // NOLINT(modernize-use-nullptr): false alarm
+  // NOLINTNEXTLINE(modernize-use-nullptr): false alarm
+  auto operator<=>(const TemplateKey&) const = default;
 };
 
 // The limits and the affinity of this process, as a key has them.
