@@ -180,7 +180,8 @@ TEST(LinkFault, ControlOvertakesALargeMessageToASlowPeer) {
 TEST(LinkFault, FortyMegabytesArriveWholeAndControlFirst) {
   LinkPair pair;
   ASSERT_TRUE(pair.Up());
-  const std::string payload(40'000'000, 'd');
+  std::string payload;
+  payload.resize(40'000'000, 'd');
   pair.parent.link->Send(1, FrameClass::kData, payload);
   pair.parent.link->Send(3, FrameClass::kControl, "now");
   ASSERT_TRUE(pair.Until([&] { return pair.child.messages.size() == 2; }));

@@ -69,7 +69,8 @@ TEST(LinkMove, AMessageInTheMiddleGoesOnOnTcp) {
   LinkPair pair;
   ASSERT_TRUE(pair.Up());
   auto streams = pair.Dial();
-  const std::string payload(10'000'000, 'd');
+  std::string payload;
+  payload.resize(10'000'000, 'd');
   pair.parent.link->Send(1, FrameClass::kData, payload);
   const size_t all = pair.parent.link->QueuedBytes();
   ASSERT_TRUE(pair.Until([&] { return pair.parent.link->QueuedBytes() < all - 1'000'000; }));
