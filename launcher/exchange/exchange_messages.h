@@ -21,6 +21,7 @@ struct ProcRun {
   std::string name_space;
   uint32_t first = 0;
   uint32_t count = 1;
+  // NOLINTNEXTLINE(modernize-use-nullptr): false alarm
   auto operator<=>(const ProcRun&) const = default;
 };
 // Sorted, each process once, neighbours joined: equal sets have equal runs.

@@ -23,6 +23,7 @@ struct MappedFile {
   int64_t modified_ns = 0;  // mtime
   int64_t changed_ns = 0;   // ctime
 
+  // NOLINTNEXTLINE(modernize-use-nullptr): false alarm
   auto operator<=>(const MappedFile&) const = default;
 };
 

@@ -25,6 +25,7 @@ struct TemplateKey {
   std::vector<uint64_t> affinity;  // the agent's; bit i of word j is cpu 64*j+i
 
   // NOLINTNEXTLINE(modernize-use-nullptr): false alarm
+  // NOLINTNEXTLINE(modernize-use-nullptr): false alarm
   auto operator<=>(const TemplateKey&) const = default;
 };
 

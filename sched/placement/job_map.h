@@ -18,6 +18,7 @@ struct MapRun {
   uint32_t first = 0;
   uint32_t count = 0;   // at least 1
   uint32_t stride = 1;  // at least 1
+  // NOLINTNEXTLINE(modernize-use-nullptr): false alarm
   auto operator<=>(const MapRun&) const = default;
 };
 
