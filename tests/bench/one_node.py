@@ -70,13 +70,15 @@ def cases(build, full):
     found.append(Case("hostname, 64 ranks", 64, {"any": ["hostname"]}, read_whole(64), 7, 60,
                       short_lived=True))
     table = ["--timeline", "-"]
+    bench = os.path.join(build, "tests", "bench")
     for name, program in (("births, 256 ranks", "births"),
                           ("births, 256 ranks, libraries of MPI", "births_mpi")):
-        births = [os.path.join(build, "tests", "bench", program)]
-        loop = {"any": births, "loop": births + ["loop", "256"]}
+        births = [os.path.join(bench, program)]
+        loop = {"any": births, "loop": ["env", "FORK_LOOP=256",
+                                        "LD_PRELOAD=" + os.path.join(bench, "fork_loop.so")] + births}
         found.append(Case(name, 256, loop, read_births, 9, 60, short_lived=True,
                           words={OURS: table, OURS_EXEC: table}))
-    memory = os.path.join(build, "tests", "bench", "mpi_memory")
+    memory = os.path.join(bench, "mpi_memory")
     found.append(Case("dirty memory per rank, 32 ranks", 32, {"openmpi": [memory]}, read_memory(32), 3,
                       60, among=(OURS, OURS_EXEC)))
     return found
