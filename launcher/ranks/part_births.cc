@@ -14,7 +14,7 @@ namespace rex {
 
 namespace {
 // Each rank is cloned with the descriptors of its whole batch and closes them: not too many.
-constexpr size_t kBatchRanks = 32;
+constexpr size_t kBatchRanks = 16;
 // While the maker makes one batch, the next is made ready.
 constexpr size_t kBatchesAhead = 2;
 }  // namespace

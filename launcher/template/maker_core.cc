@@ -25,9 +25,8 @@ struct Answer {
   int32_t pids[REX_BATCH_MAX_RANKS];
 };
 
-// One pair for the life of the process: a maker has no heap, and a rank little of its stack yet.
+// One for the life of the process: a maker has no heap, and a rank little of its stack yet.
 Datagram g_datagram;
-Answer g_answer;
 
 struct Mapping {
   void* at = nullptr;
@@ -112,20 +111,37 @@ int OpenBatch(const Datagram& datagram, int null_device, Mapping* blob, RankCont
   return 0;
 }
 
-// Clones the ranks of an opened batch. True in each of them.
-bool CloneRanks(const MakerKind& kind, Answer* answer, BornRank* born) {
-  answer->head.error = kind.prepare(kind.self, &born->context);
-  for (uint32_t i = 0; answer->head.error == 0 && i < born->context.view.header->count; ++i) {
-    const long pid = sys::CloneSibling(kind.child_tid);
-    if (pid == 0) {
-      born->index = i;
-      return true;
-    }
+// Memory that ranks do not inherit; null when there is none. What the maker writes between two
+// clones is here: anywhere else each write would copy the page once more, for the rank just made.
+Answer* MapAnswer() {
+  const long at = sys::Call(sys::kMmap, 0, sizeof(Answer), sys::kProtRead | sys::kProtWrite,
+                            sys::kMapPrivate | sys::kMapAnonymous, -1, 0);
+  if (sys::IsMapFailure(at)) return nullptr;
+  sys::Call(sys::kMadvise, at, sizeof(Answer), sys::kMadvDontfork);
+  return reinterpret_cast<Answer*>(at);
+}
+
+// Clones `count` ranks. The index of the rank in each of them; `count` in the maker.
+uint32_t CloneRanks(void* child_tid, uint32_t count, Answer* answer) {
+  for (uint32_t i = 0; i < count; ++i) {
+    const long pid = sys::CloneSibling(child_tid);
+    if (pid == 0) return i;
     if (pid < 0) {
       answer->head.error = static_cast<int32_t>(-pid);
-    } else {
-      answer->pids[answer->head.started++] = static_cast<int32_t>(pid);
+      return count;
     }
+    answer->pids[answer->head.started++] = static_cast<int32_t>(pid);
+  }
+  return count;
+}
+
+// Makes the ranks of an opened batch. True in each of them.
+bool MakeRanks(const MakerKind& kind, Answer* answer, BornRank* born) {
+  answer->head.error = kind.prepare(kind.self, &born->context);
+  if (answer->head.error == 0) {
+    const uint32_t count = born->context.view.header->count;
+    born->index = CloneRanks(kind.child_tid, count, answer);
+    if (born->index < count) return true;
   }
   kind.finish(kind.self, &born->context);
   return false;
@@ -156,14 +172,15 @@ int ArrangeDescriptors(int socket) {
 }
 
 bool ServeBatches(int socket, int null_device, const MakerKind& kind, BornRank* born) {
-  while (Receive(socket, &g_datagram)) {
+  Answer* const answer = MapAnswer();
+  while (answer != nullptr && Receive(socket, &g_datagram)) {
     Mapping blob;
     born->context = RankContext{};
-    g_answer.head = {REX_BATCH_MAGIC, 0, 0, 0};
-    g_answer.head.error = OpenBatch(g_datagram, null_device, &blob, &born->context);
-    if (g_answer.head.error == 0 && CloneRanks(kind, &g_answer, born)) return true;
+    answer->head = {REX_BATCH_MAGIC, 0, 0, 0};
+    answer->head.error = OpenBatch(g_datagram, null_device, &blob, &born->context);
+    if (answer->head.error == 0 && MakeRanks(kind, answer, born)) return true;
     blob.Unmap();
-    const bool sent = Send(socket, g_answer);
+    const bool sent = Send(socket, *answer);
     g_datagram.CloseAll();
     if (!sent) return false;
   }

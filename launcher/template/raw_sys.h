@@ -20,6 +20,7 @@ enum Number : long {
   kBrk = 12,
   kRtSigaction = 13,
   kRtSigprocmask = 14,
+  kMadvise = 28,
   kSendto = 44,
   kRecvmsg = 47,
   kClone = 56,
@@ -68,6 +69,7 @@ enum Number : long {
   kClone = 220,
   kExecve = 221,
   kMmap = 222,
+  kMadvise = 233,
   kPrlimit64 = 261,
   kGetrandom = 278,
   kStatx = 291,
@@ -136,6 +138,7 @@ inline constexpr long kProtRead = 1;
 inline constexpr long kProtWrite = 2;
 inline constexpr long kMapPrivate = 2;
 inline constexpr long kMapAnonymous = 0x20;
+inline constexpr long kMadvDontfork = 10;
 
 inline constexpr long kPrSetPdeathsig = 1;
 inline constexpr long kPrSetTimerslack = 29;
