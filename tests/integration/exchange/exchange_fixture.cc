@@ -12,7 +12,6 @@ namespace rex {
 void ExchangeFixture::SetUp() {
   dir_ = "/tmp/rex-exchange-test-" + RandomHex(16);
   ASSERT_EQ(::mkdir(dir_.c_str(), 0700), 0);
-  temp_before_ = pmix::TempEntries();
 }
 
 void ExchangeFixture::TearDown() {
@@ -28,7 +27,7 @@ void ExchangeFixture::TearDown() {
       EXPECT_EQ(node->host.Stop(), 0) << "node " << Index(node->id);
     }
   }
-  EXPECT_EQ(pmix::TempEntries(), temp_before_) << "something was left";
+  EXPECT_EQ(shared_files_.Left(), std::vector<std::string>{}) << "something was left";
   RemoveTree(dir_);
 }
 

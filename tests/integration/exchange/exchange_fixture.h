@@ -15,6 +15,7 @@
 #include "launcher/job/name_store.h"
 #include "tests/integration/pmix_host/rank_runner.h"
 #include "tests/integration/pmix_host/started_host.h"
+#include "tests/support/shared_files.h"
 
 namespace rex {
 
@@ -88,7 +89,7 @@ class ExchangeFixture : public ::testing::Test {
   Timer name_timer_;
   std::string job_;  // the last one registered
   size_t messages_ = 0;
-  std::vector<std::string> temp_before_;
+  rex::testing::SharedFiles shared_files_;
 };
 
 void ExpectAllGood(const std::vector<pmix::RankResult>& results, size_t count);

@@ -25,7 +25,6 @@ HostFixture::~HostFixture() = default;
 void HostFixture::SetUp() {
   session_dir_ = "/tmp/rex-host-test-" + RandomHex(16);
   ASSERT_EQ(::mkdir(session_dir_.c_str(), 0700), 0);
-  temp_before_ = TempEntries();
 }
 
 void HostFixture::TearDown() {
@@ -33,7 +32,8 @@ void HostFixture::TearDown() {
   if (host_running()) {
     EXPECT_EQ(StopHost(), 0);
   }
-  EXPECT_EQ(TempEntries(), temp_before_) << "the host left something outside its directory";
+  EXPECT_EQ(shared_files_.Left(), std::vector<std::string>{})
+      << "the host left something outside its directory";
   RemoveTree(session_dir_);
 }
 

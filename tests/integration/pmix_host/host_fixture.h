@@ -15,6 +15,7 @@
 #include "pmix-server/proto/host_types.h"
 #include "tests/integration/pmix_host/rank_runner.h"
 #include "tests/integration/pmix_host/started_host.h"
+#include "tests/support/shared_files.h"
 
 namespace rex::pmix {
 
@@ -75,7 +76,7 @@ class HostFixture : public ::testing::Test {
 
   std::map<std::string, Published> published_;
   std::vector<Lookup> waiting_;
-  std::vector<std::string> temp_before_;
+  rex::testing::SharedFiles shared_files_;
 };
 
 // The value of NAME in an environment, or "(none)".

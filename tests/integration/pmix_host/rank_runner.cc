@@ -1,6 +1,5 @@
 #include "tests/integration/pmix_host/rank_runner.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
@@ -69,24 +68,6 @@ struct RankRunner::Running {
 
 RankRunner::RankRunner(EventLoop& loop) : loop_(loop) {}
 RankRunner::~RankRunner() { Collect(); }
-
-std::vector<std::string> TempEntries() {
-  std::vector<std::string> out;
-  for (const char* dir : {"/tmp", "/dev/shm"}) {
-    DIR* stream = ::opendir(dir);
-    if (stream == nullptr) continue;
-    while (const dirent* entry = ::readdir(stream)) {
-      const std::string name = entry->d_name;
-      // Other programs use these directories too: only names of PMIx and Open MPI count.
-      for (const char* mark : {"pmix", "ompi", "prte", "dstr", "gds", "hwloc", "vader"}) {
-        if (name.find(mark) != std::string::npos) out.push_back(std::string(dir) + "/" + name);
-      }
-    }
-    ::closedir(stream);
-  }
-  std::sort(out.begin(), out.end());
-  return out;
-}
 
 void RankRunner::Watch(Running& running) {
   Running* const r = &running;

@@ -51,7 +51,4 @@ class RankRunner {
 // Lines NAME=VALUE of a probe's output.
 std::map<std::string, std::string> Lines(const std::string& out);
 
-// Files and sockets of this user that a PMIx server or Open MPI may leave outside its directory.
-std::vector<std::string> TempEntries();
-
 }  // namespace rex::pmix
