@@ -199,13 +199,12 @@ void Job::Check(bool PartRecord::*done, JobEvent event) {
   if (all) On(event);
 }
 
-// No rank of the part is alive or can come. Ranks that are stopped before all of the part have
-// been born tell no ends; nothing of theirs has run, so the part is drained as soon as they have
-// gone.
+// No rank of the part is alive or can come. A part that was stopped before all its ranks were born
+// is drained when those that were have gone.
 bool Job::IsReaped(NodeId node, const PartRecord& part) const {
   if (part.lost || part.drained) return true;
-  if (!part.born) return false;
   const std::vector<Rank> ranks = placed_.map->RanksOf(node);
+  if (part.born < ranks.size()) return false;
   return std::all_of(ranks.begin(), ranks.end(),
                      [this](Rank rank) { return ranks_[rank].end.has_value(); });
 }

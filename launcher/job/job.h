@@ -104,7 +104,8 @@ class Job {
   // How far a part has come.
   struct PartRecord {
     bool planned = false;
-    bool born = false;
+    bool ready = false;
+    size_t born = 0;  // so many of its ranks
     bool running = false;
     bool drained = false;
     bool ended = false;
@@ -144,6 +145,7 @@ class Job {
   // From parts (job_parts.cc).
   Status Take(NodeId from, PartPlanned& m);
   Status Take(NodeId from, PartBorn& m);
+  Status Take(NodeId from, PartReady& m);
   Status Take(NodeId from, PartRunning& m);
   Status Take(NodeId from, PartFailed& m);
   Status Take(NodeId from, RankEnds& m);

@@ -37,15 +37,24 @@ Status Job::Take(NodeId from, PartPlanned& m) {
   return Ok{};
 }
 
+Status Job::Take(NodeId from, PartReady&) {
+  parts_[from].ready = true;
+  Check(&PartRecord::ready, JobEvent::kAllReady);
+  return Ok{};
+}
+
 Status Job::Take(NodeId from, PartBorn& m) {
   const std::vector<Rank> ranks = placed_.map->RanksOf(from);
-  if (m.pids.size() != ranks.size()) return Impossible("PartBorn: not the part's number of ranks");
-  for (size_t i = 0; i < ranks.size(); ++i) {
-    ranks_[ranks[i]].pid = m.pids[i];
-    ranks_[ranks[i]].templated = m.templated[i];
+  if (m.first > ranks.size() || m.pids.size() > ranks.size() - m.first) {
+    return Impossible("PartBorn: more ranks than the part has");
   }
-  parts_[from].born = true;
-  Check(&PartRecord::born, JobEvent::kAllBorn);
+  for (size_t i = 0; i < m.pids.size(); ++i) {
+    RankRecord& record = ranks_[ranks[m.first + i]];
+    if (record.pid != 0) return Impossible("PartBorn: a rank that is born already");
+    record.pid = m.pids[i];
+    record.templated = m.templated[i];
+  }
+  parts_[from].born += m.pids.size();
   return Ok{};
 }
 

@@ -10,8 +10,8 @@ namespace rex {
 
 enum class JobState : uint8_t {
   kPlanned,    // accepted; waits for its nodes
-  kLaunching,  // every node with ranks has been told; waits until all ranks stand at their gates
-  kReleasing,  // gates are opening
+  kLaunching,  // every node with ranks has been told; waits until all know the namespace
+  kReleasing,  // gates are open: ranks begin as they are born
   kRunning,    // every rank is in its program
   kStopping,   // parts end their ranks
   kDraining,   // no rank is left; the last output comes
@@ -22,7 +22,7 @@ inline constexpr int kJobStates = 8;
 
 enum class JobEvent : uint8_t {
   kPlaced,
-  kAllBorn,
+  kAllReady,
   kAllRunning,
   kStop,  // a failure, an abort, the user, a timeout, a lost node or process of ours
   kAllReaped,
@@ -39,7 +39,7 @@ struct JobEdge {
 inline constexpr JobEdge kJobEdges[] = {
     {JobState::kPlanned, JobEvent::kPlaced, JobState::kLaunching},
     {JobState::kPlanned, JobEvent::kStop, JobState::kEnding},  // no part has been told
-    {JobState::kLaunching, JobEvent::kAllBorn, JobState::kReleasing},
+    {JobState::kLaunching, JobEvent::kAllReady, JobState::kReleasing},
     {JobState::kLaunching, JobEvent::kStop, JobState::kStopping},
     {JobState::kReleasing, JobEvent::kAllRunning, JobState::kRunning},
     {JobState::kReleasing, JobEvent::kStop, JobState::kStopping},
@@ -67,7 +67,7 @@ constexpr std::string_view StateName(JobState state) {
 }
 
 constexpr std::string_view EventName(JobEvent event) {
-  constexpr std::string_view kNames[] = {"placed",     "all born",    "all running", "stop",
+  constexpr std::string_view kNames[] = {"placed",     "all ready",   "all running", "stop",
                                          "all reaped", "all drained", "all ended"};
   return kNames[static_cast<size_t>(event)];
 }

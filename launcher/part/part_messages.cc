@@ -165,6 +165,7 @@ Result<PartPlanned> PlannedFromBody(std::string_view body) {
 
 std::string Body(const PartBorn& m) {
   pb::PartBorn out;
+  out.set_first(m.first);
   for (const int64_t pid : m.pids) out.add_pids(static_cast<uint64_t>(pid));
   for (const bool templated : m.templated) out.mutable_births()->push_back(templated ? 1 : 0);
   return out.SerializeAsString();
@@ -174,7 +175,9 @@ Result<PartBorn> BornFromBody(std::string_view body) {
   const auto m = Parse<pb::PartBorn>(body, "PartBorn");
   if (!m) return m.error();
   if (m->births().size() != static_cast<size_t>(m->pids_size())) return Bad("PartBorn.births");
+  if (m->first() >= kMaxRanks) return Bad("PartBorn.first");
   PartBorn out;
+  out.first = m->first();
   for (const uint64_t pid : m->pids()) {
     if (pid == 0 || pid > INT32_MAX) return Bad("PartBorn.pids");
     out.pids.push_back(static_cast<int64_t>(pid));
@@ -249,6 +252,7 @@ Result<PartProgress> ProgressFromBody(std::string_view body) {
 }
 
 std::string Body(const PartRunning&) { return {}; }
+std::string Body(const PartReady&) { return {}; }
 std::string Body(const PartOutput& m) { return m.payload; }
 std::string Body(const PartStdinCredit& m) { return CreditBody(m.bytes); }
 std::string Body(const PartStdinDone&) { return {}; }
@@ -341,7 +345,7 @@ template <typename T>
 constexpr uint8_t kCommand = kFirstPartKind + IndexIn<T, PartCommand>::value;
 template <typename T>
 constexpr uint8_t kEvent = kFirstEventKind + IndexIn<T, PartEvent>::value;
-static_assert(kEvent<PartEnded> <= kLastPartKind);
+static_assert(kEvent<PartReady> <= kLastPartKind);
 static_assert(kCommand<EndPart> < kFirstEventKind);
 
 template <typename Variant, typename T>
@@ -403,6 +407,8 @@ Result<PartEvent> EventBody(uint8_t kind, std::string_view body) {
       return Wrap<PartEvent>(BornFromBody(body));
     case kEvent<PartRunning>:
       return is_empty(PartRunning{});
+    case kEvent<PartReady>:
+      return is_empty(PartReady{});
     case kEvent<PartFailed>:
       return Wrap<PartEvent>(FailedFromBody(body));
     case kEvent<RankEnds>:

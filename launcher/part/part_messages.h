@@ -67,7 +67,8 @@ struct PartPlanned {
   std::string map_text;
   std::string topology_text;
 };
-struct PartBorn {  // every rank of the part stands at its gate
+struct PartBorn {      // these ranks exist, and may have begun if the gates are open
+  uint32_t first = 0;  // position among the part's ranks, which ascend
   std::vector<int64_t> pids;
   std::vector<bool> templated;  // as long as pids
 };
@@ -109,6 +110,7 @@ struct PartReport {
   std::vector<std::string> lines;
   uint64_t number = kTimeoutReport;
 };
+struct PartReady {};    // the host here knows the namespace: ranks anywhere may begin
 struct PartDrained {};  // no rank is left, the output is complete
 struct PartEnded {
   std::vector<Phase> phases;
@@ -117,7 +119,7 @@ struct PartEnded {
 
 using PartEvent = std::variant<PartPlanned, PartBorn, PartRunning, PartFailed, RankEnds,
                                PartProgress, PartOutput, PartStdinCredit, PartStdinDone, PartNotice,
-                               PartNews, PartReport, PartDrained, PartEnded>;
+                               PartNews, PartReport, PartDrained, PartEnded, PartReady>;
 
 // ---- over the tree
 

@@ -87,13 +87,12 @@ void Part::Enter(PartState state) {
   deadline_.Cancel();
   switch (state) {
     case PartState::kPlanned:
+    case PartState::kBorn:
       return;
     case PartState::kRegistering:
       return EnterRegistering();
     case PartState::kForking:
       return EnterForking();
-    case PartState::kBorn:
-      return EnterBorn();
     case PartState::kRunning:
       return EnterRunning();
     case PartState::kStopping:
@@ -116,17 +115,8 @@ void Part::EnterRegistering() {
 
 void Part::EnterForking() {
   times_.births.begin = services_.loop.clock().Now();
+  services_.tell(PartReady{});
   SubmitNextBatch();
-}
-
-void Part::EnterBorn() {
-  PartBorn born;
-  for (const RankRecord& r : ranks_.all()) {
-    born.pids.push_back(r.pid);
-    born.templated.push_back(r.birth == Birth::kTemplate);
-  }
-  services_.tell(std::move(born));
-  if (gates_open_) ReleaseAll();
 }
 
 void Part::EnterRunning() {
@@ -260,7 +250,7 @@ Status Part::OnCommand(LaunchPart&) {
 
 Status Part::OnCommand(OpenGates&) {
   gates_open_ = true;
-  if (state_ == PartState::kBorn) ReleaseAll();
+  if (state_ == PartState::kForking || state_ == PartState::kBorn) ReleaseAll();
   return Ok{};
 }
 

@@ -92,7 +92,6 @@ class Part {
   void Enter(PartState state);
   void EnterRegistering();
   void EnterForking();
-  void EnterBorn();
   void EnterRunning();
   void EnterStopping();
   void EnterDraining();
@@ -129,6 +128,9 @@ class Part {
   size_t BatchSize(size_t first) const;
   void OnPids(size_t first, size_t asked, const std::vector<pid_t>& pids, int error, Birth birth);
   void ReleaseAll();
+  void CheckRunning();
+  void TakeBorn(size_t first, const std::vector<pid_t>& pids, Birth birth);
+  void FailBirth(size_t local, int error);
   void OnBirthFailure(size_t local, const BirthFailure& failure);
   void OnBatchBorn();
   bool GetsStdin(Rank rank) const;

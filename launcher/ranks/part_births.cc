@@ -194,30 +194,47 @@ Result<BirthBatch> Part::MakeBatch(size_t first, size_t count) {
 void Part::OnPids(size_t first, size_t asked, const std::vector<pid_t>& pids, int error,
                   Birth birth) {
   unanswered_.erase(first);
-  for (size_t i = 0; i < pids.size() && i < asked; ++i) {
-    const size_t local = first + i;
-    ranks_.Born(local, pids[i], birth);
-    // One that could not be killed may outlive the part.
-    services_.children.Adopt(
-        pids[i], WhileAlive([this, local](const ExitStatus& end) { OnRankEnd(local, end); }));
-  }
+  TakeBorn(first, {pids.begin(), pids.begin() + std::min(pids.size(), asked)}, birth);
   if (pids.size() < asked) {
-    Failure failure;
-    failure.kind = FailureKind::kNoResources;
-    failure.rank = ranks_[first + pids.size()].rank;
-    failure.detail = "could not make the process of rank " + std::to_string(failure.rank) + ": " +
-                     std::strerror(error);
-    failure.remedy =
-        "use fewer ranks, or raise the limit of processes (`ulimit -u`, the cgroup's pids.max, "
-        "/proc/sys/kernel/pid_max)";
-    Fail(std::move(failure));
+    FailBirth(first + pids.size(), error);
     return CheckReaped();
   }
   if (state_ != PartState::kForking) {  // stopped meanwhile: they must not get past the gate
     for (const pid_t pid : pids) services_.children.Kill(pid, SIGKILL);
+  } else if (gates_open_) {
+    ReleaseAll();
   }
   SubmitNextBatch();
   if (unanswered_.empty() && next_birth_ >= ranks_.size()) Take(PartStep::kAllBorn);
+  CheckRunning();
+}
+
+// The head knows a rank before anything that it does.
+void Part::TakeBorn(size_t first, const std::vector<pid_t>& pids, Birth birth) {
+  PartBorn born;
+  born.first = static_cast<uint32_t>(first);
+  for (size_t i = 0; i < pids.size(); ++i) {
+    const size_t local = first + i;
+    ranks_.Born(local, pids[i], birth);
+    born.pids.push_back(pids[i]);
+    born.templated.push_back(birth == Birth::kTemplate);
+    // One that could not be killed may outlive the part.
+    services_.children.Adopt(
+        pids[i], WhileAlive([this, local](const ExitStatus& end) { OnRankEnd(local, end); }));
+  }
+  if (!born.pids.empty()) services_.tell(std::move(born));
+}
+
+void Part::FailBirth(size_t local, int error) {
+  Failure failure;
+  failure.kind = FailureKind::kNoResources;
+  failure.rank = ranks_[local].rank;
+  failure.detail = "could not make the process of rank " + std::to_string(failure.rank) + ": " +
+                   std::strerror(error);
+  failure.remedy =
+      "use fewer ranks, or raise the limit of processes (`ulimit -u`, the cgroup's pids.max, "
+      "/proc/sys/kernel/pid_max)";
+  Fail(std::move(failure));
 }
 
 void Part::ReleaseAll() {
@@ -257,6 +274,11 @@ void Part::OnBirthFailure(size_t local, const BirthFailure& birth) {
 
 void Part::OnBatchBorn() {
   --batches_unborn_;
+  CheckRunning();
+}
+
+// The last batch may be on its way before the part has heard that it was made.
+void Part::CheckRunning() {
   if (batches_unborn_ > 0 || next_birth_ < ranks_.size() || state_ != PartState::kBorn) return;
   stdin_.Start();
   Take(PartStep::kAllRunning);

@@ -11,8 +11,8 @@ namespace rex {
 enum class PartState : uint8_t {
   kPlanned,      // programs found; waits for the host
   kRegistering,  // waits for the host to know the namespace
-  kForking,      // batches at their makers
-  kBorn,         // every rank stands at its gate, or has been let go and not all have exec'ed
+  kForking,      // batches at their makers; what is born may run already
+  kBorn,         // every rank exists; not all have exec'ed
   kRunning,      // every rank is in its program
   kStopping,     // TERM sent, KILL follows after the grace time
   kDraining,     // every rank reaped; the last output is read

@@ -61,12 +61,13 @@ class JobFixture : public ::testing::Test {
   }
   void Born(uint32_t node) {
     const int64_t pid = 100 * (node + 1);
-    Tell(node, PartBorn{{pid, pid + 1}, {true, true}});
+    Tell(node, PartBorn{0, {pid, pid + 1}, {true, true}});
   }
   void ToRunning() {
     Place();
     for (uint32_t i = 0; i < nodes_; ++i) {
       Planned(i);
+      Tell(i, PartReady{});
       Born(i);
     }
     TellAll(PartRunning{});
@@ -83,6 +84,7 @@ class JobFixture : public ::testing::Test {
     if (state == JobState::kPlanned) return;
     Place();
     if (state == JobState::kLaunching) return;
+    TellAll(PartReady{});
     for (uint32_t i = 0; i < nodes; ++i) Born(i);
     if (state == JobState::kReleasing) return;
     TellAll(PartRunning{});

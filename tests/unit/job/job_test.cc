@@ -27,10 +27,11 @@ TEST_P(JobOverNodes, RunsToItsGoodEnd) {
   EXPECT_EQ(job_->state(), JobState::kLaunching);
   EXPECT_EQ(Count<LaunchPart>(), 1U);
   for (uint32_t i = 0; i < nodes_; ++i) {
-    EXPECT_EQ(Count<OpenGates>(), 0U) << "gates open when every rank stands at its own";
-    Born(i);
+    EXPECT_EQ(Count<OpenGates>(), 0U) << "gates open when every host knows the namespace";
+    Tell(i, PartReady{});
   }
   EXPECT_EQ(Count<OpenGates>(), 1U);
+  for (uint32_t i = 0; i < nodes_; ++i) Born(i);
   EXPECT_TRUE(started_.empty());
   TellAll(PartRunning{});
   ASSERT_EQ(started_.size(), 1U);
@@ -51,6 +52,7 @@ TEST_P(JobOverNodes, RunsToItsGoodEnd) {
 TEST_P(JobOverNodes, ShortRanksMayEndBeforeTheLastRuns) {
   Make(GetParam());
   Place();
+  TellAll(PartReady{});
   for (uint32_t i = 0; i < nodes_; ++i) Born(i);
   EndAll();
   EXPECT_EQ(job_->state(), JobState::kReleasing);
@@ -183,6 +185,24 @@ TEST_F(JobTest, AFailedJobsOutputIsWaitedForWithoutABound) {
   TellAll(PartDrained{});
   TellAll(PartEnded{});
   ASSERT_EQ(output_.size(), 1U);
+}
+
+// A part tells its ranks batch by batch, and their ends as they come.
+TEST_F(JobTest, RanksMayEndBeforeTheLastOfTheirNodeIsBorn) {
+  Make(1);
+  Place();
+  Tell(0, PartReady{});
+  Tell(0, PartBorn{0, {100}, {true}});
+  End(0, 3);
+  ASSERT_TRUE(RunTo(JobState::kStopping));
+  EXPECT_EQ(Count<StopPart>(), 1U);
+  Tell(0, PartBorn{1, {101}, {true}});
+  EXPECT_EQ(job_->state(), JobState::kStopping) << "rank 1 is alive";
+  End(1, 0, SIGTERM, true);
+  EXPECT_EQ(job_->state(), JobState::kDraining);
+  Finish();
+  EXPECT_EQ(ExitCode(), 3);
+  EXPECT_EQ(ended_->failure.pid, 100);
 }
 
 // Ranks that were never born tell no end; their part's word that it is drained counts.
@@ -602,7 +622,9 @@ TEST_F(JobTest, NonsenseIsRefused) {
   EXPECT_FALSE(
       job_->OnPart(Node(0), RankEnds{{{3, 0, 0, false, false, false, false}}}).has_value());
   EXPECT_FALSE(job_->OnPart(Node(0), PartProgress{{2}, {}}).has_value());
-  EXPECT_FALSE(job_->OnPart(Node(0), PartBorn{{1}, {true}}).has_value());
+  EXPECT_FALSE(job_->OnPart(Node(0), PartBorn{0, {1}, {true}}).has_value());
+  EXPECT_FALSE(job_->OnPart(Node(0), PartBorn{2, {1}, {true}}).has_value());
+  EXPECT_FALSE(job_->OnPart(Node(0), PartBorn{1, {1, 2}, {true, true}}).has_value());
 }
 
 }  // namespace

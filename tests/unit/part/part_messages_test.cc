@@ -68,7 +68,8 @@ TEST(PartMessages, CommandsRoundTrip) {
 
 TEST(PartMessages, EventsRoundTrip) {
   EXPECT_EQ(BackEvent(PartPlanned{UINT64_MAX, "map", "topo"}).map_digest, UINT64_MAX);
-  const PartBorn born = BackEvent(PartBorn{{12, 13}, {true, false}});
+  const PartBorn born = BackEvent(PartBorn{7, {12, 13}, {true, false}});
+  EXPECT_EQ(born.first, 7U);
   EXPECT_EQ(born.pids, (std::vector<int64_t>{12, 13}));
   EXPECT_EQ(born.templated, (std::vector<bool>{true, false}));
   PartFailed failed;
@@ -96,6 +97,7 @@ TEST(PartMessages, EventsRoundTrip) {
   ended.leftovers = {"sleep (pid 5)"};
   EXPECT_EQ(BackEvent(ended).phases.size(), 1U);
   EXPECT_EQ(BackEvent(ended).leftovers, ended.leftovers);
+  BackEvent(PartReady{});
   BackEvent(PartRunning{});
   BackEvent(PartStdinDone{});
   BackEvent(PartDrained{});
@@ -155,6 +157,9 @@ TEST(PartMessages, EveryBoundIsChecked) {
   EXPECT_EQ(CommandRefusal(PartStdin{}, std::string(5 + kMaxStdioPayloadBytes, 'x')),
             "bad field PartStdin");
   pb::PartBorn born;
+  born.set_first(kMaxRanks);
+  EXPECT_EQ(EventRefusal(PartBorn{}, Payload(born)), "bad field PartBorn.first");
+  born.set_first(0);
   born.add_pids(0);
   born.set_births(std::string(1, '\0'));
   EXPECT_EQ(EventRefusal(PartBorn{}, Payload(born)), "bad field PartBorn.pids");
