@@ -138,6 +138,8 @@ void Dvm::ReportFailure() {
 }
 
 void Dvm::OnLost(const std::vector<NodeId>& nodes, const Error& why) {
+  // What one node's failed start takes along (srun ends them all) is not what is to be told.
+  if (!told_ && !failures_.empty()) return ReportFailure();
   std::vector<std::string> names;
   for (const NodeId node : nodes) names.push_back(NameOf(node));
   told_ = true;

@@ -122,20 +122,28 @@ SrunLine ParseSrunLine(std::string_view line) {
   return {task, rest.substr(2)};
 }
 
-std::vector<size_t> BlamedNodes(std::string_view line, const std::vector<NodeSpec>& nodes) {
+BlamedNodes FindBlamed(std::string_view line, const std::vector<NodeSpec>& nodes) {
   constexpr std::string_view kOnNode = "failed on node ";
   const size_t at = line.find(kOnNode);
   if (at != line.npos) {
     const std::string_view name = line.substr(at + kOnNode.size());
     const auto node = NodeNamed(name.substr(0, name.find(':')), nodes);
-    return node ? std::vector<size_t>{*node} : std::vector<size_t>{};
+    return node ? BlamedNodes{Blame::kLaunch, {*node}} : BlamedNodes{};
   }
   if (!line.starts_with("srun: error: ")) return {};
   for (const std::string_view word : {": task ", ": tasks "}) {
     const size_t found = line.find(word);
-    if (found != line.npos) return TakeTasks(line.substr(found + word.size()), nodes.size());
+    if (found == line.npos) continue;
+    std::vector<size_t> tasks = TakeTasks(line.substr(found + word.size()), nodes.size());
+    return tasks.empty() ? BlamedNodes{} : BlamedNodes{Blame::kTask, std::move(tasks)};
   }
   return {};
+}
+
+std::optional<size_t> Culprit(const std::vector<Blame>& blames, size_t of, Blame least) {
+  const auto most = std::max_element(blames.begin(), blames.end());
+  if (most == blames.end() || *most == blames[of] || *most < least) return std::nullopt;
+  return static_cast<size_t>(most - blames.begin());
 }
 
 std::string_view WithoutSrunPrefix(std::string_view line) {

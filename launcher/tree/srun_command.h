@@ -3,6 +3,7 @@
 // docs/design/clusters.md, "Slurm", says why each option is there.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,10 +30,27 @@ struct SrunLine {
 };
 SrunLine ParseSrunLine(std::string_view line);
 
-// The nodes (indices) that a line of srun itself blames:
+// How strongly a node is blamed when a step comes to nothing, weakest first. One failed node ends
+// the step on all, so what ended the others' tasks is less than what kept one from starting.
+enum class Blame : uint8_t {
+  kNone,
+  kSpoke,   // its daemons wrote something
+  kTask,    // srun tells how its task ended
+  kLaunch,  // srun could not launch there
+};
+
+// The nodes (indices) that a line of srun itself blames, kNone and none:
 // "srun: error: n[2-3]: tasks 1-2: Exited with …",
 // "srun: error: Task launch for StepId=9.0 failed on node n2: …".
-std::vector<size_t> BlamedNodes(std::string_view line, const std::vector<NodeSpec>& nodes);
+struct BlamedNodes {
+  Blame how = Blame::kNone;
+  std::vector<size_t> nodes;
+};
+BlamedNodes FindBlamed(std::string_view line, const std::vector<NodeSpec>& nodes);
+
+// Who is to be named for what became of `of`, in what order ever the lines came: the node with most
+// blame (the first of several), if that is `least` or more, and more than `of` has.
+std::optional<size_t> Culprit(const std::vector<Blame>& blames, size_t of, Blame least);
 
 // "srun: error: " and the like in front of what matters.
 std::string_view WithoutSrunPrefix(std::string_view line);

@@ -9,7 +9,6 @@
 
 #include "launcher/base/log.h"
 #include "launcher/tree/join_lines.h"
-#include "launcher/tree/munge_credential.h"
 #include "launcher/tree/srun_command.h"
 #include "launcher/tree/start_text.h"
 
@@ -20,6 +19,9 @@ namespace rex {
 namespace {
 
 constexpr std::chrono::milliseconds kWordsBound{500};
+// While nodes start, srun names the one that failed before or after it ends all others, and on a
+// busy machine seconds apart: its own end is awaited that long.
+constexpr std::chrono::milliseconds kStepEndBound{5000};
 constexpr std::chrono::seconds kLeastLifetime{300};  // of the credential: munge's own default
 constexpr size_t kMaxLineBytes = 8 << 10;
 
@@ -40,20 +42,21 @@ struct SrunStarter::Node {
   NodeSpec spec;
   StartState state = StartState::kQueued;
   bool failing = false;
-  bool blamed = false;  // something was said of this node
-  std::string words;    // the end of what its daemons said, and Slurm of it
+  Blame blame = Blame::kNone;
+  std::string words;  // the end of what its daemons said, and Slurm of it
   StartEvidence evidence;
   std::function<void()> when_settled;
   Timer settle_bound;
 };
 
 SrunStarter::SrunStarter(EventLoop& loop, ChildTable& children, const TreeOptions& options,
-                         BroadcastTicket ticket, Handlers handlers)
+                         BroadcastTicket ticket, Handlers handlers, Encode encode)
     : loop_(loop),
       children_(children),
       options_(options),
       ticket_(std::move(ticket)),
       handlers_(std::move(handlers)),
+      encode_(encode),
       bound_(loop, [this] { OnBound(); }) {}
 
 SrunStarter::~SrunStarter() = default;
@@ -132,9 +135,9 @@ void SrunStarter::EncodeTicket() {
   BroadcastTicket ticket = ticket_;
   ticket.nodes = Specs();
   const auto lifetime = std::max<std::chrono::seconds>(kLeastLifetime, options_.start_timeout);
-  std::thread([loop = &loop_, alive = std::weak_ptr<bool>(alive_), this, lifetime,
+  std::thread([loop = &loop_, alive = std::weak_ptr<bool>(alive_), this, encode = encode_, lifetime,
                secret = ToWire(ticket)]() mutable {
-    auto credential = EncodeCredential(secret, lifetime);
+    auto credential = encode(secret, lifetime);
     Wipe(secret);
     loop->Post([alive, this, credential = std::move(credential)] {
       if (!alive.expired()) OnCredential(credential);
@@ -212,13 +215,21 @@ void SrunStarter::OnGreeting(std::optional<size_t> task, std::string_view greeti
 void SrunStarter::OnLine(const std::string& line) {
   if (closed_) return;
   const SrunLine said = ParseSrunLine(line);
-  if (step_end_.empty() && IsStepEnd(said.text)) {
-    step_end_ = WithoutSrunPrefix(said.text);
-    for (const auto& node : nodes_) Settled(*node);
-  }
+  if (step_end_.empty() && IsStepEnd(said.text)) OnStepEnd(said.text);
   Node* node = OfTask(said.task);
   if (node != nullptr) return OnNodeLine(*node, said.text);
   OnSlurmLine(line);
+}
+
+// Of a step that ran this explains all; of one that was just starting it may be the consequence.
+void SrunStarter::OnStepEnd(std::string_view line) {
+  step_end_ = WithoutSrunPrefix(line);
+  for (const auto& node : nodes_) {
+    if (EverythingSaid())
+      Settled(*node);
+    else if (node->when_settled)
+      node->settle_bound.Set(kStepEndBound);
+  }
 }
 
 void SrunStarter::OnNodeLine(Node& node, std::string_view text) {
@@ -232,7 +243,7 @@ void SrunStarter::OnNodeLine(Node& node, std::string_view text) {
   }
   if (IsKeeperNews(text)) return Settled(node);
   const bool of_slurm = text.starts_with("slurmstepd");
-  node.blamed = node.blamed || (Open(node) && !IsStepEnd(text));
+  if (Open(node) && !IsStepEnd(text)) node.blame = std::max(node.blame, Blame::kSpoke);
   if (options_.verbose || (node.state == StartState::kReady && !of_slurm && !node.failing)) {
     handlers_.on_line(node.spec, std::string(text));
   }
@@ -240,13 +251,16 @@ void SrunStarter::OnNodeLine(Node& node, std::string_view text) {
 
 void SrunStarter::OnSlurmLine(const std::string& line) {
   KeepEnd(&said_, line + "\n");
-  for (const size_t blamed : BlamedNodes(line, Specs())) {
-    Node& node = *nodes_[blamed];
-    node.blamed = true;
+  const BlamedNodes blamed = FindBlamed(line, Specs());
+  for (const size_t index : blamed.nodes) {
+    Node& node = *nodes_[index];
+    node.blame = std::max(node.blame, blamed.how);
     KeepEnd(&node.words, line + "\n");
-    // Its own words may come behind.
-    if (Open(node)) Fail(node, StartEvidence(), true);
+    // A task's own words may come behind; where none was launched there are none.
+    if (Open(node)) Fail(node, StartEvidence(), blamed.how == Blame::kTask);
   }
+  if (!EverythingSaid()) return;
+  for (const auto& node : nodes_) Settled(*node);
   if (options_.verbose) handlers_.on_line(NodeSpec{NodeId{}, "srun", "", 0}, line);
 }
 
@@ -288,6 +302,7 @@ void SrunStarter::ExplainLoss(NodeId id, std::string what, std::function<void(st
 
 std::string SrunStarter::LossText(const Node& node, const std::string& what) const {
   const auto end = process_ ? process_->end() : std::nullopt;
+  if (const std::string why = GivenUpBecause(node); !why.empty()) return what + "; " + why;
   if (!step_end_.empty()) return what + "; " + std::string(kSlurmSays) + step_end_;
   return rex::ExplainLoss(what, node.words, end, "srun");
 }
@@ -310,21 +325,35 @@ void SrunStarter::OnEnd() {
   for (const auto& node : nodes_) Settled(*node);
 }
 
-// srun gives all nodes up when it can't start one: that one is to be named.
 void SrunStarter::FailAfterEnd() {
-  const auto culprit = std::find_if(nodes_.begin(), nodes_.end(), [this](const auto& node) {
-    return node->blamed && Open(*node);
-  });
-  const std::string name = culprit == nodes_.end() ? "" : (*culprit)->spec.name;
   for (const auto& node : nodes_) {
-    if (!Open(*node)) continue;
-    StartEvidence evidence;
-    if (!name.empty() && !node->blamed) {
-      evidence.phase = StartPhase::kParent;
-      evidence.detail = "srun gave it up because of node " + name;
-    }
-    Fail(*node, evidence, false);
+    if (Open(*node)) Fail(*node, StartEvidence(), false);
   }
+}
+
+bool SrunStarter::Starting() const {
+  return std::any_of(nodes_.begin(), nodes_.end(), [this](const auto& n) { return Open(*n); });
+}
+
+bool SrunStarter::StepIsOver() const { return !step_end_.empty() || (process_ && process_->end()); }
+
+bool SrunStarter::EverythingSaid() const {
+  return !process_ || process_->end() || (!step_end_.empty() && !Starting());
+}
+
+// srun gives all nodes up when it can't start one: that one is to be named. How the tasks of a step
+// that was ended as a whole, or of nodes that were ready, came to their ends says nothing.
+std::string SrunStarter::GivenUpBecause(const Node& node) const {
+  if (!StepIsOver()) return "";
+  std::vector<Blame> blames;
+  size_t self = 0;
+  for (const auto& other : nodes_) {
+    if (other.get() == &node) self = blames.size();
+    blames.push_back(other->blame);
+  }
+  const bool launching = step_end_.empty() && node.state != StartState::kReady;
+  const auto culprit = Culprit(blames, self, launching ? Blame::kSpoke : Blame::kLaunch);
+  return culprit ? "srun gave it up because of node " + nodes_[*culprit]->spec.name : "";
 }
 
 void SrunStarter::FailAll(const std::string& detail, const std::string& remedy) {
@@ -351,6 +380,11 @@ std::string SrunStarter::Words(const Node& node) const { return said_ + node.wor
 void SrunStarter::Conclude(Node& node) {
   if (closed_ || node.state == StartState::kFailed) return;
   node.state = StartState::kFailed;
+  const std::string why = GivenUpBecause(node);
+  if (!why.empty() && node.evidence.detail.empty() && !node.evidence.timed_out) {
+    node.evidence.phase = StartPhase::kParent;
+    node.evidence.detail = why;
+  }
   node.evidence.errors = Words(node);
   if (process_) node.evidence.end = process_->end();
   StartContext context;
@@ -368,8 +402,8 @@ void SrunStarter::Conclude(Node& node) {
 
 void SrunStarter::Settle(Node& node, std::function<void()> then) {
   node.when_settled = std::move(then);
-  const bool now = !process_ || process_->end() || !step_end_.empty();
-  node.settle_bound.Set(now ? std::chrono::milliseconds(0) : kWordsBound);
+  const auto bound = Starting() ? kStepEndBound : kWordsBound;
+  node.settle_bound.Set(EverythingSaid() ? std::chrono::milliseconds(0) : bound);
 }
 
 void SrunStarter::Settled(Node& node) {

@@ -19,6 +19,7 @@
 #include "launcher/base/child_table.h"
 #include "launcher/base/event_loop.h"
 #include "launcher/tree/agent_starter.h"
+#include "launcher/tree/munge_credential.h"
 #include "launcher/tree/start_failure.h"
 #include "launcher/tree/start_process.h"
 #include "launcher/tree/start_state.h"
@@ -34,9 +35,12 @@ class SrunStarter : public AgentStarter {
     std::function<void(const NodeSpec&, const std::string& line)> on_line;
   };
 
+  // Makes a credential of a secret, in a thread of its own; munge_credential.h's, but for tests.
+  using Encode = Result<std::string> (*)(std::string_view secret, std::chrono::seconds lifetime);
+
   // `options` and `children` are borrowed and outlive the starter. `ticket`: all but its nodes.
   SrunStarter(EventLoop& loop, ChildTable& children, const TreeOptions& options,
-              BroadcastTicket ticket, Handlers handlers);
+              BroadcastTicket ticket, Handlers handlers, Encode encode = EncodeCredential);
   ~SrunStarter() override;
 
   // All nodes that are added in one turn of the loop, and no others later.
@@ -62,12 +66,16 @@ class SrunStarter : public AgentStarter {
   void OnLine(const std::string& line);
   void OnNodeLine(Node& node, std::string_view text);
   void OnSlurmLine(const std::string& line);
+  void OnStepEnd(std::string_view line);
   void OnEnd();
   void OnBound();
   // The start of one node, or of all that are not ready, has failed; only last words are awaited.
   void Fail(Node& node, StartEvidence evidence, bool wait_for_words);
   void FailAll(const std::string& detail, const std::string& remedy);
   void FailAfterEnd();
+  bool Starting() const;  // some node is open
+  bool StepIsOver() const;
+  bool EverythingSaid() const;  // nothing is to come that would explain more
   void Conclude(Node& node);
   void Settle(Node& node, std::function<void()> then);
   void Settled(Node& node);
@@ -78,6 +86,7 @@ class SrunStarter : public AgentStarter {
   Node* OfTask(std::optional<size_t> task);
   std::vector<NodeSpec> Specs() const;
   std::string Words(const Node& node) const;
+  std::string GivenUpBecause(const Node& node) const;  // empty: for reasons of its own
   std::string LossText(const Node& node, const std::string& what) const;
 
   EventLoop& loop_;
@@ -85,6 +94,7 @@ class SrunStarter : public AgentStarter {
   const TreeOptions& options_;
   const BroadcastTicket ticket_;
   Handlers handlers_;
+  const Encode encode_;
   std::vector<std::unique_ptr<Node>> nodes_;  // in the order of srun's tasks
   std::unique_ptr<StartProcess> process_;
   UniqueFd in_;             // srun's stdout

@@ -57,7 +57,13 @@ constexpr auto kSigns = std::to_array<Sign>({
     {"ssh_exchange_identification", "",
      "the node's sshd takes no more connections at once; raise MaxStartups there"},
     {"banner exchange", "", kNoWay},
-    // srun and slurmstepd, before anything ran on the node
+    // srun and slurmstepd, before anything ran on the node. What one node lacks comes before the
+    // end of the whole step, which follows from it.
+    {"Munge encode failed", "", "is munged running on this machine? `munge -n | unmunge`"},
+    {"Invalid authentication credential", "", "do munged's key and the clocks of all nodes agree?"},
+    {"Protocol authentication error", "", "do munged's key and the clocks of all nodes agree?"},
+    {"failed on node @NODE:", "",
+     "is slurmd running there? `sinfo -R -n @NODE`; ask for another node"},
     {"DUE TO TIME LIMIT", "", "ask for more time: --time of sbatch, salloc or srun"},
     {"DUE TO NODE FAILURE", "", "see `sinfo -R`; ask for other nodes"},
     {"Node failure on", "", "see `sinfo -R`; ask for other nodes"},
@@ -70,12 +76,7 @@ constexpr auto kSigns = std::to_array<Sign>({
     {"Invalid node name specified", "", "is the node in this allocation? `sinfo -N`"},
     {"Requested nodes are busy", "",
      "another step holds these nodes alone (srun --exclusive); wait for it"},
-    {"failed on node @NODE", "",
-     "is slurmd running there? `sinfo -R -n @NODE`; ask for another node"},
     {"Unable to contact slurm controller", "", "is slurmctld up? `scontrol ping`"},
-    {"Munge encode failed", "", "is munged running on this machine? `munge -n | unmunge`"},
-    {"Invalid authentication credential", "", "do munged's key and the clocks of all nodes agree?"},
-    {"Protocol authentication error", "", "do munged's key and the clocks of all nodes agree?"},
     {"oom-kill", "", "the node's part of the job needs more memory: --mem"},
     // rexd and what it starts
     {"is missing (tried", "", kInstall},

@@ -212,6 +212,12 @@ TEST_F(SlurmTest, DeadSlurmdIsNamed) {
   EXPECT_TRUE(ExitedWith(result, kExitStart));
   EXPECT_NE(result.err.find("failed on node n2"), std::string::npos) << result;
   EXPECT_NE(result.err.find("is slurmd running there"), std::string::npos) << result;
+  // Slurm has killed the step on n1, where it ran already: see clusters.md. The next agent cleans
+  // up.
+  const CommandResult next =
+      Slurm({"salloc", "-Q", "-N1", "-w", "n1", RexlaunchPath(), "hostname"});
+  EXPECT_TRUE(ExitedWith(next, 0));
+  EXPECT_EQ(next.out, "n1\n") << next;
 }
 
 TEST_F(SlurmTest, MissingMungeIsNamed) {

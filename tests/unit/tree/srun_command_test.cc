@@ -74,7 +74,7 @@ TEST(SrunLine, LabelsAreTasks) {
 
 TEST(SrunLine, BlamesTasksAndNodes) {
   const auto nodes = Nodes({"n3", "n1", "n2", "n4"});
-  const auto blamed = [&](const char* line) { return BlamedNodes(line, nodes); };
+  const auto blamed = [&](const char* line) { return FindBlamed(line, nodes).nodes; };
   EXPECT_EQ(blamed("srun: error: n1: task 1: Exited with exit code 2"), (Indices{1}));
   EXPECT_EQ(blamed("srun: error: n[1-2,4]: tasks 1-2,3: Killed"), (Indices{1, 2, 3}));
   EXPECT_EQ(blamed("srun: error: Task launch for StepId=9.0 failed on node n2: refused"),
@@ -84,7 +84,24 @@ TEST(SrunLine, BlamesTasksAndNodes) {
                            "srun: error: a: tasks 7-99999999999: Exited",
                            "srun: error: Task launch for StepId=9.0 failed on node zz: refused"}) {
     EXPECT_EQ(blamed(line), Indices{}) << line;
+    EXPECT_EQ(FindBlamed(line, nodes).how, Blame::kNone) << line;
   }
+  EXPECT_EQ(FindBlamed("srun: error: n1: task 1: Killed", nodes).how, Blame::kTask);
+  EXPECT_EQ(
+      FindBlamed("srun: error: Task launch for StepId=9.0 failed on node n2: refused", nodes).how,
+      Blame::kLaunch);
+}
+
+TEST(SrunBlame, TheStrongestBlameCountsWhereverItComes) {
+  using enum Blame;
+  constexpr auto kNobody = std::nullopt;
+  EXPECT_EQ(Culprit({kTask, kLaunch}, 0, kSpoke), 1u);
+  EXPECT_EQ(Culprit({kLaunch, kTask}, 1, kSpoke), 0u);
+  EXPECT_EQ(Culprit({kLaunch, kTask}, 0, kSpoke), kNobody);  // itself
+  EXPECT_EQ(Culprit({kLaunch, kLaunch}, 1, kSpoke), kNobody);
+  EXPECT_EQ(Culprit({kNone, kSpoke, kSpoke}, 0, kSpoke), 1u);
+  EXPECT_EQ(Culprit({kNone, kTask}, 0, kLaunch), kNobody);
+  EXPECT_EQ(Culprit({kNone, kNone}, 0, kSpoke), kNobody);
 }
 
 TEST(SrunLine, TheStepsEndIsToldApart) {
