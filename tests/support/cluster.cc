@@ -1,4 +1,6 @@
 #include "tests/support/cluster.h"
+#include "tests/support/paths.h"
+#include "tests/support/rex_test.h"
 
 #include <poll.h>
 #include <unistd.h>
@@ -142,10 +144,30 @@ std::vector<std::string> Cluster::Left(milliseconds bound) const {
   while (true) {
     const CommandResult result = Verb({"left", "all"});
     if (result.exit_code != 0) return {Describe(result)};
-    if (result.out.empty()) return {};
-    if (std::chrono::steady_clock::now() >= deadline) return Lines(result.out);
+    const std::vector<std::string> left = WithReports(Lines(result.out));
+    if (left.empty() || std::chrono::steady_clock::now() >= deadline) return left;
     ::poll(nullptr, 0, 50);
   }
+}
+
+// A sanitizer makes the directory for its reports when a process starts. Where Slurm has handed on
+// the environment that is in the node: what is in it counts, not the directory.
+std::vector<std::string> Cluster::WithReports(std::vector<std::string> left) const {
+  if (!IsSanitized()) return left;
+  std::vector<std::string> out;
+  for (std::string& line : left) {
+    const size_t colon = line.find(": file /tmp/rextest-");
+    if (colon == std::string::npos) {
+      out.push_back(std::move(line));
+      continue;
+    }
+    const std::string dir = line.substr(line.find('/'));
+    const CommandResult reports = RunCommand(
+        In(line.substr(0, colon), {"sh", "-c", "cat " + dir + "/sanitizer.* 2>/dev/null"}),
+        ScriptOptions());
+    if (!reports.out.empty()) out.push_back(line + ":\n" + reports.out);
+  }
+  return out;
 }
 
 void ClusterTest::SetUp() {

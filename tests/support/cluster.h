@@ -74,6 +74,7 @@ class Cluster {
   CommandResult Down();
 
  private:
+  std::vector<std::string> WithReports(std::vector<std::string> left) const;
   CommandResult Verb(const std::vector<std::string>& words) const;
   // The words of `node`'s line of `cluster status`: name, "pid", number, addresses, link.
   std::vector<std::string> StatusWords(const std::string& node) const;

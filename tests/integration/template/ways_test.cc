@@ -76,6 +76,7 @@ class AllocatorTest : public TemplateWaysTest {
 
 TEST_F(AllocatorTest, Libc) { ExpectTemplateLikeExec(TemplateProgram("heap"), "libc", {}); }
 TEST_F(AllocatorTest, Jemalloc) {
+  if (IsSanitized()) GTEST_SKIP() << "a sanitizer wants to be the first library of rexlaunch";
 #if defined(REX_TEST_jemalloc)
   LinkedAndPreloaded(REX_TEST_jemalloc, "jemalloc");
 #else
@@ -83,6 +84,7 @@ TEST_F(AllocatorTest, Jemalloc) {
 #endif
 }
 TEST_F(AllocatorTest, Tcmalloc) {
+  if (IsSanitized()) GTEST_SKIP() << "a sanitizer wants to be the first library of rexlaunch";
 #if defined(REX_TEST_tcmalloc_minimal)
   LinkedAndPreloaded(REX_TEST_tcmalloc_minimal, "tcmalloc");
 #else
@@ -119,6 +121,7 @@ TEST_F(TemplateWaysTest, SeveralApps) {
   EXPECT_EQ(CountOf(result.err, "born by exec"), 2u) << "the reason, and the rank: " << result;
 }
 TEST_F(TemplateWaysTest, AUsersPreload) {
+  if (IsSanitized()) GTEST_SKIP() << "a sanitizer wants to be the first library of rexlaunch";
   CommandOptions options;
   options.set_env["LD_PRELOAD"] = TemplateProgram("libprobe_library.so");
   ExpectTemplate({TemplateProgram("plain")}, options);

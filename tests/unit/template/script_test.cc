@@ -55,10 +55,11 @@ class Scripts : public ::testing::Test {
     const std::string path = dir_ + "/" + name;
     EXPECT_TRUE(WriteFileAtomically(path, bytes));
     EXPECT_EQ(::chmod(path.c_str(), mode), 0);
-    std::timespec wrote{};
-    ::clock_gettime(CLOCK_REALTIME_COARSE, &wrote);
-    for (std::timespec now = wrote; now.tv_nsec == wrote.tv_nsec && now.tv_sec == wrote.tv_sec;) {
-      ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    struct stat info {};
+    EXPECT_EQ(::stat(path.c_str(), &info), 0);
+    const auto key = [](const std::timespec& t) { return std::pair(t.tv_sec, t.tv_nsec); };
+    for (std::timespec now{}; key(now) <= key(info.st_ctim);) {
+      ::clock_gettime(CLOCK_REALTIME_COARSE, &now);  // may lag behind files' times
     }
     return path;
   }
