@@ -10,7 +10,7 @@
 namespace rex {
 
 void ExchangeFixture::SetUp() {
-  dir_ = "/tmp/rex-exchange-test-" + RandomHex(16);
+  dir_ = "/tmp/rextest-exchange-" + RandomHex(16);
   ASSERT_EQ(::mkdir(dir_.c_str(), 0700), 0);
 }
 

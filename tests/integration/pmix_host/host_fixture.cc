@@ -23,7 +23,7 @@ HostFixture::HostFixture() = default;
 HostFixture::~HostFixture() = default;
 
 void HostFixture::SetUp() {
-  session_dir_ = "/tmp/rex-host-test-" + RandomHex(16);
+  session_dir_ = "/tmp/rextest-host-" + RandomHex(16);
   ASSERT_EQ(::mkdir(session_dir_.c_str(), 0700), 0);
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "tests/integration/pmix_host/host_fixture.h"
+#include "tests/support/paths.h"
 
 namespace rex::pmix {
 namespace {
@@ -103,8 +104,10 @@ TEST_F(HostJobs, KeysOfAJobOfTwoApps) {
     for (const auto& [name, value] : want) EXPECT_EQ(got[name], value) << name << " of " << rank;
     EXPECT_TRUE(got["locality"].starts_with("!")) << "an unbound rank has none";
     struct stat file {};
-    ASSERT_EQ(::stat(got["shmem_file"].c_str(), &file), 0) << got["shmem_file"];
-    EXPECT_EQ(file.st_mode & 0777, 0600u);
+    if (!rex::testing::IsSanitized()) {  // a sanitizer's shadow takes the addresses of the image
+      ASSERT_EQ(::stat(got["shmem_file"].c_str(), &file), 0) << got["shmem_file"];
+      EXPECT_EQ(file.st_mode & 0777, 0600u);
+    }
     EXPECT_EQ(::stat(got["procdir"].c_str(), &file), 0);
   }
 }
