@@ -46,6 +46,7 @@ TreeOptions OptionsOf(const DvmSpec& spec, std::string rexd, bool verbose) {
   options.start_timeout = spec.start_timeout;
   options.node_timeout = spec.node_timeout;
   options.max_message_bytes = spec.max_modex_bytes + kMaxExchangeHeaderBytes;
+  options.allow_missing = spec.allow_missing;
   options.verbose = verbose;
   const char* level = std::getenv("REX_LOG");
   if (level != nullptr) options.log_level = level;
@@ -118,13 +119,18 @@ void Dvm::OnNodeReady(NodeId node, const AgentFacts& facts) {
 
 void Dvm::OnStartFailed(const StartFailure& failure) {
   failures_.push_back(failure);
-  if (!report_.pending()) report_.Set(kFailTogether);
+  if (spec_.allow_missing) {
+    handlers_.on_notice({Notice::Level::kWarning, LeftOutText(failure)});
+  } else if (!report_.pending()) {
+    report_.Set(kFailTogether);
+  }
   Resolve();
 }
 
 void Dvm::Resolve() {
   if (told_ || facts_.size() + failures_.size() + 1 < numbers_.names.size()) return;
-  if (!failures_.empty()) return ReportFailure();
+  const bool enough = spec_.allow_missing && HasNodes(spec_, facts_);
+  if (!failures_.empty() && !enough) return ReportFailure();
   told_ = true;
   ready_at_ = loop_.clock().Now();
   handlers_.on_ready();
@@ -139,6 +145,7 @@ void Dvm::ReportFailure() {
 
 void Dvm::OnLost(const std::vector<NodeId>& nodes, const Error& why) {
   // What one node's failed start takes along (srun ends them all) is not what is to be told.
+  if (!told_ && spec_.allow_missing) return LeaveOut(nodes, why);
   if (!told_ && !failures_.empty()) return ReportFailure();
   std::vector<std::string> names;
   for (const NodeId node : nodes) names.push_back(NameOf(node));
@@ -155,9 +162,28 @@ std::vector<std::string> Dvm::MissingNodes() const {
   for (uint32_t id = 1; id < size(); ++id) {
     const bool failed = std::any_of(failures_.begin(), failures_.end(),
                                     [&](auto& f) { return f.node == NodeId{id}; });
-    if (!failed && !facts_.contains(NodeId{id})) names.push_back(NameOf(NodeId{id}));
+    if (failed || facts_.contains(NodeId{id})) continue;
+    const std::string awaited = tree_ ? tree_->AwaitedOf(NodeId{id}) : "";
+    names.push_back(NameOf(NodeId{id}) + (awaited.empty() ? "" : " (" + awaited + ")"));
   }
   return names;
+}
+
+std::pair<uint32_t, uint32_t> Dvm::Answered() const {
+  return {static_cast<uint32_t>(facts_.size()), size() - 1};
+}
+
+// Nodes that were ready and are gone before the others were.
+void Dvm::LeaveOut(const std::vector<NodeId>& nodes, const Error& why) {
+  for (const NodeId node : nodes) {
+    if (facts_.erase(node) == 0) continue;
+    StartFailure failure;
+    failure.node = node;
+    failure.name = NameOf(node);
+    failure.phase = "lost";
+    failure.cause = why.text;
+    OnStartFailed(failure);
+  }
 }
 
 void Dvm::Send(NodeId to, uint8_t kind, FrameClass frame_class, std::string payload) {

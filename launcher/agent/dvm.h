@@ -37,11 +37,13 @@ class Dvm {
   // Begins to start the nodes. Errors: kNotFound: rexd.
   Status Start(bool verbose);
 
-  // In the user's order, once ready. Without named nodes: this machine, with `slots` (0: its
-  // cores).
+  // In the user's order, once ready; those that were left out are marked. Without named nodes: this
+  // machine, with `slots` (0: its cores).
   std::vector<JobNode> JobNodes(uint32_t slots) const;
-  // Nodes that have neither answered nor failed.
+  // Nodes that have neither answered nor failed, with what is awaited: "n3 (ssh for 30 s)".
   std::vector<std::string> MissingNodes() const;
+  // How many have answered, of how many; this machine does not count.
+  std::pair<uint32_t, uint32_t> Answered() const;
   uint32_t size() const {
     return static_cast<uint32_t>(numbers_.names.size());
   }  // this machine included
@@ -63,6 +65,7 @@ class Dvm {
   void OnNodeReady(NodeId node, const AgentFacts& facts);
   void OnStartFailed(const StartFailure& failure);
   void OnLost(const std::vector<NodeId>& nodes, const Error& why);
+  void LeaveOut(const std::vector<NodeId>& nodes, const Error& why);
   void Resolve();
   void ReportFailure();
 

@@ -67,6 +67,15 @@ Failure StartFailureOf(const std::vector<StartFailure>& failures) {
   return failure;
 }
 
+std::string LeftOutText(const StartFailure& failure) {
+  return "node " + failure.name + " is left out: " + PhaseAndCause(failure);
+}
+
+bool HasNodes(const DvmSpec& spec, const std::map<NodeId, AgentFacts>& facts) {
+  const auto here = [](const NodeRequest& node) { return node.here; };
+  return !facts.empty() || std::any_of(spec.nodes.begin(), spec.nodes.end(), here);
+}
+
 Failure LossOf(const std::vector<std::string>& names, const std::string& why) {
   Failure failure;
   failure.kind = FailureKind::kNodeLost;
@@ -92,7 +101,8 @@ std::vector<JobNode> JobNodesOf(const DvmSpec& spec, const NodeNumbers& numbers,
     JobNode node;
     node.id = numbers.ids[i];
     node.name = asked.name;
-    node.cores = asked.here ? here.cores : std::max(facts.at(node.id).cores, 1U);
+    node.missing = !asked.here && !facts.contains(node.id);
+    node.cores = asked.here || node.missing ? here.cores : std::max(facts.at(node.id).cores, 1U);
     node.slots = asked.slots > 0 ? asked.slots : node.cores;
     // A hostfile's cores limit, as with mpirun; those of invented nodes do not.
     node.slots_from_cores = asked.slots == 0 && spec.bootstrap == Bootstrap::kVirtual;

@@ -26,8 +26,14 @@ Failure StartFailureOf(const std::vector<StartFailure>& failures);
 // `names` of the nodes lost together, not empty; the first is the one that `why` is about.
 Failure LossOf(const std::vector<std::string>& names, const std::string& why);
 
-// In the user's order. Without named nodes: this machine, with `slots` (0: its cores). `facts` has
-// every other node.
+// Of a node that the job does without, in one line.
+std::string LeftOutText(const StartFailure& failure);
+
+// Some node is there: one that has answered, or this machine, if it was named.
+bool HasNodes(const DvmSpec& spec, const std::map<NodeId, AgentFacts>& facts);
+
+// In the user's order. Without named nodes: this machine, with `slots` (0: its cores). Nodes that
+// `facts` does not have are missing.
 std::vector<JobNode> JobNodesOf(const DvmSpec& spec, const NodeNumbers& numbers,
                                 const JobNode& here, const std::map<NodeId, AgentFacts>& facts,
                                 uint32_t slots);

@@ -108,6 +108,7 @@ Status Head::OnLaunchJob(const std::string& payload) {
 JobClient Head::MakeClient() {
   return JobClient{
       [this](const Notice& m) { SendControl(*launch_, LaunchMessage::kNotice, m); },
+      [this](const Progress& m) { SendControl(*launch_, LaunchMessage::kProgress, m); },
       [this](const JobStarted& m) { SendControl(*launch_, LaunchMessage::kJobStarted, m); },
       [this](std::string payload) {
         launch_->Send(static_cast<uint8_t>(LaunchMessage::kOutput), FrameClass::kStdio,
@@ -139,6 +140,7 @@ JobServices Head::MakeServices() {
           [this](PartCommand m) { CommandAll(std::move(m)); },
           [this](NodeId node, const pmix::HostMessage& m) { node_.exchange().AnswerTo(node, m); },
           [this] { return dvm_ ? dvm_->MissingNodes() : std::vector<std::string>{}; },
+          [this] { return dvm_ ? dvm_->Answered() : std::pair<uint32_t, uint32_t>(); },
           [this](NodeId node) { return dvm_->OffsetTo(node); }};
 }
 
@@ -211,6 +213,7 @@ void Head::OnNodeMessage(NodeId from, uint8_t kind, std::string payload) {
   Failure failure =
       InternalFailure("a message of the node's agent makes no sense: " + taken.error().text,
                       "use one version of rex on all nodes");
+  failure.kind = FailureKind::kNodeFailed;
   failure.node = dvm_->NameOf(from);
   job_->OnLost(failure, false);
 }

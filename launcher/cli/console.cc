@@ -1,10 +1,13 @@
 #include "launcher/cli/console.h"
 
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace rex {
 
@@ -13,6 +16,22 @@ namespace {
 bool IsCharacterDevice(int fd) {
   struct stat st {};
   return ::fstat(fd, &st) == 0 && S_ISCHR(st.st_mode);
+}
+
+constexpr std::string_view kEraseToEnd = "\x1b[K";  // ECMA-48: EL
+
+// So that a line fits, whatever that terminal says of itself.
+size_t Columns() {
+  constexpr unsigned short kUsual = 80;
+  winsize size{};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+  return known ? size.ws_col : kUsual;
+}
+
+// Another job of the shell's has the terminal.
+bool InBackground() {
+  const pid_t foreground = ::tcgetpgrp(STDERR_FILENO);
+  return foreground > 0 && foreground != ::getpgrp();
 }
 
 bool ReaderGone(int err) { return err == EPIPE || err == ECONNRESET; }
@@ -38,7 +57,22 @@ Console::Console(EventLoop& loop, Options options, Handlers handlers)
              .on_dropped = [this](OutputStream stream, int err) { OnDropped(stream, err); },
              .on_idle = handlers_.on_idle}) {}
 
+void Console::ShowProgress(const std::string& line) {
+  if (!options_.progress || line_open_ || !sink_.idle() || InBackground()) return;
+  std::string text = ConsoleLine(line);
+  text.pop_back();
+  text.resize(std::min(text.size(), Columns() - 1));
+  sink_.Write(OutputStream::kStderr, "\r" + text + std::string(kEraseToEnd), 0);
+  progress_shown_ = true;
+}
+
+void Console::ClearProgress() {
+  if (!std::exchange(progress_shown_, false)) return;
+  sink_.Write(OutputStream::kStderr, "\r" + std::string(kEraseToEnd), 0);
+}
+
 void Console::Say(const std::string& line) {
+  ClearProgress();
   sink_.Write(OutputStream::kStderr, ConsoleLine(line), 0);
 }
 
@@ -54,7 +88,10 @@ void Console::SayAll(const std::vector<std::string>& lines) {
   for (const std::string& line : lines) Say(line);
 }
 
-void Console::Show(std::string text) { sink_.Write(OutputStream::kStderr, std::move(text), 0); }
+void Console::Show(std::string text) {
+  ClearProgress();
+  sink_.Write(OutputStream::kStderr, std::move(text), 0);
+}
 
 void Console::Write(const OutputHeader& header, std::string_view bytes) {
   if (bytes.empty()) return;
@@ -67,6 +104,8 @@ void Console::Write(const OutputHeader& header, std::string_view bytes) {
     }
     if (!options_.output.copy) return handlers_.on_credit(bytes.size());
   }
+  ClearProgress();
+  line_open_ = bytes.back() != '\n';
   sink_.Write(stream,
               tagger_.active() ? tagger_.Tag(header.rank, stream, bytes, std::time(nullptr))
                                : std::string(bytes),

@@ -20,6 +20,7 @@ class Console {
     uint32_t ranks = 1;   // of the job; 0: not known yet, see SetRanks
     bool quiet = false;
     bool verbose = false;
+    bool progress = false;  // stderr is a terminal that can rewrite a line
   };
   struct Handlers {
     std::function<void(uint64_t bytes)> on_credit;  // so much of the job's output is out
@@ -39,6 +40,12 @@ class Console {
   // Text of several lines that is shown as it is, on stderr (the timeline's table).
   void Show(std::string text);
 
+  // The one line that shows how far the job is: rewritten by the next one, gone before anything
+  // else is written. Not shown while a line of a rank is open, nor over another program's work.
+  void ShowProgress(const std::string& line);
+  void ClearProgress();
+  bool progress_shown() const { return progress_shown_; }
+
   // Output of a rank; on_credit gives back `bytes.size()` once it is written or thrown away.
   void Write(const OutputHeader& header, std::string_view bytes);
   bool idle() const { return sink_.idle(); }
@@ -56,6 +63,8 @@ class Console {
   OutputFiles files_;
   Handlers handlers_;
   OutputSink sink_;
+  bool progress_shown_ = false;
+  bool line_open_ = false;  // the ranks' last byte was no end of a line
   bool output_failed_ = false;
   bool unread_ = false;
 };

@@ -19,6 +19,20 @@ std::string NodeText(const Failure& f) { return f.node.empty() ? "a node" : "nod
 
 std::string ProgramText(const Failure& f) { return "program '" + f.program + "'"; }
 
+std::string_view PhaseText(JobPhase phase) {
+  switch (phase) {
+    case JobPhase::kNodes:
+      return " while its nodes were being started";
+    case JobPhase::kBirths:
+      return " while its ranks were being started";
+    case JobPhase::kInit:
+      return " while ranks waited in MPI_Init for others";
+    case JobPhase::kRun:
+      return "";
+  }
+  return "";
+}
+
 std::string Headline(const Failure& f, int exit_code) {
   switch (f.kind) {
     case FailureKind::kNone:
@@ -35,7 +49,7 @@ std::string Headline(const Failure& f, int exit_code) {
     case FailureKind::kNoInit:
       return RankText(f) + " exited with code 0 without MPI_Init, and other ranks called it";
     case FailureKind::kTimeout:
-      return "the job was ended because its time limit was over";
+      return "the job was ended because its time limit was over" + std::string(PhaseText(f.phase));
     case FailureKind::kUserSignal:
       return "the job was ended because rexlaunch got " + SignalText(f.signo);
     case FailureKind::kProgramNotFound:
@@ -47,13 +61,15 @@ std::string Headline(const Failure& f, int exit_code) {
     case FailureKind::kNoResources:
       return "the job could not be started: out of resources" + OnNode(f);
     case FailureKind::kInternal:
+    case FailureKind::kNodeFailed:
       return "a process of rex failed" + OnNode(f);
     case FailureKind::kRefused:
       return "the job was refused" + OnNode(f);
     case FailureKind::kNodeStart:
       return NodeText(f) + " could not be started";
     case FailureKind::kNodeLost:
-      return NodeText(f) + " was lost";
+      return NodeText(f) + " was lost" +
+             (f.phase <= JobPhase::kBirths ? std::string(PhaseText(f.phase)) : "");
   }
   return "the job failed";
 }
@@ -82,6 +98,7 @@ std::string CommonRemedy(const Failure& f) {
              " is up, and there for a process that was killed for lack of memory (journalctl -k); "
              "--node-timeout says how long silence is no loss";
     case FailureKind::kInternal:
+    case FailureKind::kNodeFailed:
       return "try again with REX_LOG=debug set; if it fails again, please report those lines";
     default:
       return "";

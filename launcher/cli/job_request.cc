@@ -35,13 +35,14 @@ Result<uint64_t> RanksOf(const AppLine& app, const AppNodes& nodes, size_t node_
 
 // The part of an app that says where it runs.
 Status PlaceAppSpec(const AppLine& app, const NodeList& list, size_t index,
-                    const Surroundings& here, AppSpec* out) {
+                    const Surroundings& here, bool allow_missing, AppSpec* out) {
   const AppNodes& own = list.apps[index];
   const size_t all = std::max<size_t>(list.nodes.size(), 1);
   const size_t count = !list.elsewhere ? 1 : own.nodes.empty() ? all : own.nodes.size();
-  const bool unknown = list.elsewhere && own.slots == 0;
-  const auto ranks = unknown && !app.ranks && !app.per_node ? Result<uint64_t>(uint64_t{0})
-                                                            : RanksOf(app, own, count, here);
+  // Of nodes that may turn out to be missing nobody can count the slots now.
+  const bool unknown = list.elsewhere && (own.slots == 0 || allow_missing);
+  const bool counted_there = unknown && !app.ranks && (!app.per_node || allow_missing);
+  const auto ranks = counted_there ? Result<uint64_t>(uint64_t{0}) : RanksOf(app, own, count, here);
   if (!ranks) return ranks.error();
   out->ranks = static_cast<uint32_t>(std::min<uint64_t>(*ranks, kMaxRanks + 1));
   if (!list.elsewhere) return Ok{};
@@ -96,6 +97,7 @@ Status TakeNodes(const CommandLine& line, const Environment& env, const NodePool
     job.dvm.node_timeout = kSuspendedBound;
   }
   job.dvm.max_modex_bytes = line.max_modex_bytes;
+  job.dvm.allow_missing = line.allow_missing_nodes;
   const bool is_virtual = job.dvm.bootstrap == Bootstrap::kVirtual;
   const bool dealt_out = is_virtual && line.virtual_nodes.slots == 0;
   job.map = line.map.value_or(dealt_out ? MapPolicy::kNode : MapPolicy::kSlot);
@@ -119,6 +121,7 @@ void TakeJobOptions(const CommandLine& line, const Surroundings& here, JobSpec& 
   job.grace = line.grace;
   job.timeout = line.timeout;
   job.report_after = line.report_after.value_or(std::chrono::seconds(here.terminal ? 30 : 0));
+  job.progress = here.terminal && here.rewrites_lines && !line.quiet;
   job.report_state = line.report_state || line.stack_traces;
   job.stack_traces = line.stack_traces;
   job.oversubscribe = line.oversubscribe;
@@ -184,7 +187,8 @@ Result<JobSpec> MakeJobSpec(const CommandLine& line, const Surroundings& here,
   }
   for (size_t i = 0; i < line.apps.size(); ++i) {
     job.apps.push_back(MakeAppSpec(line.apps[i], line, here));
-    const Status placed = PlaceAppSpec(line.apps[i], *list, i, here, &job.apps.back());
+    const Status placed =
+        PlaceAppSpec(line.apps[i], *list, i, here, line.allow_missing_nodes, &job.apps.back());
     if (!placed) return placed.error();
   }
   if (auto taken = TakeNodes(line, env, pool, *std::move(list), job); !taken) return taken.error();

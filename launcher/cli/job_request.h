@@ -16,6 +16,7 @@ struct Surroundings {
   uint64_t open_files = 1024;       // soft RLIMIT_NOFILE
   uint64_t open_files_hard = 4096;  // and the hard one
   bool terminal = false;            // stderr is one: somebody watches
+  bool rewrites_lines = false;      // and TERM is of one that can rewrite a line
   uint32_t cores = 1;               // ranks when -n is missing
   // Whether a host's name or address is one of this machine's; may ask the name service.
   std::function<bool(const std::string& host)> is_this_machine = [](const std::string&) {

@@ -11,6 +11,7 @@
 #include "launcher/base/programs.h"
 #include "launcher/cli/detached_thread.h"
 #include "launcher/cli/failure_text.h"
+#include "launcher/cli/progress_line.h"
 #include "launcher/cli/signal_name.h"
 #include "launcher/observe/timeline.h"
 
@@ -130,6 +131,8 @@ Status LaunchSession::Take(LaunchMessage kind, const std::string& payload) {
       return TakeStdinCredit(payload);
     case LaunchMessage::kNotice:
       return TakeNotice(payload);
+    case LaunchMessage::kProgress:
+      return TakeProgress(payload);
     case LaunchMessage::kJobStarted:
       return TakeJobStarted(payload);
     case LaunchMessage::kJobEnded:
@@ -197,6 +200,19 @@ Status LaunchSession::TakeNotice(const std::string& payload) {
       console_.Show(notice->text);
       break;
   }
+  return Ok{};
+}
+
+Status LaunchSession::TakeProgress(const std::string& payload) {
+  const auto progress = FromWire<Progress>(payload);
+  if (!progress) return progress.error();
+  const std::string line = ProgressLine(*progress);
+  if (line.empty() || ended_ || end_signals_ > 0) {
+    console_.ClearProgress();
+    return Ok{};
+  }
+  const auto since = std::chrono::duration_cast<std::chrono::seconds>(Now() - options_.begin);
+  console_.ShowProgress(line + " (" + std::to_string(since.count()) + " s)");
   return Ok{};
 }
 
@@ -283,6 +299,7 @@ void LaunchSession::WatchSignals() {
 }
 
 void LaunchSession::OnEndSignal(int signo) {
+  console_.ClearProgress();
   ++end_signals_;
   last_end_signal_ = signo;
   if (stage_ == Stage::kFlushing) Leave(signo, "output that nobody reads is thrown away");
@@ -319,7 +336,7 @@ void LaunchSession::StopSelf() {
 }
 
 void LaunchSession::Leave(int signo, const std::string& why) {
-  const std::string line = ConsoleLine(why);
+  const std::string line = (console_.progress_shown() ? "\n" : "") + ConsoleLine(why);
   const int code = 128 + signo;
   // Whoever reads stderr may have stalled, and the line's writer with it: it gets a moment only.
   const bool started = StartDetachedThread([line, code] {

@@ -55,6 +55,7 @@ class LaunchSession {
   Status TakeOutput(const std::string& payload);
   Status TakeStdinCredit(const std::string& payload);
   Status TakeNotice(const std::string& payload);
+  Status TakeProgress(const std::string& payload);
   Status TakeJobStarted(const std::string& payload);
   Status TakeJobEnded(const std::string& payload);
   void OnConnectionLost(const Error& error);

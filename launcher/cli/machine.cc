@@ -22,6 +22,7 @@
 #include "launcher/base/fd.h"
 #include "launcher/cli/detached_thread.h"
 #include "launcher/cli/number.h"
+#include "launcher/cli/progress_line.h"
 
 extern char** environ;
 
@@ -89,6 +90,7 @@ Result<std::string> CurrentDir(const Environment& env) {
 Result<Surroundings> ReadSurroundings(const Environment& env, bool want_cores) {
   Surroundings here;
   here.terminal = ::isatty(STDERR_FILENO) != 0;
+  here.rewrites_lines = RewritesLines(FindVariable(env, "TERM").value_or(""));
   auto cwd = CurrentDir(env);
   if (!cwd) return cwd.error();
   here.cwd = *cwd;

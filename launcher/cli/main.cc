@@ -116,7 +116,7 @@ int Launch(const CommandLine& line, const Environment& env, const rex::NodePool&
   const bool counted = std::all_of(job->apps.begin(), job->apps.end(),
                                    [](const rex::AppSpec& app) { return app.ranks > 0; });
   const uint32_t ranks = counted ? job->TotalRanks() : 0;
-  SessionOptions options{.console = {output, ranks, line.quiet, line.verbose},
+  SessionOptions options{.console = {output, ranks, line.quiet, line.verbose, job->progress},
                          .warnings = std::move(warnings),
                          .begin = begin};
   if (::geteuid() == 0 && !line.allow_root) options.notes.emplace_back(kRunningAsRoot);

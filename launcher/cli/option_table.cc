@@ -261,6 +261,18 @@ const std::vector<Option>& Table() {
        "A node that has not started after this time ends the job, with exit code 120. Whole "
        "seconds "
        "from 1 to 86400, rounded up. Default: 30."},
+      {kAllowMissingNodes,
+       kJob,
+       OptionTopic::kNodes,
+       OptionValue::kNone,
+       0,
+       {"allow-missing-nodes"},
+       "",
+       "Leave out nodes that can't be started, with a line for each, and run the job on the "
+       "others. "
+       "Without -n it has as many ranks as those have slots; with more ranks than slots, or "
+       "without "
+       "any node, it is refused."},
       {kNodeTimeout,
        kJob,
        OptionTopic::kNodes,
@@ -383,7 +395,9 @@ const std::vector<Option>& Table() {
        1,
        {"timeout"},
        "SECONDS",
-       "End the job after this time, with exit code 110. Default: the environment variable "
+       "End the job after this time, with exit code 110, or 117 when ranks were missing in "
+       "MPI_Init, "
+       "or 118 when none had run yet. Default: the environment variable "
        "MPIEXEC_TIMEOUT, or no limit."},
       {kReportAfter,
        kJob,
@@ -645,8 +659,8 @@ std::string HelpText(uint32_t default_ranks) {
       "USR1, USR2, ALRM and ABRT go to the ranks.\n"
       "Exit code: 0, or that of the lowest rank that failed; 128+N for signal N; the code given "
       "to\n"
-      "MPI_Abort; 2 bad command line; 110 timeout; 119 a node was lost; 120 a node could not be "
-      "started;\n"
+      "MPI_Abort; 2 bad command line; 110 timeout (117 with ranks missing in\n"
+      "MPI_Init, 118 before any rank ran); 119 a node was lost; 120 a node could not be started;\n"
       "121 no such directory; 122 out of resources; 123 a process of rex failed; 126 program "
       "cannot "
       "be\n"

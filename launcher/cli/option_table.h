@@ -36,6 +36,7 @@ enum class OptionId : uint8_t {
   kPrefix,
   kTree,
   kStartTimeout,
+  kAllowMissingNodes,
   kNodeTimeout,
   kMaxModex,
   kExportMode,

@@ -236,6 +236,9 @@ class Parser {
         return TakeTree(use);
       case OptionId::kStartTimeout:
         return TakeBound(use, &line_.start_timeout);
+      case OptionId::kAllowMissingNodes:
+        line_.allow_missing_nodes = true;
+        return Ok{};
       case OptionId::kNodeTimeout:
         return TakeBound(use, &line_.node_timeout);
       case OptionId::kMaxModex:

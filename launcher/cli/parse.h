@@ -57,6 +57,7 @@ struct CommandLine {
   TreeRequest tree = TreeRequest::kAuto;
   std::chrono::seconds start_timeout{30};
   std::chrono::seconds node_timeout{120};
+  bool allow_missing_nodes = false;
   uint64_t max_modex_bytes = uint64_t{1} << 30;
   ExportMode export_mode = ExportMode::kAll;
   bool stack_traces = false;

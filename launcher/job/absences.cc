@@ -10,7 +10,12 @@ std::string After(std::chrono::seconds since) {
   return "after " + std::to_string(since.count()) + " s: still waiting for ";
 }
 
-std::string Named(const std::vector<std::string>& names) {
+std::string Of(size_t some, size_t all, const char* what) {
+  return std::to_string(some) + " of " + std::to_string(all) + " " + what + (all == 1 ? "" : "s");
+}
+}  // namespace
+
+std::string Listed(const std::vector<std::string>& names) {
   std::string text;
   for (size_t i = 0; i < names.size() && i < kMostNamed; ++i) {
     text += (i > 0 ? ", " : "") + names[i];
@@ -21,20 +26,21 @@ std::string Named(const std::vector<std::string>& names) {
   return text;
 }
 
-std::string Of(size_t some, size_t all, const char* what) {
-  return std::to_string(some) + " of " + std::to_string(all) + " " + what + (all == 1 ? "" : "s");
+std::string RanksNotInInit(const std::vector<uint32_t>& absent, size_t ranks) {
+  std::vector<std::string> names;
+  for (const uint32_t rank : absent) names.push_back(std::to_string(rank));
+  return Of(absent.size(), ranks, "rank") + " had not called MPI_Init: " + Listed(names);
 }
-}  // namespace
 
 std::string WaitingForNodes(std::chrono::seconds since, size_t nodes,
                             const std::vector<std::string>& absent) {
-  return After(since) + Of(absent.size(), nodes, "node") + " to start: " + Named(absent);
+  return After(since) + Of(absent.size(), nodes, "node") + " to start: " + Listed(absent);
 }
 
 std::string WaitingForBirths(std::chrono::seconds since, size_t nodes,
                              const std::vector<std::string>& absent) {
   return After(since) + "ranks to be born on " + Of(absent.size(), nodes, "node") + ": " +
-         Named(absent);
+         Listed(absent);
 }
 
 std::string WaitingForInit(std::chrono::seconds since, size_t ranks,

@@ -5,6 +5,12 @@ namespace rex {
 namespace {
 // MPI_Abort(comm, 0) is still a failure, and an exit status has eight bits.
 int AbortExitCode(int code) { return (code & 0xff) == 0 ? 1 : code & 0xff; }
+bool NothingRan(JobPhase phase) { return phase <= JobPhase::kBirths; }
+
+int TimeoutCode(JobPhase phase) {
+  if (NothingRan(phase)) return kExitTimeoutStart;
+  return phase == JobPhase::kInit ? kExitTimeoutInit : kExitTimeout;
+}
 }  // namespace
 
 int ExitCodeOf(const Failure& failure) {
@@ -21,7 +27,7 @@ int ExitCodeOf(const Failure& failure) {
     case FailureKind::kNoInit:
       return 1;
     case FailureKind::kTimeout:
-      return kExitTimeout;
+      return TimeoutCode(failure.phase);
     case FailureKind::kUserSignal:
       return 128 + failure.signo;
     case FailureKind::kProgramNotFound:
@@ -35,7 +41,8 @@ int ExitCodeOf(const Failure& failure) {
     case FailureKind::kNodeStart:
       return kExitNodeStart;
     case FailureKind::kNodeLost:
-      return kExitNodeLost;
+    case FailureKind::kNodeFailed:
+      return NothingRan(failure.phase) ? kExitNodeStart : kExitNodeLost;
     case FailureKind::kInternal:
     case FailureKind::kRefused:
       return kExitInternal;

@@ -13,7 +13,9 @@
 
 namespace rex {
 
-inline constexpr int kExitTimeout = 110;  // ETIMEDOUT, as mpirun
+inline constexpr int kExitTimeout = 110;       // ETIMEDOUT, as mpirun
+inline constexpr int kExitTimeoutInit = 117;   // while ranks were awaited in MPI_Init
+inline constexpr int kExitTimeoutStart = 118;  // before any rank ran
 inline constexpr int kExitNodeLost = 119;
 inline constexpr int kExitNodeStart = 120;
 inline constexpr int kExitWdirMissing = 121;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "launcher/base/log.h"
+#include "launcher/job/absences.h"
 #include "launcher/job/job_display.h"
 
 namespace rex {
@@ -30,6 +31,7 @@ Job::Job(JobServices services, JobSpec spec, JobClient client, JobBounds bounds)
       settle_(services_.loop, [this] { On(JobEvent::kStop); }),
       timeout_(services_.loop, [this] { OnTimeout(); }),
       absence_timer_(services_.loop, [this] { OnAbsenceTimer(); }),
+      progress_timer_(services_.loop, [this] { OnProgressTimer(); }),
       report_(services_.loop, [this] { On(JobEvent::kStop); }),
       name_timer_(services_.loop, [this] {
         SendReplies(names_.Expire(services_.loop.clock().Now()));
@@ -39,6 +41,7 @@ Job::Job(JobServices services, JobSpec spec, JobClient client, JobBounds bounds)
 void Job::Start() {
   if (spec_.timeout.count() > 0) timeout_.Set(spec_.timeout);
   if (absence_after_.count() > 0) absence_timer_.Set(absence_after_);
+  if (spec_.progress) progress_timer_.Set(kProgressAfter);
 }
 
 void Job::OnNodes(std::vector<JobNode> nodes, uint32_t dvm_nodes) {
@@ -113,6 +116,7 @@ void Job::EnterLaunching() {
 void Job::CancelTimers() {
   for (Timer* timer : {&settle_, &timeout_, &report_, &absence_timer_}) timer->Cancel();
   reporting_ = false;
+  EndProgress();
 }
 
 // What parts found, once all of them have: in mpirun's order.
@@ -291,7 +295,7 @@ void Job::OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure) 
     concerned |= state_ < JobState::kDraining || !part->second.drained;
     MarkLost(node, part->second);
   }
-  if (concerned && state_ < JobState::kEnding) rules_.OnRootCause(failure);
+  if (concerned && state_ < JobState::kEnding) rules_.OnRootCause(InPhase(failure));
   if (concerned) On(JobEvent::kStop);
   CheckReaped();
   Check(&PartRecord::drained, JobEvent::kAllDrained);
@@ -303,12 +307,8 @@ void Job::OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure) 
 void Job::OnTimeout() {
   Failure failure;
   failure.kind = FailureKind::kTimeout;
-  failure.detail = state_ == JobState::kPlanned
-                       ? "its nodes were still being started"
-                       : "the job was " + std::string(StateName(state_)) + ", " +
-                             std::to_string(ranks_.size() - ranks_ended_) + " of " +
-                             std::to_string(ranks_.size()) + " ranks alive";
-  rules_.OnCause(std::move(failure));  // whatever happens while the report is made
+  failure.detail = WhatIsMissing();
+  rules_.OnCause(InPhase(std::move(failure)));  // whatever happens while the report is made
   if (!spec_.report_state || state_ == JobState::kPlanned) return On(JobEvent::kStop);
   reporting_ = true;
   report_.Set(bounds_.reports);
@@ -323,8 +323,38 @@ void Job::CheckReports() {
   On(JobEvent::kStop);
 }
 
+// ---- phases
+
+JobPhase Job::PhaseNow() const {
+  if (state_ == JobState::kPlanned) return JobPhase::kNodes;
+  if (state_ == JobState::kLaunching) return JobPhase::kBirths;
+  return state_ == JobState::kRunning && InitIsAwaited() ? JobPhase::kInit : JobPhase::kRun;
+}
+
+Failure Job::InPhase(Failure failure) const {
+  failure.phase = PhaseNow();
+  return failure;
+}
+
+// For a job that is ended while it waits.
+std::string Job::WhatIsMissing() const {
+  switch (PhaseNow()) {
+    case JobPhase::kNodes:
+      return "still missing: " + Listed(services_.missing_nodes());
+    case JobPhase::kBirths:
+      return "still missing: ranks on " + Listed(UnbornParts());
+    case JobPhase::kInit:
+      return RanksNotInInit(AbsentFromInit(), ranks_.size());
+    case JobPhase::kRun:
+      break;
+  }
+  return "the job was " + std::string(StateName(state_)) + ", " +
+         std::to_string(ranks_.size() - ranks_ended_) + " of " + std::to_string(ranks_.size()) +
+         " ranks alive";
+}
+
 void Job::BlameAndStop(Failure failure) {
-  rules_.OnCause(std::move(failure));
+  rules_.OnCause(InPhase(std::move(failure)));
   On(JobEvent::kStop);
 }
 

@@ -13,6 +13,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "launcher/base/event_loop.h"
@@ -30,6 +31,7 @@ namespace rex {
 // Whoever asked for the job (rexlaunch). All functions are set and callable until `ended`.
 struct JobClient {
   std::function<void(const Notice&)> notice;
+  std::function<void(const Progress&)> progress;
   std::function<void(const JobStarted&)> started;
   std::function<void(std::string payload)> output;
   std::function<void(uint64_t bytes)> stdin_credit;
@@ -46,9 +48,13 @@ struct JobServices {
   std::function<void(NodeId, const pmix::HostMessage&)> answer;  // to a node's host
   // Nodes that have not answered yet.
   std::function<std::vector<std::string>()> missing_nodes;
+  // Other nodes that have, of how many.
+  std::function<std::pair<uint32_t, uint32_t>()> answered;
   // What to add to the node's times to have them on this node's clock.
   std::function<std::chrono::microseconds(NodeId)> clock_offset;
 };
+
+inline constexpr std::chrono::milliseconds kProgressAfter{1000};  // of a wait, before it is shown
 
 // How long a job waits for what. A part answers AskReport with stack traces in 30 s, and has ended
 // its ranks 10 s after KILL.
@@ -126,16 +132,23 @@ class Job {
   void OnTimeout();
   void LetOutputPass();
 
-  // Who is waited for (job_absences.cc).
+  // How far it is, and who is waited for (job_absences.cc).
+  void OnProgressTimer();
+  Progress ProgressNow() const;
+  void EndProgress();
   void OnAbsenceTimer();
   void TellAbsence(const std::string& text);
   std::vector<std::string> UnbornParts() const;
   bool InitIsAwaited() const;
+  std::vector<Rank> AbsentFromInit() const;
   void OnAbsenceReport(NodeId from, std::vector<std::string> lines);
   void EndHarder();
   void Discard();
   void CancelTimers();
   void BlameAndStop(Failure failure);
+  JobPhase PhaseNow() const;
+  Failure InPhase(Failure failure) const;
+  std::string WhatIsMissing() const;
   void ShowPlan();
   // Takes `event` when every part that is not lost has `done`.
   void Check(bool PartRecord::*done, JobEvent event);
@@ -220,7 +233,9 @@ class Job {
   Timer settle_;         // after a first failure
   Timer timeout_;        // --timeout
   Timer absence_timer_;  // --report-after
-  Timer report_;         // for the parts' reports after it
+  Timer progress_timer_;
+  bool progress_told_ = false;
+  Timer report_;  // for the parts' reports after it
   Timer name_timer_;
 };
 

@@ -1,10 +1,47 @@
 // --report-after: says, again and again at growing distances, for whom the job waits.
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include "launcher/job/absences.h"
 #include "launcher/job/job.h"
 
 namespace rex {
+
+namespace {
+constexpr std::chrono::milliseconds kProgressEvery{500};
+}
+
+// A long wait is shown while it lasts; a job that just runs is none.
+void Job::OnProgressTimer() {
+  const Progress now = ProgressNow();
+  if (now.phase == JobPhase::kRun || now.total == 0) return EndProgress();
+  client_.progress(now);
+  progress_told_ = true;
+  progress_timer_.Set(kProgressEvery);
+}
+
+Progress Job::ProgressNow() const {
+  Progress now;
+  now.phase = PhaseNow();
+  if (now.phase == JobPhase::kNodes) {
+    std::tie(now.done, now.total) = services_.answered();
+    return now;
+  }
+  now.total = static_cast<uint32_t>(ranks_.size());
+  for (const auto& [node, part] : parts_) {
+    if (now.phase == JobPhase::kBirths && part.born) now.done += placed_.map->CountOn(node);
+  }
+  if (now.phase == JobPhase::kInit) {
+    now.done = now.total - static_cast<uint32_t>(AbsentFromInit().size());
+  }
+  return now;
+}
+
+void Job::EndProgress() {
+  progress_timer_.Cancel();
+  if (std::exchange(progress_told_, false)) client_.progress(Progress{});
+}
 
 void Job::OnAbsenceTimer() {
   const auto since = std::chrono::duration_cast<std::chrono::seconds>(absence_after_);
@@ -32,6 +69,14 @@ std::vector<std::string> Job::UnbornParts() const {
     if (!part.running && !part.lost) names.push_back(NameOf(node));
   }
   return names;
+}
+
+std::vector<Rank> Job::AbsentFromInit() const {
+  std::vector<Rank> absent;
+  for (Rank rank = 0; rank < ranks_.size(); ++rank) {
+    if (!ranks_[rank].end && !ranks_[rank].connected) absent.push_back(rank);
+  }
+  return absent;
 }
 
 // Some are in MPI_Init and cannot leave it before all others have come.

@@ -6,7 +6,8 @@ std::string AllocationText(const std::vector<JobNode>& nodes) {
   std::string text = "\n======================   ALLOCATED NODES   ======================\n";
   for (const JobNode& node : nodes) {
     text += "\t" + node.name + ": slots=" + std::to_string(node.slots) +
-            " max_slots=0 slots_inuse=0 state=UP\n";
+            " max_slots=" + std::to_string(node.max_slots) +
+            " slots_inuse=0 state=" + (node.missing ? "DOWN" : "UP") + "\n";
   }
   return text + "=================================================================\n";
 }
@@ -20,8 +21,8 @@ std::string MapText(const std::string& name_space, const PlacedJob& job,
     const auto lines = ranks.find(node.id);
     if (lines == ranks.end()) continue;
     text += "\n Data for node: " + node.name + "\tNum slots: " + std::to_string(node.slots) +
-            "\tMax slots: 0\tNum procs: " + std::to_string(job.map->CountOn(node.id)) + "\n" +
-            lines->second;
+            "\tMax slots: " + std::to_string(node.max_slots) +
+            "\tNum procs: " + std::to_string(job.map->CountOn(node.id)) + "\n" + lines->second;
   }
   return text + "\n =============================================================\n";
 }

@@ -25,6 +25,7 @@ Status Job::Take(NodeId from, PartPlanned& m) {
     Failure failure = InternalFailure("the node made another map of the ranks than the head",
                                       "use one version of rex on all nodes");
     failure.node = NameOf(from);
+    if (from != kHeadNode) failure.kind = FailureKind::kNodeFailed;
     BlameAndStop(std::move(failure));
     return Ok{};
   }
@@ -64,8 +65,12 @@ Status Job::Take(NodeId from, PartRunning&) {
   return Ok{};
 }
 
-Status Job::Take(NodeId, PartFailed& m) {
-  if (m.root_cause && state_ < JobState::kStopping) rules_.OnRootCause(m.failure);
+// Wherever a process of rex ends on another node, and whoever tells of it first (the node itself,
+// or the end of its link), it is that node that failed.
+Status Job::Take(NodeId from, PartFailed& m) {
+  const bool of_rex = m.failure.kind == FailureKind::kInternal;
+  if (of_rex && from != kHeadNode) m.failure.kind = FailureKind::kNodeFailed;
+  if (m.root_cause && state_ < JobState::kStopping) rules_.OnRootCause(InPhase(m.failure));
   BlameAndStop(std::move(m.failure));
   return Ok{};
 }
@@ -141,6 +146,9 @@ Status Job::Take(NodeId from, PartProgress& m) {
     ranks_[rank].finalized = true;
   }
   if (any_absent_) AskAboutAbsent();
+  if (spec_.progress && !progress_timer_.pending() && InitIsAwaited()) {
+    progress_timer_.Set(kProgressAfter);
+  }
   return Ok{};
 }
 

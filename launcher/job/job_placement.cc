@@ -20,12 +20,26 @@ Failure NoResources(std::string detail) {
   return failure;
 }
 
+// The indices of an app's nodes among those that are there.
+std::vector<uint32_t> NodesThere(const AppSpec& app, const std::vector<JobNode>& nodes) {
+  std::vector<uint32_t> there;
+  for (const uint32_t index : app.nodes) {
+    if (nodes[index].missing) continue;
+    const auto before = std::count_if(nodes.begin(), nodes.begin() + index,
+                                      [](const JobNode& node) { return !node.missing; });
+    there.push_back(static_cast<uint32_t>(before));
+  }
+  return there;
+}
+
 PlacementRequest RequestOf(const JobSpec& spec, const std::vector<JobNode>& nodes) {
   PlacementRequest request;
   for (const AppSpec& app : spec.apps) {
-    request.apps.push_back({.ranks = app.ranks, .per_node = app.per_node, .nodes = app.nodes});
+    request.apps.push_back(
+        {.ranks = app.ranks, .per_node = app.per_node, .nodes = NodesThere(app, nodes)});
   }
   for (const JobNode& node : nodes) {
+    if (node.missing) continue;
     request.nodes.push_back(
         {.slots = node.slots,
          .slots_from_cores = node.slots_from_cores && !spec.refuse_oversubscribe,
@@ -62,6 +76,11 @@ std::vector<Notice> SharedCores(const JobMap& map, const std::vector<JobNode>& n
 
 std::variant<PlacedJob, Failure> PlaceJob(const JobSpec& spec, const std::vector<JobNode>& nodes,
                                           uint32_t dvm_nodes) {
+  for (const AppSpec& app : spec.apps) {
+    if (!app.nodes.empty() && NodesThere(app, nodes).empty()) {
+      return NoResources("none of the nodes of program '" + app.argv[0] + "' could be started");
+    }
+  }
   const auto placement = Place(RequestOf(spec, nodes), kMaxRanks);
   if (!placement) return NoResources(placement.error().text);
   JobSpec resolved = spec;
@@ -73,7 +92,7 @@ std::variant<PlacedJob, Failure> PlaceJob(const JobSpec& spec, const std::vector
   auto map = JobMap::Make(RunsOf(placement->node_of_rank), resolved.TotalRanks(), dvm_nodes);
   REX_CHECK(map.has_value());
   PlacedJob placed;
-  for (const JobNode& node : nodes) placed.slots += node.slots;
+  for (const JobNode& node : nodes) placed.slots += node.missing ? 0 : node.slots;
   if (!spec.oversubscribe) placed.notices = SharedCores(*map, nodes);
   placed.spec = std::make_shared<const JobSpec>(std::move(resolved));
   placed.map = std::make_shared<const JobMap>(*std::move(map));

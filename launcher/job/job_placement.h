@@ -20,6 +20,7 @@ struct JobNode {
   uint32_t slots = 1;
   bool slots_from_cores = true;  // nobody asked for that number of slots
   uint32_t max_slots = 0;        // never more ranks than these, even oversubscribed; 0: no limit
+  bool missing = false;          // could not be started, and is left out
 };
 
 struct PlacedJob {

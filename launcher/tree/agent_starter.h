@@ -7,12 +7,14 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "launcher/base/node_id.h"
 #include "launcher/base/result.h"
 #include "launcher/link/link_key.h"
+#include "launcher/tree/start_state.h"
 #include "launcher/tree/tree_options.h"
 
 namespace rex {
@@ -41,6 +43,9 @@ class AgentStarter {
   // started it behind it, as soon as these are known, at the latest after half a second.
   virtual void ExplainLoss(NodeId node, std::string what,
                            std::function<void(std::string)> done) = 0;
+
+  // How far the node's start has come. nullopt: it is not started here.
+  virtual std::optional<StartStage> Stage(NodeId node) const = 0;
 
   // From here on nothing is started, reported or passed on.
   virtual void Close() = 0;

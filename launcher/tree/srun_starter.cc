@@ -41,6 +41,7 @@ struct SrunStarter::Node {
       : spec(std::move(what)), settle_bound(loop, std::move(on_settle_bound)) {}
   NodeSpec spec;
   StartState state = StartState::kQueued;
+  Clock::Time since{0};  // in this state
   bool failing = false;
   Blame blame = Blame::kNone;
   std::string words;  // the end of what its daemons said, and Slurm of it
@@ -73,6 +74,13 @@ SrunStarter::Node* SrunStarter::Find(NodeId node) {
   return found == nodes_.end() ? nullptr : found->get();
 }
 
+std::optional<StartStage> SrunStarter::Stage(NodeId id) const {
+  for (const auto& node : nodes_) {
+    if (node->spec.id == id) return StartStage{node->state, node->since};
+  }
+  return std::nullopt;
+}
+
 SrunStarter::Node* SrunStarter::OfTask(std::optional<size_t> task) {
   return task && *task < nodes_.size() ? nodes_[*task].get() : nullptr;
 }
@@ -88,7 +96,10 @@ bool SrunStarter::Open(const Node& node) const {
 }
 
 void SrunStarter::Move(Node& node, StartEvent event) {
-  if (const auto next = NextStart(node.state, event)) node.state = *next;
+  const auto next = NextStart(node.state, event);
+  if (!next) return;
+  node.state = *next;
+  node.since = loop_.clock().Now();
 }
 
 // ---- starting

@@ -49,6 +49,7 @@ class SrunStarter : public AgentStarter {
   bool OnFacts(NodeId node) override;
   void OnLinkClosed(NodeId node, const Error& why) override;
   void ExplainLoss(NodeId node, std::string what, std::function<void(std::string)> done) override;
+  std::optional<StartStage> Stage(NodeId node) const override;
   void Close() override;
   std::vector<pid_t> ProcessIds() const override;
   void SignalAll(int signo) override;

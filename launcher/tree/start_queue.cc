@@ -10,10 +10,11 @@ namespace {
 constexpr Clock::Time kNever = Clock::Time::max();
 }
 
-void StartQueue::Add(NodeId node) {
+void StartQueue::Add(NodeId node, Clock::Time now) {
   Start& start = starts_[node];
   REX_CHECK(start.state == StartState::kQueued || start.state == StartState::kFailed);
   start = Start{};
+  start.since = now;
 }
 
 std::vector<NodeId> StartQueue::TakeTurns(Clock::Time now) {
@@ -49,6 +50,7 @@ std::optional<StartState> StartQueue::On(NodeId node, StartEvent event, Clock::T
   under_way_ += StartUnderWay(*next) ? 1 : 0;
   under_way_ -= StartUnderWay(start.state) ? 1 : 0;
   start.state = *next;
+  start.since = now;
   if (event == StartEvent::kTurn) start.due = now + bound_;
   if (event == StartEvent::kServerBusy) start.due = now + Pause(start.retries++);
   return next;
@@ -63,6 +65,12 @@ std::optional<StartState> StartQueue::state(NodeId node) const {
   const auto found = starts_.find(node);
   if (found == starts_.end()) return std::nullopt;
   return found->second.state;
+}
+
+std::optional<StartStage> StartQueue::stage(NodeId node) const {
+  const auto found = starts_.find(node);
+  if (found == starts_.end()) return std::nullopt;
+  return StartStage{found->second.state, found->second.since};
 }
 
 std::optional<Clock::Time> StartQueue::NextDue() const {

@@ -24,7 +24,7 @@ class StartQueue {
       : bound_(bound), random_(std::move(random)) {}
 
   // A node not known yet, or one that has failed (then it begins anew).
-  void Add(NodeId node);
+  void Add(NodeId node, Clock::Time now = Clock::Time(0));
   // Nodes that are to be spawned now; they are spawned from here on.
   std::vector<NodeId> TakeTurns(Clock::Time now);
   // Nodes whose bound has run out; they stay as they are, the caller ends them (kEnd).
@@ -38,6 +38,7 @@ class StartQueue {
   bool MayRetry(NodeId node) const;
 
   std::optional<StartState> state(NodeId node) const;
+  std::optional<StartStage> stage(NodeId node) const;
   size_t under_way() const { return under_way_; }
   // When something here becomes due next.
   std::optional<Clock::Time> NextDue() const;
@@ -46,7 +47,8 @@ class StartQueue {
   struct Start {
     StartState state = StartState::kQueued;
     int retries = 0;
-    Clock::Time due{0};  // queued: not before; under way or joined: its bound
+    Clock::Time due{0};    // queued: not before; under way or joined: its bound
+    Clock::Time since{0};  // in this state
   };
   Clock::Time Pause(int retry) const;
 

@@ -1,8 +1,10 @@
 // The states of a node's start. docs/design/tree.md has the same table.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 namespace rex {
 
@@ -55,6 +57,28 @@ constexpr bool StartUnderWay(StartState state) {
 }
 constexpr bool StartBounded(StartState state) {
   return StartUnderWay(state) || state == StartState::kJoined;
+}
+
+// How far a start has come and since when.
+struct StartStage {
+  StartState state = StartState::kQueued;
+  std::chrono::microseconds since{0};  // CLOCK_MONOTONIC
+};
+
+// For people: what is awaited in that state. `program`: what starts the node, e.g. "ssh".
+constexpr std::string_view AwaitedOf(StartState state, std::string_view program) {
+  switch (state) {
+    case StartState::kQueued:
+      return "its turn to be started";
+    case StartState::kSpawned:
+      return program;
+    case StartState::kGreeted:
+      return "its agent's handshake";
+    case StartState::kJoined:
+      return "its agent's report";
+    default:
+      return "";
+  }
 }
 
 }  // namespace rex

@@ -79,7 +79,7 @@ Starter::Entry* Starter::Find(NodeId node) {
 }
 
 void Starter::Add(const NodeSpec& node) {
-  queue_.Add(node.id);
+  queue_.Add(node.id, loop_.clock().Now());
   auto& entry = entries_[node.id];
   if (entry) Retire(*entry);
   entry = std::make_unique<Entry>(loop_, node, [this, id = node.id] {
@@ -239,6 +239,8 @@ void Starter::OnLine(NodeId node, const std::string& line) {
   if (IsKeeperNews(line)) return closed_ ? void() : Settled(*entry);
   if ((entry->greeted && !entry->failing) || options_.verbose) handlers_.on_line(entry->spec, line);
 }
+
+std::optional<StartStage> Starter::Stage(NodeId node) const { return queue_.stage(node); }
 
 void Starter::Fail(Entry& entry, bool wait_for_words) {
   entry.failing = true;

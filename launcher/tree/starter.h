@@ -45,6 +45,7 @@ class Starter : public AgentStarter {
   void OnLinkClosed(NodeId node, const Error& why) override;
   // Ends the node's process as well.
   void ExplainLoss(NodeId node, std::string what, std::function<void(std::string)> done) override;
+  std::optional<StartStage> Stage(NodeId node) const override;
   void Close() override;
   std::vector<pid_t> ProcessIds() const override;
   void SignalAll(int signo) override;

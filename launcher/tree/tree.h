@@ -96,6 +96,8 @@ class Tree {
   NodeId parent() const { return parent_; }  // the head's own: itself
   std::vector<NodeId> children() const { return routes_.children(); }
   const std::vector<NodeId>& below(NodeId child) const { return routes_.below(child); }
+  // What is awaited of a node that is not ready, for people: "ssh, for 30 s", "node n1, …".
+  std::string AwaitedOf(NodeId node) const;
   // The head's: add it to that node's CLOCK_MONOTONIC. The sum along the path; none until known.
   std::optional<ClockOffset> OffsetTo(NodeId node) const;
 

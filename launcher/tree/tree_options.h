@@ -33,6 +33,8 @@ struct TreeOptions {
   std::chrono::seconds node_timeout{120};  // silence after which a node counts as lost
   // What a peer may make an agent hold for one message: the modex of a large job and a little more.
   uint64_t max_message_bytes = (uint64_t{1} << 30) + (1 << 20);
+  // At the head: what a node that did not start was to start the head starts itself.
+  bool allow_missing = false;
   bool verbose = false;
   std::string log_level;  // REX_LOG of the started agents; empty: as their own environment says
 };

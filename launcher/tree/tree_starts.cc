@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 
 #include "launcher/base/log.h"
@@ -251,6 +252,10 @@ void Tree::OnChildStartFailed(const StartFailure& failure) {
   ReportStartFailure(final);
   for (const NodeId node : with_it) {
     if (node == failure.node) continue;
+    if (options_.allow_missing) {
+      AddChild(specs_.at(node), {});
+      continue;
+    }
     ReportStartFailure({node, NameOf(node), std::string(StartPhaseName(StartPhase::kParent)),
                         "node " + failure.name + ", which was to start it, did not start", ""});
   }
@@ -278,6 +283,19 @@ void Tree::OnStartFailedBelow(NodeId from, const StartFailure& failure) {
   before.cause = "from node " + NameOf(from) + ": " + failure.cause;
   first_failures_.insert_or_assign(failure.node, std::move(before));
   AddChild(specs_.at(failure.node), {});
+}
+
+std::string Tree::AwaitedOf(NodeId node) const {
+  const NodeId child = routes_.ChildFor(node).value_or(node);
+  const auto stage = starter_ && specs_.contains(child) ? starter_->Stage(child) : std::nullopt;
+  if (!stage) return "";
+  const auto since =
+      std::chrono::duration_cast<std::chrono::seconds>(loop_.clock().Now() - stage->since);
+  if (child != node && stage->state == StartState::kReady) return "started by " + NameOf(child);
+  constexpr std::array<std::string_view, 3> kPrograms = {"ssh", "rexd", "srun"};
+  std::string text(rex::AwaitedOf(stage->state, kPrograms[static_cast<size_t>(options_.kind)]));
+  text += " for " + std::to_string(since.count()) + " s";
+  return child == node ? text : "behind " + NameOf(child) + ": " + text;
 }
 
 void Tree::OnTicket(JoinTicket ticket, UniqueFd in, UniqueFd out) {

@@ -83,6 +83,7 @@ void DvmToPb(const DvmSpec& in, pb::Dvm* out) {
   out->set_start_timeout_s(static_cast<uint32_t>(in.start_timeout.count()));
   out->set_node_timeout_s(static_cast<uint32_t>(in.node_timeout.count()));
   out->set_max_modex_bytes(in.max_modex_bytes);
+  out->set_allow_missing(in.allow_missing);
 }
 
 Status TakeBounds(const pb::Dvm& m, DvmSpec* out) {
@@ -113,6 +114,7 @@ Result<DvmSpec> DvmFromPb(const pb::Dvm& m) {
   dvm.bootstrap = static_cast<Bootstrap>(m.bootstrap());
   dvm.tree = static_cast<TreeRequest>(m.tree());
   dvm.rexd = m.rexd();
+  dvm.allow_missing = m.allow_missing();
   if (auto s = TakeStrings(m.ssh(), "Dvm.ssh", &dvm.ssh); !s) return s.error();
   if (auto s = TakeBounds(m, &dvm); !s) return s.error();
   return dvm;
@@ -153,13 +155,16 @@ void FailureToPb(const Failure& in, pb::Failure* out) {
   out->set_detail(in.detail);
   out->set_remedy(in.remedy);
   out->set_others(in.others);
+  out->set_phase(static_cast<pb::Failure::JobPhase>(in.phase));
 }
 
 Result<Failure> FailureFromPb(const pb::Failure& in) {
   if (in.kind() < 0 || in.kind() > kLastFailureKind) return Bad("Failure.kind");
+  if (in.phase() < 0 || in.phase() > kLastJobPhase) return Bad("Failure.phase");
   if (in.signo() > kMaxSignal) return Bad("Failure.signo");
   Failure out;
   out.kind = static_cast<FailureKind>(in.kind());
+  out.phase = static_cast<JobPhase>(in.phase());
   out.rank = in.rank();
   out.node = in.node();
   out.pid = static_cast<int64_t>(in.pid());
@@ -215,6 +220,7 @@ std::string ToWire(const JobSpec& m) {
   out.set_grace_ms(static_cast<uint32_t>(m.grace.count()));
   out.set_timeout_ms(static_cast<uint32_t>(m.timeout.count()));
   out.set_report_state(m.report_state);
+  out.set_progress(m.progress);
   out.set_report_after_ms(static_cast<uint32_t>(m.report_after.count()));
   out.set_oversubscribe(m.oversubscribe);
   out.set_verbose(m.verbose);
@@ -273,6 +279,7 @@ Result<JobSpec> FromWire(const std::string& payload) {
   job.grace = std::chrono::milliseconds(m->grace_ms());
   job.timeout = std::chrono::milliseconds(m->timeout_ms());
   job.report_state = m->report_state();
+  job.progress = m->progress();
   if (m->report_after_ms() > kMaxMilliseconds) return Bad("report_after_ms");
   job.report_after = std::chrono::milliseconds(m->report_after_ms());
   job.oversubscribe = m->oversubscribe();
@@ -353,6 +360,23 @@ Result<Notice> FromWire(const std::string& payload) {
   if (!m) return m.error();
   if (m->level() < 0 || m->level() > pb::Notice::PLAIN) return Bad("Notice.level");
   return Notice{static_cast<Notice::Level>(m->level()), m->text()};
+}
+
+std::string ToWire(const Progress& m) {
+  pb::Progress out;
+  out.set_phase(static_cast<pb::Failure::JobPhase>(m.phase));
+  out.set_done(m.done);
+  out.set_total(m.total);
+  return out.SerializeAsString();
+}
+
+template <>
+Result<Progress> FromWire(const std::string& payload) {
+  const auto m = Parse<pb::Progress>(payload, "Progress");
+  if (!m) return m.error();
+  if (m->phase() < 0 || m->phase() > kLastJobPhase) return Bad("Progress.phase");
+  if (m->done() > m->total() || m->total() > kMaxRanks) return Bad("Progress.done, total");
+  return Progress{static_cast<JobPhase>(m->phase()), m->done(), m->total()};
 }
 
 std::string ToWire(const JobStarted& m) {

@@ -34,6 +34,7 @@ enum class LaunchMessage : uint8_t {  // the `kind` of a frame
   kNotice = 7,
   kJobStarted = 8,
   kJobEnded = 9,
+  kProgress = 10,
   kOutput = 16,    // raw: see OutputHeader; class kStdio
   kStdin = 17,     // raw bytes; class kStdio
   kStdinEnd = 18,  // empty; class kStdio
@@ -76,6 +77,7 @@ struct DvmSpec {
   std::chrono::seconds start_timeout{30};
   std::chrono::seconds node_timeout{120};
   uint64_t max_modex_bytes = uint64_t{1} << 30;
+  bool allow_missing = false;  // nodes that do not start are left out
 };
 
 enum class BindPolicy : uint8_t { kNone, kCore, kHwthread };
@@ -97,6 +99,7 @@ struct JobSpec {
   std::chrono::milliseconds timeout{0};  // 0: none
   bool report_state = false;
   std::chrono::milliseconds report_after{0};  // who is waited for is told then; 0: never
+  bool progress = false;                      // Progress is wanted
   bool oversubscribe = false;
   bool verbose = false;
   uint32_t umask = 022;
@@ -135,6 +138,22 @@ struct Notice {
   std::string text;
 };
 
+// How far a job had come when something happened to it.
+enum class JobPhase : uint8_t {
+  kNodes,   // its nodes are being started
+  kBirths,  // its ranks are being born; none has run anything
+  kInit,    // some ranks wait in MPI_Init for others that have not called it
+  kRun,
+};
+inline constexpr uint8_t kLastJobPhase = static_cast<uint8_t>(JobPhase::kRun);
+
+// How far the job is, for a terminal. In JobPhase::kRun nothing is waited for.
+struct Progress {
+  JobPhase phase = JobPhase::kRun;
+  uint32_t done = 0;  // nodes up, ranks born, ranks in MPI_Init
+  uint32_t total = 0;
+};
+
 struct RankInfo {
   Rank rank = 0;
   std::string node;
@@ -164,11 +183,13 @@ enum class FailureKind : uint8_t {
   kNoInit,
   kNodeStart,
   kNodeLost,
+  kNodeFailed,
 };
-inline constexpr uint8_t kLastFailureKind = static_cast<uint8_t>(FailureKind::kNodeLost);
+inline constexpr uint8_t kLastFailureKind = static_cast<uint8_t>(FailureKind::kNodeFailed);
 
 struct Failure {
   FailureKind kind = FailureKind::kNone;
+  JobPhase phase = JobPhase::kRun;
   Rank rank = 0;
   std::string node;
   int64_t pid = 0;
@@ -197,6 +218,7 @@ std::string ToWire(const SignalRanks& m);
 std::string ToWire(const EndJob& m);
 std::string ToWire(const Credit& m);
 std::string ToWire(const Notice& m);
+std::string ToWire(const Progress& m);
 std::string ToWire(const JobStarted& m);
 std::string ToWire(const JobEnded& m);
 

@@ -10,9 +10,6 @@
 
 namespace rex::testing {
 
-inline constexpr int kExitNodeLost = 119;
-inline constexpr int kExitNodeStart = 120;
-
 class NodesTest : public ClusterTest {
  protected:
   static std::string TestProgram() { return ProgramPath("testprog"); }

@@ -11,8 +11,6 @@
 namespace rex::testing {
 namespace {
 
-constexpr int kExitLost = 119;   // docs/rules.md
-constexpr int kExitStart = 120;  // docs/rules.md
 constexpr seconds kLong{60};
 
 // Each line of what this prints is something that a step of Slurm's determines.
@@ -191,14 +189,14 @@ TEST_F(SlurmTest, DeadNodeIsNamed) {
   cluster().Kill("n2");
   cluster().Cut("n2");
   const CommandResult result = job->Wait();
-  EXPECT_TRUE(ExitedWith(result, kExitLost));
+  EXPECT_TRUE(ExitedWith(result, kExitNodeLost));
   EXPECT_NE(result.err.find("n2"), std::string::npos) << result;
 }
 
 TEST_F(SlurmTest, NodeWithoutRexdIsNamed) {
   ASSERT_TRUE(StartSlurm(2, {"n2:" + BuildDir() + "/libexec"}));
   const CommandResult result = Launch({"-N2", "--ntasks-per-node=1"}, {"hostname"});
-  EXPECT_TRUE(ExitedWith(result, kExitStart));
+  EXPECT_TRUE(ExitedWith(result, kExitNodeStart));
   EXPECT_NE(result.err.find("n2"), std::string::npos) << result;
   EXPECT_NE(result.err.find("No such file"), std::string::npos) << result;
   EXPECT_NE(result.err.find("install rex"), std::string::npos) << result;
@@ -209,7 +207,7 @@ TEST_F(SlurmTest, DeadSlurmdIsNamed) {
   const CommandResult result = Slurm({"salloc", "-Q", "-N2", "--ntasks-per-node=1", "sh", "-c",
                                       "kill -KILL $(pgrep -f '^slurmd .*-N n2 .*" + cluster().id() +
                                           "'); exec " + RexlaunchPath() + " hostname"});
-  EXPECT_TRUE(ExitedWith(result, kExitStart));
+  EXPECT_TRUE(ExitedWith(result, kExitNodeStart));
   EXPECT_NE(result.err.find("failed on node n2"), std::string::npos) << result;
   EXPECT_NE(result.err.find("is slurmd running there"), std::string::npos) << result;
   // Slurm has killed the step on n1, where it ran already: see clusters.md. The next agent cleans
@@ -225,7 +223,7 @@ TEST_F(SlurmTest, MissingMungeIsNamed) {
   const CommandResult result =
       Slurm({"env", "SLURM_JOB_ID=1", "SLURM_JOB_NODELIST=n[1-2]", "SLURM_TASKS_PER_NODE=1(x2)",
              "sh", "-c", "rm /run/munge/munge.socket.2; exec " + RexlaunchPath() + " hostname"});
-  EXPECT_TRUE(ExitedWith(result, kExitStart));
+  EXPECT_TRUE(ExitedWith(result, kExitNodeStart));
   EXPECT_NE(result.err.find("munged running"), std::string::npos) << result;
 }
 
@@ -236,7 +234,7 @@ TEST_F(SlurmTest, TimeLimitIsSaid) {
   ASSERT_TRUE(job->WaitForText("up\nup\n", kLong)) << job->Snapshot();
   EXPECT_TRUE(ExitedWith(Slurm({"scontrol", "update", "JobId=1", "EndTime=now"}), 0));
   const CommandResult result = job->Wait();
-  EXPECT_TRUE(ExitedWith(result, kExitLost));
+  EXPECT_TRUE(ExitedWith(result, kExitNodeLost));
   EXPECT_NE(result.err.find("DUE TO TIME LIMIT"), std::string::npos) << result;
   EXPECT_NE(result.err.find("ask for more time"), std::string::npos) << result;
 }
@@ -247,7 +245,7 @@ TEST_F(SlurmTest, RefusedStepSaysWhy) {
                                      {"env", "SLURM_JOB_ID=77", "SLURM_JOB_NODELIST=n[1-2]",
                                       "SLURM_TASKS_PER_NODE=1(x2)", RexlaunchPath(), "hostname"},
                                      Patient());
-  EXPECT_TRUE(ExitedWith(result, kExitStart));
+  EXPECT_TRUE(ExitedWith(result, kExitNodeStart));
   EXPECT_NE(result.err.find("Invalid job id"), std::string::npos) << result;
   EXPECT_NE(result.err.find("srun"), std::string::npos) << result;
 }

@@ -19,6 +19,10 @@ namespace rex::testing {
 // Exit codes of rexlaunch; docs/rules.md has the table.
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitTimeout = 110;
+inline constexpr int kExitTimeoutInit = 117;
+inline constexpr int kExitTimeoutStart = 118;
+inline constexpr int kExitNodeLost = 119;
+inline constexpr int kExitNodeStart = 120;
 inline constexpr int kExitNoWdir = 121;
 inline constexpr int kExitNoResources = 122;
 inline constexpr int kExitInternal = 123;

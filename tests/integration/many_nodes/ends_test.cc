@@ -127,8 +127,8 @@ TEST_F(NodesEndsTest, AnInterruptWhileNodesAreStartedEndsAtOnce) {
 TEST_F(NodesEndsTest, TheTimeLimitCountsWhileNodesAreStarted) {
   const CommandResult result = Rex({"--timeout", "1", "--host", "nowhere1,nowhere2", "--ssh",
                                     HangingSsh(), Program(), "exit", "0"});
-  EXPECT_TRUE(ExitedWith(result, kExitTimeout));
-  EXPECT_TRUE(StderrNames(result, {"started"}));
+  EXPECT_TRUE(ExitedWith(result, kExitTimeoutStart));
+  EXPECT_TRUE(StderrNames(result, {"started", "nowhere1 (", "nowhere2 ("}));
   EXPECT_LT(result.wall, seconds(15));
 }
 
@@ -152,7 +152,7 @@ TEST_F(NodesEndsTest, ANodesAgentThatIsToldToEndSaysSo) {
   ASSERT_GT(agent, 0) << job->Snapshot();
   ASSERT_EQ(::kill(agent, SIGTERM), 0);
   const CommandResult result = job->Wait(seconds(20));
-  EXPECT_TRUE(ExitedWith(result, kExitInternal));
+  EXPECT_TRUE(ExitedWith(result, kExitNodeLost));
   EXPECT_TRUE(StderrNames(result, {"rexd-agent", "SIGTERM", "node"}));
 }
 
@@ -164,7 +164,7 @@ TEST_F(NodesEndsTest, ANodesKeeperThatIsToldToEndEndsTheJob) {
   ASSERT_GT(keeper, 0) << job->Snapshot();
   ASSERT_EQ(::kill(keeper, SIGTERM), 0);
   const CommandResult result = job->Wait(seconds(20));
-  EXPECT_TRUE(ExitedWith(result, kExitInternal));
+  EXPECT_TRUE(ExitedWith(result, kExitNodeLost));
   EXPECT_TRUE(StderrNames(result, {"on node node", "SIGTERM"}));
 }
 

@@ -15,6 +15,17 @@ class NodesTest : public RexTest {
     args.insert(args.end(), words.begin(), words.end());
     return args;
   }
+  // An ssh without a network, for --ssh: the name of the host says what it does. hang… says
+  // nothing, refuse… is refused, slow… takes two seconds, others run the command here.
+  std::string FakeSsh() {
+    return WriteFile(
+        "rsh",
+        "#!/bin/sh\nhost=$1\nshift\ncase $host in\n"
+        "hang*) exec sleep 600 ;;\nslow*) sleep 2 ;;\n"
+        "refuse*) echo \"ssh: connect to host $host port 22: Connection refused\" >&2\n"
+        "  exit 255 ;;\nesac\nexec sh -c \"$*\"\n",
+        0755);
+  }
   // The first daemon of that name of a node that is not the head's; -1: none came.
   pid_t FindNodeDaemon(RunningCommand& job, const std::string& program,
                        milliseconds bound = seconds(10)) {

@@ -49,6 +49,47 @@ TEST(NodeNumbers, ThisMachineHasANameAlsoWithoutRanks) {
 
 // ---- failures
 
+TEST(LeftOut, IsOneLine) {
+  EXPECT_EQ(LeftOutText(Failed(3, "refused")), "node n3 is left out: ssh: refused");
+}
+
+TEST(LeftOut, SomeNodeMustBeThere) {
+  DvmSpec spec;
+  spec.nodes = {Asked("a"), Asked("b")};
+  EXPECT_FALSE(HasNodes(spec, {}));
+  EXPECT_TRUE(HasNodes(spec, {{NodeId{2}, Cores(1)}}));
+  spec.nodes.push_back(Asked("localhost", 0, true));
+  EXPECT_TRUE(HasNodes(spec, {}));
+}
+
+TEST(LeftOut, OthersKeepTheirPlaces) {
+  DvmSpec spec;
+  spec.nodes = {Asked("a", 2), Asked("b", 2), Asked("c", 2)};
+  const auto nodes = JobNodesOf(spec, NumberNodes(spec, "vm"), kHere,
+                                {{NodeId{1}, Cores(4)}, {NodeId{3}, Cores(4)}}, 0);
+  ASSERT_EQ(nodes.size(), 3U);
+  EXPECT_TRUE(nodes[1].missing);
+  EXPECT_FALSE(nodes[2].missing);
+  JobSpec job;
+  job.apps.resize(2);
+  job.apps[0].argv = job.apps[1].argv = {"a"};
+  job.apps[0].ranks = 0;  // as many as slots
+  job.apps[1].ranks = 1;
+  job.apps[1].nodes = {1, 2};  // of these one is there
+  job.oversubscribe = true;
+  const auto placed = PlaceJob(job, nodes, 4);
+  const auto* map = std::get_if<PlacedJob>(&placed);
+  ASSERT_NE(map, nullptr);
+  EXPECT_EQ(map->slots, 4U);
+  EXPECT_EQ(map->map->CountOn(NodeId{1}), 2U);
+  EXPECT_EQ(map->map->CountOn(NodeId{2}), 0U);
+  EXPECT_EQ(map->map->CountOn(NodeId{3}), 3U);
+  job.apps[1].nodes = {1};
+  const auto refused = PlaceJob(job, nodes, 4);
+  ASSERT_TRUE(std::holds_alternative<Failure>(refused));
+  EXPECT_EQ(std::get<Failure>(refused).detail, "none of the nodes of program 'a' could be started");
+}
+
 TEST(StartFailureOf, OneNodeIsToldInFull) {
   const Failure failure = StartFailureOf({Failed(3, "refused")});
   EXPECT_EQ(failure.kind, FailureKind::kNodeStart);

@@ -22,6 +22,11 @@ TEST(AbsencesTest, ManyNamesAreCounted) {
             "g, h and 2 more");
 }
 
+TEST(AbsencesTest, RanksNotInInitAreNumbers) {
+  EXPECT_EQ(RanksNotInInit({3, 5}, 8), "2 of 8 ranks had not called MPI_Init: 3, 5");
+  EXPECT_EQ(RanksNotInInit({0}, 1), "1 of 1 rank had not called MPI_Init: 0");
+}
+
 TEST(AbsencesTest, OnlyRanksBeforeInitAreShown) {
   EXPECT_EQ(WaitingForInit(seconds(30), 3,
                            {"rank 0 (app): in MPI (initialised), process state S",

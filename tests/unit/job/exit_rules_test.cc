@@ -122,6 +122,24 @@ INSTANTIATE_TEST_SUITE_P(
         CodeCase{Of(FailureKind::kWdirMissing), 121}, CodeCase{Of(FailureKind::kNoResources), 122},
         CodeCase{Of(FailureKind::kInternal), 123}, CodeCase{Of(FailureKind::kRefused), 123}));
 
+Failure In(JobPhase phase, FailureKind kind) {
+  Failure failure = Of(kind);
+  failure.phase = phase;
+  return failure;
+}
+INSTANTIATE_TEST_SUITE_P(
+    Phases, ExitCodeTable,
+    ::testing::Values(CodeCase{In(JobPhase::kNodes, FailureKind::kTimeout), 118},
+                      CodeCase{In(JobPhase::kBirths, FailureKind::kTimeout), 118},
+                      CodeCase{In(JobPhase::kInit, FailureKind::kTimeout), 117},
+                      CodeCase{In(JobPhase::kNodes, FailureKind::kNodeStart), 120},
+                      CodeCase{In(JobPhase::kNodes, FailureKind::kNodeLost), 120},
+                      CodeCase{In(JobPhase::kBirths, FailureKind::kNodeFailed), 120},
+                      CodeCase{In(JobPhase::kInit, FailureKind::kNodeLost), 119},
+                      CodeCase{In(JobPhase::kRun, FailureKind::kNodeLost), 119},
+                      CodeCase{In(JobPhase::kRun, FailureKind::kNodeFailed), 119},
+                      CodeCase{In(JobPhase::kNodes, FailureKind::kInternal), 123}));
+
 TEST(FailureOfEnd, TellsSignalsExitsAndMissingFinalize) {
   EXPECT_FALSE(FailureOfEnd(ExitStatus{}, false, false));
   EXPECT_FALSE(FailureOfEnd(ExitStatus{}, true, true));

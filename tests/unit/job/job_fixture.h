@@ -165,6 +165,8 @@ class JobFixture : public ::testing::Test {
   std::vector<JobStarted> started_;
   std::vector<std::string> output_;
   std::vector<std::string> missing_nodes_;
+  std::pair<uint32_t, uint32_t> answered_;
+  std::vector<Progress> progress_;
   uint64_t stdin_credit_ = 0;
   std::optional<JobEnded> ended_;
   int ends_ = 0;
@@ -182,10 +184,12 @@ class JobFixture : public ::testing::Test {
             },
             [this](NodeId node, const pmix::HostMessage& m) { answers_.emplace_back(node, m); },
             [this] { return missing_nodes_; },
+            [this] { return answered_; },
             [](NodeId node) { return std::chrono::microseconds(Index(node) * 1000); }};
   }
   JobClient Client() {
     return {[this](const Notice& m) { notices_.push_back(m); },
+            [this](const Progress& m) { progress_.push_back(m); },
             [this](const JobStarted& m) { started_.push_back(m); },
             [this](std::string payload) { output_.push_back(std::move(payload)); },
             [this](uint64_t bytes) { stdin_credit_ += bytes; },

@@ -77,8 +77,10 @@ TEST_P(JobOverNodes, EveryStateSurvivesTheLossOfEveryNode) {
     for (uint32_t i = 0; i < nodes_; ++i) Lose(i);
     EXPECT_EQ(job_->state(), JobState::kDone) << StateName(state);
     // In kEnding all has been told: nothing is lost with a node. kStopping was begun by a signal.
+    // Before the gates open no rank has run.
     const int expected = state == JobState::kEnding     ? 0
                          : state == JobState::kStopping ? 128 + SIGINT
+                         : state < JobState::kReleasing ? 120
                                                         : 119;
     EXPECT_EQ(ExitCode(), expected) << StateName(state);
   }
@@ -309,7 +311,7 @@ TEST_F(JobTest, ANodeWithAnotherMapEndsTheJob) {
   Tell(0, PartPlanned{1, "", ""});
   EXPECT_EQ(job_->state(), JobState::kStopping);
   Finish();
-  EXPECT_EQ(ExitCode(), 123);
+  EXPECT_EQ(ExitCode(), 120);
   EXPECT_EQ(ended_->failure.node, "n0");
 }
 
@@ -409,11 +411,77 @@ TEST_F(JobTest, ATimeLimitCountsWhileNodesAreStarted) {
   JobSpec spec = Spec();
   spec.timeout = Milliseconds(1);
   spec.report_state = true;
+  missing_nodes_ = {"n1 (ssh for 1 s)"};
   Make(2, spec);
   ASSERT_TRUE(RunTo(JobState::kDone));
-  EXPECT_EQ(ExitCode(), 110);
+  EXPECT_EQ(ExitCode(), 118);
   EXPECT_EQ(Count<AskReport>(), 0U);
-  EXPECT_NE(ended_->failure.detail.find("started"), std::string::npos) << ended_->failure.detail;
+  EXPECT_EQ(ended_->failure.phase, JobPhase::kNodes);
+  EXPECT_EQ(ended_->failure.detail, "still missing: n1 (ssh for 1 s)");
+}
+
+TEST_F(JobTest, ATimeLimitWhileRanksAreBornNamesTheirNodes) {
+  JobSpec spec = Spec();
+  spec.timeout = Milliseconds(1);
+  Make(2, spec);
+  Place();
+  Born(0);
+  ASSERT_TRUE(RunTo(JobState::kStopping));
+  Finish();
+  EXPECT_EQ(ExitCode(), 118);
+  EXPECT_EQ(ended_->failure.detail, "still missing: ranks on n0, n1");
+}
+
+TEST_F(JobTest, ATimeLimitWhileRanksWaitInInitNamesTheOthers) {
+  JobSpec spec = Spec();
+  spec.timeout = Milliseconds(1);
+  Make(2, spec);
+  ToRunning();
+  Tell(0, PartProgress{{0, 1}, {}});
+  ASSERT_TRUE(RunTo(JobState::kStopping));
+  Finish();
+  EXPECT_EQ(ExitCode(), 117);
+  EXPECT_EQ(ended_->failure.detail, "2 of 4 ranks had not called MPI_Init: 2, 3");
+}
+
+// ---- progress
+
+JobSpec Watched(JobSpec spec) {
+  spec.progress = true;
+  return spec;
+}
+
+TEST_F(JobTest, AWaitIsShownAndItsEndIsTold) {
+  Make(2, Watched(Spec()));
+  answered_ = {1, 2};
+  ASSERT_TRUE(RunUntil([&] { return !progress_.empty(); }));
+  EXPECT_EQ(progress_[0].phase, JobPhase::kNodes);
+  EXPECT_EQ(progress_[0].done, 1U);
+  EXPECT_EQ(progress_[0].total, 2U);
+  Place();
+  Born(1);
+  ASSERT_TRUE(RunUntil([&] { return progress_.back().phase == JobPhase::kBirths; }));
+  EXPECT_EQ(progress_.back().done, 2U);
+  EXPECT_EQ(progress_.back().total, 4U);
+  Born(0);
+  TellAll(PartRunning{});
+  ASSERT_TRUE(RunUntil([&] { return progress_.back().phase == JobPhase::kRun; }));
+  const size_t told = progress_.size();
+  Tell(0, PartProgress{{0}, {}});
+  ASSERT_TRUE(RunUntil([&] { return progress_.size() > told; }));
+  EXPECT_EQ(progress_.back().phase, JobPhase::kInit);
+  EXPECT_EQ(progress_.back().done, 1U);
+  job_->OnEndJob(SIGINT);
+  EXPECT_EQ(progress_.back().phase, JobPhase::kRun);
+}
+
+TEST_F(JobTest, NobodyIsToldWhoDoesNotWatch) {
+  JobSpec spec = Spec();
+  spec.report_after = Milliseconds(1500);  // later than progress would come
+  Make(1, spec);
+  missing_nodes_ = {"n1"};
+  ASSERT_TRUE(RunUntil([&] { return !notices_.empty(); }));
+  EXPECT_TRUE(progress_.empty());
 }
 
 TEST_F(JobTest, ReportsOfAllNodesComeInTheirOrder) {

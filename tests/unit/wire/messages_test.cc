@@ -136,6 +136,7 @@ JobSpec JobWithNodes() {
   job.dvm.rexd = "/opt/rex/libexec/rex/rexd";
   job.dvm.start_timeout = std::chrono::seconds(7);
   job.dvm.node_timeout = std::chrono::seconds(8);
+  job.dvm.allow_missing = true;
   job.dvm.max_modex_bytes = 9;
   job.map = MapPolicy::kNode;
   job.node_env = true;
@@ -163,6 +164,7 @@ TEST(LaunchJob, NodesRoundTrip) {
   EXPECT_EQ(back->dvm.rexd, job.dvm.rexd);
   EXPECT_EQ(back->dvm.start_timeout, job.dvm.start_timeout);
   EXPECT_EQ(back->dvm.node_timeout, job.dvm.node_timeout);
+  EXPECT_TRUE(back->dvm.allow_missing);
   EXPECT_EQ(back->dvm.max_modex_bytes, 9u);
   EXPECT_EQ(back->map, MapPolicy::kNode);
   EXPECT_TRUE(back->node_env);
@@ -234,11 +236,34 @@ void TryEveryTruncation(const std::string& whole) {
 JobEnded FullEnd() {
   JobEnded end;
   end.exit_code = 139;
-  end.failure = {FailureKind::kRankSignal, 3, "n1", 1234, 11, true, 0, "./app", "what", "do", 2};
+  end.failure = {FailureKind::kRankSignal,
+                 JobPhase::kInit,
+                 3,
+                 "n1",
+                 1234,
+                 11,
+                 true,
+                 0,
+                 "./app",
+                 "what",
+                 "do",
+                 2};
   end.phases = {{"births", std::chrono::microseconds(-5), std::chrono::microseconds(7), "n1",
                  "agent", "note"}};
   end.state_report = {"rank 0: running", ""};
   return end;
+}
+
+TEST(Progress, RoundTripsAndIsBounded) {
+  const Progress sent{JobPhase::kBirths, 3, 4};
+  const auto back = FromWire<Progress>(ToWire(sent));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->phase, sent.phase);
+  EXPECT_EQ(back->done, 3u);
+  EXPECT_EQ(back->total, 4u);
+  EXPECT_FALSE(FromWire<Progress>(ToWire(Progress{JobPhase::kInit, 5, 4})));
+  EXPECT_FALSE(FromWire<Progress>(ToWire(Progress{static_cast<JobPhase>(4), 1, 4})));
+  EXPECT_FALSE(FromWire<Progress>(ToWire(Progress{JobPhase::kInit, 1, kMaxRanks + 1})));
 }
 
 TEST(JobEnded, TextNeedNotBeUtf8) {
@@ -345,6 +370,7 @@ TEST(JobEnded, RoundTrip) {
   EXPECT_EQ(back->failure.detail, "what");
   EXPECT_EQ(back->failure.remedy, "do");
   EXPECT_EQ(back->failure.others, 2u);
+  EXPECT_EQ(back->failure.phase, JobPhase::kInit);
   ASSERT_EQ(back->phases.size(), 1u);
   EXPECT_EQ(back->phases[0].name, "births");
   EXPECT_EQ(back->phases[0].begin.count(), -5);
