@@ -93,6 +93,7 @@ std::vector<JobNode> JobNodesOf(const DvmSpec& spec, const NodeNumbers& numbers,
     JobNode alone = here;
     if (slots > 0) alone.slots_from_cores = false;
     alone.slots = slots > 0 ? slots : alone.cores;
+    alone.max_slots = spec.max_slots;
     return {alone};
   }
   std::vector<JobNode> nodes;

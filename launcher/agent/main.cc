@@ -14,7 +14,8 @@
 
 namespace {
 
-constexpr int kExitUnusable = 123;  // docs/rules.md
+constexpr int kExitNoResources = 122;  // docs/rules.md
+constexpr int kExitUnusable = 123;     // docs/rules.md
 
 // What crossed our own exec must not cross that of the spawner, of templates or of ssh.
 rex::UniqueFd TakeFd(int argc, char** argv, const char* name) {
@@ -61,7 +62,7 @@ int main(int argc, char** argv) {
     const rex::Status started = agent.Start();
     if (!started) {
       rex::Log(rex::LogLevel::kError, "cannot start: " + started.error().text);
-      return kExitUnusable;
+      return started.error().code == rex::Errc::kResource ? kExitNoResources : kExitUnusable;
     }
     loop.Run();
     // Destructors of what the kernel takes back anyway are not worth the user's wait.

@@ -8,6 +8,7 @@
 #include <array>
 #include <climits>
 #include <cstdlib>
+#include <filesystem>
 
 extern char** environ;
 
@@ -22,9 +23,11 @@ Result<std::string> FindLibexecProgram(const std::string& name) {
   // From libexec/rex itself, from bin, and from a test program below the build tree's bin.
   std::string tried;
   for (const char* relative : {"/", "/../libexec/rex/", "/../../libexec/rex/"}) {
-    const std::string path = dir + relative + name;
+    const auto place = std::filesystem::path(dir + relative).lexically_normal();
+    const std::string path = place / name;
     if (::access(path.c_str(), X_OK) == 0) return path;
-    tried += tried.empty() ? path : ", " + path;
+    const bool is_place = ::access(place.c_str(), F_OK) == 0 && tried.find(path) == tried.npos;
+    if (is_place) tried += (tried.empty() ? "" : ", ") + path;
   }
   return Error{Errc::kNotFound,
                "rex's own program '" + name + "' is missing (tried " + tried + ")"};

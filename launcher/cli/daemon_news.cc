@@ -11,7 +11,8 @@ namespace rex {
 
 namespace {
 
-constexpr size_t kLineWords = 5;  // NAME KIND NUMBER "pid" PID
+constexpr int kExitNoResources = 122;  // docs/rules.md
+constexpr size_t kLineWords = 5;       // NAME KIND NUMBER "pid" PID
 
 std::optional<std::array<std::string_view, kLineWords>> SplitLine(std::string_view line) {
   std::array<std::string_view, kLineWords> words;
@@ -29,6 +30,11 @@ std::string Remedy(const DaemonEnd& end) {
   if (end.status.signal == SIGKILL) {
     return "somebody killed it, or the kernel did for lack of memory ('dmesg' tells); run the job "
            "again";
+  }
+  if (end.status.code == kExitNoResources) {
+    return "it lacked what the line above says: raise the limits of open files and processes "
+           "(ulimit "
+           "-n, ulimit -u), or make room in the temp directory and /dev/shm";
   }
   return "run it again with REX_LOG=debug set; if it fails again, please report those lines";
 }

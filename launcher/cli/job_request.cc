@@ -81,6 +81,7 @@ Status TakeNodes(const CommandLine& line, const Environment& env, const NodePool
       job.slots =
           std::max(job.slots, static_cast<uint32_t>(std::min<uint64_t>(app.slots, kMaxRanks)));
     }
+    if (!list.nodes.empty()) job.dvm.max_slots = list.nodes[0].max_slots;
     return Ok{};
   }
   auto ssh = SshWords(line, env);

@@ -379,7 +379,9 @@ void LaunchSession::ReportDaemons() {
   if (!ended_) {
     exit_code_ = kExitRexFailed;
     const int keeper_code = keeper_status_ ? keeper_status_->code : 0;
-    if (keeper_code == kExitNoResources) exit_code_ = kExitNoResources;
+    const bool agent_lacked =
+        !daemon_ends_.empty() && daemon_ends_.front().status.code == kExitNoResources;
+    if (keeper_code == kExitNoResources || agent_lacked) exit_code_ = kExitNoResources;
     const bool could_not_start = keeper_code == kExitRexFailed || keeper_code == kExitNoResources;
     if (could_not_start && daemon_ends_.empty()) {
       console_.Say("rex could not start its own processes (see the line above); nothing was run");

@@ -103,8 +103,9 @@ int Launch(const CommandLine& line, const Environment& env, const rex::NodePool&
   }
   const auto here = rex::ReadSurroundings(env, want_cores);
   if (!here) {
-    return Fail(here.error().text + "; it may have been removed: change to another directory",
-                kExitNoDirectory);
+    return Fail(
+        "cannot " + here.error().text + "; it may have been removed: change to another directory",
+        kExitNoDirectory);
   }
   std::vector<std::string> warnings = line.warnings;
   const auto job = rex::MakeJobSpec(line, *here, env, pool, &warnings);

@@ -234,10 +234,12 @@ void Collectives::Fail(Series& series, uint64_t sequence, int32_t status, const 
   const auto it = series.open.find(sequence);
   const bool told = it != series.open.end() && it->second.failing;
   if (told) return;
-  Log(LogLevel::kWarn, std::string(NameOf(series.kind)) + " failed: namespace='" +
-                           series.participants.front().name_space +
-                           "' number=" + std::to_string(sequence) +
-                           " status=" + std::to_string(status) + " reason='" + why + "'");
+  // A node or namespace that is gone is told by whoever ends the job.
+  const bool consequence = status == pmix::kErrLostConnection;
+  Log(consequence ? LogLevel::kInfo : LogLevel::kWarn,
+      std::string(NameOf(series.kind)) + " failed: namespace='" +
+          series.participants.front().name_space + "' number=" + std::to_string(sequence) +
+          " status=" + std::to_string(status) + " reason='" + why + "'");
   if (series.top) return TurnAround(series, sequence, status);
   if (it != series.open.end()) {
     it->second.failing = true;

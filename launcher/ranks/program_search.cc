@@ -353,7 +353,8 @@ WdirCheck CheckWdir(const std::string& wdir) {
     const int err = errno;
     const bool missing = err == ENOENT;
     const std::string remedy =
-        missing ? "mkdir -p " + wdir + ", or give another with --wdir" : "give another with --wdir";
+        missing ? "make it on that node (mkdir -p " + wdir + "), or give another with --wdir"
+                : "give another with --wdir";
     return {Error::FromErrno(err, what), remedy};
   }
   if (!S_ISDIR(st.st_mode)) {

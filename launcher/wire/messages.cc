@@ -84,6 +84,7 @@ void DvmToPb(const DvmSpec& in, pb::Dvm* out) {
   out->set_node_timeout_s(static_cast<uint32_t>(in.node_timeout.count()));
   out->set_max_modex_bytes(in.max_modex_bytes);
   out->set_allow_missing(in.allow_missing);
+  out->set_max_slots(in.max_slots);
 }
 
 Status TakeBounds(const pb::Dvm& m, DvmSpec* out) {
@@ -115,6 +116,8 @@ Result<DvmSpec> DvmFromPb(const pb::Dvm& m) {
   dvm.tree = static_cast<TreeRequest>(m.tree());
   dvm.rexd = m.rexd();
   dvm.allow_missing = m.allow_missing();
+  if (m.max_slots() > kMaxRanks) return Bad("Dvm.max_slots");
+  dvm.max_slots = m.max_slots();
   if (auto s = TakeStrings(m.ssh(), "Dvm.ssh", &dvm.ssh); !s) return s.error();
   if (auto s = TakeBounds(m, &dvm); !s) return s.error();
   return dvm;

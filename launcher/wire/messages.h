@@ -78,6 +78,7 @@ struct DvmSpec {
   std::chrono::seconds node_timeout{120};
   uint64_t max_modex_bytes = uint64_t{1} << 30;
   bool allow_missing = false;  // nodes that do not start are left out
+  uint32_t max_slots = 0;      // without nodes: of this machine, as NodeRequest's
 };
 
 enum class BindPolicy : uint8_t { kNone, kCore, kHwthread };

@@ -134,6 +134,12 @@ TEST(JobNodesOf, WithoutNamedNodesItIsThisMachine) {
   EXPECT_TRUE(nodes[0].slots_from_cores);
 }
 
+TEST(JobNodesOf, MaxSlotsLimitThisMachineToo) {
+  DvmSpec spec;
+  spec.max_slots = 3;
+  EXPECT_EQ(JobNodesOf(spec, NumberNodes(spec, "vm"), kHere, {}, 2)[0].max_slots, 3U);
+}
+
 TEST(JobNodesOf, SlotsThatTheUserGaveLimit) {
   const auto nodes = JobNodesOf({}, NumberNodes({}, "vm"), kHere, {}, 2);
   EXPECT_EQ(nodes[0].slots, 2U);
