@@ -23,14 +23,14 @@ void Job::OnProgressTimer() {
 
 Progress Job::ProgressNow() const {
   Progress now;
-  now.phase = PhaseNow();
+  now.phase = state_ == JobState::kReleasing ? JobPhase::kBirths : PhaseNow();
   if (now.phase == JobPhase::kNodes) {
     std::tie(now.done, now.total) = services_.answered();
     return now;
   }
   now.total = static_cast<uint32_t>(ranks_.size());
   for (const auto& [node, part] : parts_) {
-    if (now.phase == JobPhase::kBirths && part.born) now.done += placed_.map->CountOn(node);
+    if (now.phase == JobPhase::kBirths) now.done += static_cast<uint32_t>(part.born);
   }
   if (now.phase == JobPhase::kInit) {
     now.done = now.total - static_cast<uint32_t>(AbsentFromInit().size());
