@@ -23,6 +23,8 @@ std::string_view PhaseText(JobPhase phase) {
   switch (phase) {
     case JobPhase::kNodes:
       return " while its nodes were being started";
+    case JobPhase::kPrepare:
+      return " before any rank ran";
     case JobPhase::kBirths:
       return " while its ranks were being started";
     case JobPhase::kInit:
@@ -69,7 +71,7 @@ std::string Headline(const Failure& f, int exit_code) {
       return NodeText(f) + " could not be started";
     case FailureKind::kNodeLost:
       return NodeText(f) + " was lost" +
-             (f.phase <= JobPhase::kBirths ? std::string(PhaseText(f.phase)) : "");
+             (f.phase <= JobPhase::kPrepare ? std::string(PhaseText(f.phase)) : "");
   }
   return "the job failed";
 }

@@ -9,6 +9,7 @@ std::string ProgressLine(const Progress& progress) {
   switch (progress.phase) {
     case JobPhase::kNodes:
       return counts + " node" + s + " up";
+    case JobPhase::kPrepare:
     case JobPhase::kBirths:
       return counts + " rank" + s + " born";
     case JobPhase::kInit:

@@ -5,7 +5,7 @@ namespace rex {
 namespace {
 // MPI_Abort(comm, 0) is still a failure, and an exit status has eight bits.
 int AbortExitCode(int code) { return (code & 0xff) == 0 ? 1 : code & 0xff; }
-bool NothingRan(JobPhase phase) { return phase <= JobPhase::kBirths; }
+bool NothingRan(JobPhase phase) { return phase <= JobPhase::kPrepare; }
 
 int TimeoutCode(JobPhase phase) {
   if (NothingRan(phase)) return kExitTimeoutStart;

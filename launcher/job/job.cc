@@ -327,7 +327,8 @@ void Job::CheckReports() {
 
 JobPhase Job::PhaseNow() const {
   if (state_ == JobState::kPlanned) return JobPhase::kNodes;
-  if (state_ == JobState::kLaunching) return JobPhase::kBirths;
+  if (state_ == JobState::kLaunching) return JobPhase::kPrepare;
+  if (state_ == JobState::kReleasing) return JobPhase::kBirths;
   return state_ == JobState::kRunning && InitIsAwaited() ? JobPhase::kInit : JobPhase::kRun;
 }
 
@@ -341,6 +342,7 @@ std::string Job::WhatIsMissing() const {
   switch (PhaseNow()) {
     case JobPhase::kNodes:
       return "still missing: " + Listed(services_.missing_nodes());
+    case JobPhase::kPrepare:
     case JobPhase::kBirths:
       return "still missing: ranks on " + Listed(UnbornParts());
     case JobPhase::kInit:

@@ -23,7 +23,7 @@ void Job::OnProgressTimer() {
 
 Progress Job::ProgressNow() const {
   Progress now;
-  now.phase = state_ == JobState::kReleasing ? JobPhase::kBirths : PhaseNow();
+  now.phase = PhaseNow();
   if (now.phase == JobPhase::kNodes) {
     std::tie(now.done, now.total) = services_.answered();
     return now;

@@ -141,9 +141,10 @@ struct Notice {
 
 // How far a job had come when something happened to it.
 enum class JobPhase : uint8_t {
-  kNodes,   // its nodes are being started
-  kBirths,  // its ranks are being born; none has run anything
-  kInit,    // some ranks wait in MPI_Init for others that have not called it
+  kNodes,    // its nodes are being started
+  kPrepare,  // programs are looked up and loaded, hosts told: no rank has run anything yet
+  kBirths,   // ranks are being born, and begin
+  kInit,     // some ranks wait in MPI_Init for others that have not called it
   kRun,
 };
 inline constexpr uint8_t kLastJobPhase = static_cast<uint8_t>(JobPhase::kRun);

@@ -384,6 +384,24 @@ TEST(MakeJobSpec, HowNodesAreReached) {
   EXPECT_EQ(Made({"--host", "n1", "a"})->dvm.rexd, "");
 }
 
+// Slots of nodes that may be missing can't be counted yet, those of this machine can.
+TEST(MakeJobSpec, MissingNodesAreCountedByTheHead) {
+  const auto ranks = [](std::vector<std::string> words) {
+    words.emplace_back("a");
+    const auto job = Made(words);
+    EXPECT_TRUE(job) << job.error().text;
+    return job ? job->apps[0].ranks : 99;
+  };
+  const std::string allow = "--allow-missing-nodes";
+  EXPECT_EQ(ranks({"--host", "n1:2,n2:2"}), 4u);
+  EXPECT_EQ(ranks({allow, "--host", "n1:2,n2:2"}), 0u);
+  EXPECT_EQ(ranks({allow, "--host", "n1:2,n2:2", "-N", "2"}), 0u);
+  EXPECT_EQ(ranks({allow, "--host", "n1:2,n2:2", "-n", "3"}), 3u);
+  EXPECT_EQ(ranks({allow, "-N", "2"}), 2u);
+  EXPECT_TRUE(Made({allow, "--host", "n1", "a"})->dvm.allow_missing);
+  EXPECT_FALSE(Made({"--host", "n1", "a"})->dvm.allow_missing);
+}
+
 struct SshCase {
   std::vector<std::string> words;
   Environment env;

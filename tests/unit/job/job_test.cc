@@ -423,13 +423,16 @@ TEST_F(JobTest, ATimeLimitCountsWhileNodesAreStarted) {
 TEST_F(JobTest, ATimeLimitWhileRanksAreBornNamesTheirNodes) {
   JobSpec spec = Spec();
   spec.timeout = Milliseconds(1);
-  Make(2, spec);
-  Place();
-  Born(0);
-  ASSERT_TRUE(RunTo(JobState::kStopping));
-  Finish();
-  EXPECT_EQ(ExitCode(), 118);
-  EXPECT_EQ(ended_->failure.detail, "still missing: ranks on n0, n1");
+  for (const bool released : {false, true}) {
+    Make(2, spec);
+    Place();
+    if (released) TellAll(PartReady{});
+    ASSERT_TRUE(RunTo(JobState::kStopping));
+    for (uint32_t node = 0; node < 2; ++node) Born(node);
+    Finish();
+    EXPECT_EQ(ExitCode(), released ? 110 : 118);
+    EXPECT_EQ(ended_->failure.detail, "still missing: ranks on n0, n1");
+  }
 }
 
 TEST_F(JobTest, ATimeLimitWhileRanksWaitInInitNamesTheOthers) {
@@ -459,6 +462,7 @@ TEST_F(JobTest, AWaitIsShownAndItsEndIsTold) {
   EXPECT_EQ(progress_[0].done, 1U);
   EXPECT_EQ(progress_[0].total, 2U);
   Place();
+  TellAll(PartReady{});
   Born(1);
   ASSERT_TRUE(RunUntil([&] { return progress_.back().phase == JobPhase::kBirths; }));
   EXPECT_EQ(progress_.back().done, 2U);

@@ -262,7 +262,7 @@ TEST(Progress, RoundTripsAndIsBounded) {
   EXPECT_EQ(back->done, 3u);
   EXPECT_EQ(back->total, 4u);
   EXPECT_FALSE(FromWire<Progress>(ToWire(Progress{JobPhase::kInit, 5, 4})));
-  EXPECT_FALSE(FromWire<Progress>(ToWire(Progress{static_cast<JobPhase>(4), 1, 4})));
+  EXPECT_FALSE(FromWire<Progress>(ToWire(Progress{static_cast<JobPhase>(5), 1, 4})));
   EXPECT_FALSE(FromWire<Progress>(ToWire(Progress{JobPhase::kInit, 1, kMaxRanks + 1})));
 }
 
