@@ -43,6 +43,9 @@ TreeOptions OptionsOf(const DvmSpec& spec, std::string rexd, bool verbose) {
                                                         : TreeShape::kAuto;
   if (!spec.ssh.empty()) options.ssh = spec.ssh;
   options.rexd = std::move(rexd);
+  options.ship = spec.ship == ShipRequest::kAlways  ? ShipMode::kAlways
+                 : spec.ship == ShipRequest::kNever ? ShipMode::kNever
+                                                    : ShipMode::kAuto;
   options.start_timeout = spec.start_timeout;
   options.node_timeout = spec.node_timeout;
   options.max_message_bytes = spec.max_modex_bytes + kMaxExchangeHeaderBytes;

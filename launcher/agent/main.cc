@@ -24,11 +24,26 @@ rex::UniqueFd TakeFd(int argc, char** argv, const char* name) {
   return fd;
 }
 
+// Where rex was sent to this node, the keeper has said by the environment where our libraries are.
+// They are loaded; what we start next needs its own, and ranks may be given this environment.
+void ForgetOwnLibraries() {
+  if (std::getenv("REX_SENT") == nullptr) return;
+  const char* before = std::getenv("REX_OWN_LIBRARY_PATH");
+  if (before != nullptr) {
+    ::setenv("LD_LIBRARY_PATH", before, 1);
+  } else {
+    ::unsetenv("LD_LIBRARY_PATH");
+  }
+  ::unsetenv("REX_SENT");
+  ::unsetenv("REX_OWN_LIBRARY_PATH");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const rex::Clock::Time begin = rex::MonotonicClock().Now();
   rex::InitLog("rexd-agent");
+  ForgetOwnLibraries();
   rex::UniqueFd launch_fd = TakeFd(argc, argv, "launch-fd");
   rex::MemberOptions member;
   member.channel_in = TakeFd(argc, argv, "channel-in");

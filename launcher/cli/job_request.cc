@@ -70,7 +70,9 @@ constexpr std::chrono::hours kSuspendedBound{24};
 Bootstrap BootstrapOf(const CommandLine& line, const NodePool& pool,
                       const std::vector<std::string>& ssh) {
   if (line.virtual_nodes.nodes > 0) return Bootstrap::kVirtual;
-  return pool.manager == Manager::kSlurm && ssh.empty() ? Bootstrap::kSlurm : Bootstrap::kSsh;
+  const bool by_srun =
+      pool.manager == Manager::kSlurm && ssh.empty() && line.ship != ShipRequest::kAlways;
+  return by_srun ? Bootstrap::kSlurm : Bootstrap::kSsh;
 }
 
 // How other nodes are reached. Nothing to say when there are none.
@@ -89,6 +91,7 @@ Status TakeNodes(const CommandLine& line, const Environment& env, const NodePool
   job.dvm.nodes = std::move(list.nodes);
   job.dvm.bootstrap = BootstrapOf(line, pool, *ssh);
   job.dvm.tree = line.tree;
+  job.dvm.ship = line.ship;
   job.dvm.ssh = *std::move(ssh);
   if (!line.prefix.empty()) job.dvm.rexd = line.prefix + "/libexec/rex/rexd";
   job.dvm.start_timeout = line.start_timeout;

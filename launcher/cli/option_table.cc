@@ -251,6 +251,16 @@ const std::vector<Option>& Table() {
        "auto|flat|two-level",
        "How other nodes are started and joined: all from this machine, or some that start the "
        "others. Default: auto, which is flat up to 64 nodes."},
+      {kShipAgent,
+       kJob,
+       OptionTopic::kNodes,
+       OptionValue::kChoice,
+       1,
+       {"ship-agent"},
+       "auto|always|never",
+       "Nodes without rex are sent it, over ssh, for as long as the job lasts: when it is missing "
+       "there; on every node, also in an allocation of Slurm's, where ssh is then used; never. "
+       "Default: auto."},
       {kStartTimeout,
        kJob,
        OptionTopic::kNodes,

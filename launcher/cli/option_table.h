@@ -35,6 +35,7 @@ enum class OptionId : uint8_t {
   kSsh,
   kPrefix,
   kTree,
+  kShipAgent,
   kStartTimeout,
   kAllowMissingNodes,
   kNodeTimeout,

@@ -234,6 +234,8 @@ class Parser {
         return TakePrefix(use);
       case OptionId::kTree:
         return TakeTree(use);
+      case OptionId::kShipAgent:
+        return TakeShipAgent(use);
       case OptionId::kStartTimeout:
         return TakeBound(use, &line_.start_timeout);
       case OptionId::kAllowMissingNodes:
@@ -554,6 +556,21 @@ class Parser {
     } else {
       return Bad(use.Where() + ": " + Quoted(word) +
                  " is not known; write 'auto', 'flat' or 'two-level'");
+    }
+    return Ok{};
+  }
+
+  Status TakeShipAgent(const Use& use) {
+    const std::string& word = use.values[0];
+    if (word == "auto") {
+      line_.ship = ShipRequest::kAuto;
+    } else if (word == "always") {
+      line_.ship = ShipRequest::kAlways;
+    } else if (word == "never") {
+      line_.ship = ShipRequest::kNever;
+    } else {
+      return Bad(use.Where() + ": " + Quoted(word) +
+                 " is not known; write 'auto', 'always' or 'never'");
     }
     return Ok{};
   }

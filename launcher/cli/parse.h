@@ -55,6 +55,7 @@ struct CommandLine {
   std::vector<std::string> ssh;  // the words of --ssh; empty: not given
   std::string prefix;            // absolute; empty: not given
   TreeRequest tree = TreeRequest::kAuto;
+  ShipRequest ship = ShipRequest::kAuto;
   std::chrono::seconds start_timeout{30};
   std::chrono::seconds node_timeout{120};
   bool allow_missing_nodes = false;

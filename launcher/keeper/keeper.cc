@@ -192,6 +192,9 @@ void Keeper::StartRemover() {
   ::syscall(SYS_close_range, 3u, ~0u, 0);
   RemoveStaleDirs(temp_parent_);
   if (temp_parent_ != kShmParent) RemoveStaleDirs(kShmParent);
+  const std::string sent_to = options_.ship_dir.substr(0, options_.ship_dir.rfind('/'));
+  if (!sent_to.empty() && sent_to != temp_parent_ && sent_to != kShmParent)
+    RemoveStaleDirs(sent_to);
   ::_exit(0);
 }
 
@@ -366,6 +369,7 @@ void Keeper::AwaitKeepersBelow() {
 void Keeper::RemoveDirs() {
   if (shm_dir_) shm_dir_->Remove();
   if (temp_dir_) temp_dir_->Remove();
+  if (!options_.ship_dir.empty()) RemoveTree(options_.ship_dir);
 }
 
 }  // namespace rex

@@ -33,6 +33,10 @@ struct KeeperOptions {
   std::string node_name;      // as the parent calls this node
   bool slurm_node = false;    // started by srun, which named the node
   bool virtual_node = false;  // the name is invented: there are others on this machine
+  // Rex was sent to this node and runs from here: ours to remove. A fifo in it is open for as long
+  // as the keeper lives; whoever waits for its end removes the directory when the keeper is killed.
+  std::string ship_dir;
+  UniqueFd ship_watch;
   bool verbose = false;
   std::string one_job_ranks;  // for the host, as it came; empty: more than one job will come
   std::chrono::microseconds begin{0};  // CLOCK_MONOTONIC at the start of main

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -45,17 +46,19 @@ bool ArrangeStdio() {
   return true;
 }
 
-// Whatever else rexlaunch's own caller had open is not for daemons and ranks.
-// `a`, `b` stay; both are above the standard ones.
-void CloseOthers(int a, int b) {
-  const auto low = static_cast<unsigned>(std::min(a, b));
-  const auto high = static_cast<unsigned>(std::max(a, b));
-  const auto close_range = [](unsigned first, unsigned last) {
-    if (first <= last) ::syscall(SYS_close_range, first, last, 0);
-  };
-  close_range(3, low - 1);
-  close_range(low + 1, high - 1);
-  close_range(high + 1, ~0u);
+// Whatever else rexlaunch's own caller had open is not for daemons and ranks. `kept` stay; all are
+// above the standard ones or -1.
+void CloseOthers(std::array<int, 3> kept) {
+  std::sort(kept.begin(), kept.end());
+  unsigned first = 3;
+  for (const int fd : kept) {
+    if (fd < 3) continue;
+    if (static_cast<unsigned>(fd) > first) {
+      ::syscall(SYS_close_range, first, static_cast<unsigned>(fd) - 1, 0);
+    }
+    first = static_cast<unsigned>(fd) + 1;
+  }
+  ::syscall(SYS_close_range, first, ~0u, 0);
 }
 
 bool Usable(int fd) { return fd > 2 && ::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0; }
@@ -86,6 +89,26 @@ void PrepareJoinedEnvironment(const std::string& log_level) {
   }
 }
 
+// Where rex was sent to a node, its libraries and libpmix's components are beside its programs. The
+// agent puts the environment back as it was: it is part of what ranks may be given.
+bool TakeShipDir(int argc, char** argv, rex::KeeperOptions* options) {
+  options->ship_dir = rex::InternalOption(argc, argv, "ship-dir");
+  ::unsetenv("REX_SENT");
+  if (options->ship_dir.empty()) return true;
+  constexpr int kWatchFd = 4;  // kShipWatchFd of ship/ship_limits.h
+  const auto self = rex::FindLibexecProgram("rexd");
+  // It will be removed: so no other directory than the one that we run from.
+  if (!self || *self != options->ship_dir + "/rexd" || !Usable(kWatchFd)) return false;
+  options->ship_watch.Reset(kWatchFd);
+  const std::string libraries = options->ship_dir + "/lib";
+  const char* own = std::getenv("LD_LIBRARY_PATH");
+  if (own != nullptr) ::setenv("REX_OWN_LIBRARY_PATH", own, 1);
+  const std::string path = own == nullptr ? libraries : libraries + ":" + own;
+  ::setenv("LD_LIBRARY_PATH", path.c_str(), 1);
+  ::setenv("REX_SENT", options->ship_dir.c_str(), 1);  // the host's, for libpmix's components
+  return true;
+}
+
 bool TakeOptions(int argc, char** argv, rex::KeeperOptions* options) {
   options->one_job_ranks = rex::InternalOption(argc, argv, "one-job-ranks");
   options->verbose = HasWord(argc, argv, "--verbose");
@@ -96,6 +119,7 @@ bool TakeOptions(int argc, char** argv, rex::KeeperOptions* options) {
     const char* name = std::getenv("SLURMD_NODENAME");
     if (options->slurm_node && name != nullptr) options->node_name = name;
     PrepareJoinedEnvironment(rex::InternalOption(argc, argv, "log-level"));
+    if (!TakeShipDir(argc, argv, options)) return false;
     return !options->node_name.empty() && TakeChannel(options);
   }
   const int launch = rex::InternalFdOption(argc, argv, "launch-fd");
@@ -129,8 +153,9 @@ int main(int argc, char** argv) {
     return kCannotStart;
   }
   const bool joins = static_cast<bool>(options.channel_in);
-  CloseOthers(joins ? options.channel_in.get() : options.launch.get(),
-              joins ? options.channel_out.get() : options.lifeline.get());
+  CloseOthers({joins ? options.channel_in.get() : options.launch.get(),
+               joins ? options.channel_out.get() : options.lifeline.get(),
+               options.ship_watch.get()});
   ::setsid();  // refused to a group leader, which is out of the terminal's reach already
   ::prctl(PR_SET_DUMPABLE, 0);
   rex::BecomeSubreaper();

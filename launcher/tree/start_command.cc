@@ -58,6 +58,29 @@ Status CheckNode(const NodeSpec& node) {
   return Ok{};
 }
 
+Result<std::vector<std::string>> RemoteCommand(const NodeSpec& node, const TreeOptions& options,
+                                               const std::vector<std::string>& words) {
+  if (const Status good = CheckNode(node); !good) return good.error();
+  if (options.ssh.empty() || options.ssh.front().empty()) {
+    return Invalid("no remote shell command is given");
+  }
+  std::vector<std::string> argv = options.ssh;
+  const bool open_ssh = IsOpenSsh(options.ssh);
+  if (open_ssh) AddOpenSshOptions(options, &argv);
+  if (node.port != 0) {
+    if (!open_ssh) return Invalid("'" + options.ssh.front() + "' is not ssh and takes no port");
+    argv.insert(argv.end(), {"-p", std::to_string(node.port)});
+  }
+  if (!node.user.empty()) argv.insert(argv.end(), {"-l", node.user});
+  argv.push_back(BareHost(node.name));
+  for (const std::string& word : words) {
+    auto quoted = RemoteShellWord(word);
+    if (!quoted) return quoted.error();
+    argv.push_back(std::move(*quoted));
+  }
+  return argv;
+}
+
 }  // namespace
 
 std::string BareHost(const std::string& name) {
@@ -92,27 +115,17 @@ Result<std::vector<std::string>> StartCommand(const NodeSpec& node, const TreeOp
   if (!options.rexd.starts_with('/')) {
     return Invalid("the path of rexd, '" + options.rexd + "', is not absolute");
   }
-  const std::vector<std::string> join = JoinWords(node, options);
+  std::vector<std::string> join = JoinWords(node, options);
   if (options.kind == BootstrapKind::kVirtual) return join;
-  if (const Status good = CheckNode(node); !good) return good.error();
-  if (options.ssh.empty() || options.ssh.front().empty()) {
-    return Invalid("no remote shell command is given");
-  }
-  std::vector<std::string> argv = options.ssh;
-  const bool open_ssh = IsOpenSsh(options.ssh);
-  if (open_ssh) AddOpenSshOptions(options, &argv);
-  if (node.port != 0) {
-    if (!open_ssh) return Invalid("'" + options.ssh.front() + "' is not ssh and takes no port");
-    argv.insert(argv.end(), {"-p", std::to_string(node.port)});
-  }
-  if (!node.user.empty()) argv.insert(argv.end(), {"-l", node.user});
-  argv.push_back(BareHost(node.name));
-  for (const std::string& word : join) {
-    auto quoted = RemoteShellWord(word);
-    if (!quoted) return quoted.error();
-    argv.push_back(std::move(*quoted));
-  }
-  return argv;
+  return RemoteCommand(node, options, join);
+}
+
+Result<std::vector<std::string>> ShipCommand(const NodeSpec& node, const TreeOptions& options,
+                                             const std::string& script) {
+  std::vector<std::string> words = JoinWords(node, options);
+  words[0] = "rex-ship";  // $0; the directory is chosen there
+  words.insert(words.begin(), {"/bin/sh", "-c", script});
+  return RemoteCommand(node, options, words);
 }
 
 }  // namespace rex

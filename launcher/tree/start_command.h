@@ -22,6 +22,11 @@ namespace rex {
 // Errors: kInvalid: a name or path that can't be passed, or a port for a command that takes none.
 Result<std::vector<std::string>> StartCommand(const NodeSpec& node, const TreeOptions& options);
 
+// The same for a node that is sent rex: /bin/sh runs `script` there (ship/ship_script.h). kSsh
+// only.
+Result<std::vector<std::string>> ShipCommand(const NodeSpec& node, const TreeOptions& options,
+                                             const std::string& script);
+
 // One word for a remote login shell. Errors: kInvalid: empty, or a control character in it.
 Result<std::string> RemoteShellWord(const std::string& word);
 

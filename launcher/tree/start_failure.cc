@@ -24,6 +24,7 @@ struct Sign {
 
 constexpr std::string_view kInstall =
     "install rex at the same path on every node, or name where it is with --prefix";
+constexpr std::string_view kInstallLibrary = "install that library on the node";
 constexpr std::string_view kHostKey =
     "look at the node's host key once, with `@SSH @LOGIN true`, so that it becomes known";
 constexpr std::string_view kNoWay = "is the node up, and does a network or firewall lie between?";
@@ -81,7 +82,7 @@ constexpr auto kSigns = std::to_array<Sign>({
     // rexd and what it starts
     {"is missing (tried", "", kInstall},
     {"rexd: can't start:", "", "the line says what rexd lacks on that node"},
-    {"error while loading shared libraries", "", "install that library on the node"},
+    {"error while loading shared libraries", "", kInstallLibrary},
     // The far shell
     {"@REXD", "ermission denied",
      "make that file executable for you, and its directories accessible"},
@@ -195,6 +196,8 @@ std::string_view Awaited(StartPhase phase) {
       return "before rexd answered";
     case StartPhase::kMarker:
       return "while rexd greeted";
+    case StartPhase::kShip:
+      return "while rex was sent to the node";
     case StartPhase::kHandshake:
       return "before the agent proved who it is";
     default:
@@ -248,8 +251,8 @@ StartFailure Unexplained(const StartEvidence& evidence, const StartContext& cont
 }  // namespace
 
 std::string_view StartPhaseName(StartPhase phase) {
-  constexpr std::array<std::string_view, 5> kNames = {"ssh", "marker", "handshake", "ready",
-                                                      "parent"};
+  constexpr std::array<std::string_view, 6> kNames = {"ssh",   "marker", "handshake",
+                                                      "ready", "parent", "ship"};
   return kNames[static_cast<size_t>(phase)];
 }
 
@@ -278,6 +281,18 @@ StartFailure ExplainStart(const StartEvidence& evidence, const StartContext& con
     failure.phase = context.program;
   }
   return failure;
+}
+
+bool RexIsMissing(const StartEvidence& evidence, const StartContext& context) {
+  if (evidence.phase != StartPhase::kSsh || evidence.timed_out || !evidence.detail.empty()) {
+    return false;
+  }
+  if (!evidence.end || evidence.end->signal != 0) return false;
+  for (const std::string& text : {evidence.errors, evidence.noise}) {
+    const auto said = FindSign(PrintableLines(text), context);
+    if (said) return said->remedy == kInstall || said->remedy == kInstallLibrary;
+  }
+  return evidence.end->code == 127;
 }
 
 bool ServerWasBusy(const StartEvidence& evidence) {

@@ -18,6 +18,7 @@ enum class StartPhase : uint8_t {
   kHandshake,  // until the far agent has proved that it has the key
   kReady,      // until the node has reported its facts
   kParent,     // its parent in the tree did not start, or was lost
+  kShip,       // rex was being sent to it
 };
 std::string_view StartPhaseName(StartPhase phase);
 
@@ -52,6 +53,9 @@ struct StartContext {
 };
 
 StartFailure ExplainStart(const StartEvidence& evidence, const StartContext& context);
+
+// Whether rexd, another program of rex or a library that they need is missing there.
+bool RexIsMissing(const StartEvidence& evidence, const StartContext& context);
 
 // Whether the far server only had too much to do: worth another try after a pause.
 bool ServerWasBusy(const StartEvidence& evidence);

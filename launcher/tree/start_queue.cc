@@ -41,6 +41,12 @@ void StartQueue::StopClock(NodeId node) {
   if (found != starts_.end() && StartBounded(found->second.state)) found->second.due = kNever;
 }
 
+void StartQueue::Extend(NodeId node, Clock::Time now) {
+  const auto found = starts_.find(node);
+  if (found == starts_.end() || !StartBounded(found->second.state)) return;
+  if (found->second.due != kNever) found->second.due = now + bound_;
+}
+
 std::optional<StartState> StartQueue::On(NodeId node, StartEvent event, Clock::Time now) {
   const auto found = starts_.find(node);
   if (found == starts_.end()) return std::nullopt;
@@ -52,6 +58,7 @@ std::optional<StartState> StartQueue::On(NodeId node, StartEvent event, Clock::T
   start.state = *next;
   start.since = now;
   if (event == StartEvent::kTurn) start.due = now + bound_;
+  if (event == StartEvent::kMissing) start.due = now;
   if (event == StartEvent::kServerBusy) start.due = now + Pause(start.retries++);
   return next;
 }

@@ -31,6 +31,8 @@ class StartQueue {
   std::vector<NodeId> Overdue(Clock::Time now) const;
   // The node's try is about to end: its bound counts no more.
   void StopClock(NodeId node);
+  // Something came of the try that is under way: its bound counts from now.
+  void Extend(NodeId node, Clock::Time now);
   // Applies an event; the state after it, or nullopt when it means nothing in the node's state.
   // kServerBusy queues the node for a pause of 0.5 to 1 s, twice that at each further time.
   std::optional<StartState> On(NodeId node, StartEvent event, Clock::Time now);

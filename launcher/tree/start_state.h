@@ -24,9 +24,10 @@ enum class StartEvent : uint8_t {
   kHandshake,   // done
   kFacts,       // NodeReady came
   kServerBusy,  // ssh's end, with words that say so, and tries are left
+  kMissing,     // ssh's end: rex is not there, and is sent at the next turn
   kEnd,         // ssh's end, an end of file, a bad greeting or handshake, the bound
 };
-inline constexpr uint8_t kStartEvents = 6;
+inline constexpr uint8_t kStartEvents = 7;
 
 struct StartEdge {
   StartState from;
@@ -37,6 +38,7 @@ inline constexpr StartEdge kStartEdges[] = {
     {StartState::kQueued, StartEvent::kTurn, StartState::kSpawned},
     {StartState::kSpawned, StartEvent::kMarker, StartState::kGreeted},
     {StartState::kSpawned, StartEvent::kServerBusy, StartState::kQueued},
+    {StartState::kSpawned, StartEvent::kMissing, StartState::kQueued},
     {StartState::kSpawned, StartEvent::kEnd, StartState::kFailed},
     {StartState::kGreeted, StartEvent::kHandshake, StartState::kJoined},
     {StartState::kGreeted, StartEvent::kEnd, StartState::kFailed},

@@ -53,6 +53,9 @@ struct Starter::Entry {
   UniqueFd in;  // until the link gets them
   UniqueFd out;
   MarkerReader marker;
+  bool send = false;                  // rex goes there first
+  std::string missing;                // why, when it was found out by a try
+  std::unique_ptr<ShipChannel> ship;  // while this try sends
   bool greeted = false;
   bool failing = false;  // this try ends; only its last words are awaited
   StartEvidence evidence;
@@ -69,6 +72,7 @@ Starter::Starter(EventLoop& loop, ChildTable& children, const TreeOptions& optio
       identity_(std::move(identity)),
       handlers_(std::move(handlers)),
       queue_(options.start_timeout, Uniform()),
+      ship_source_(loop),
       timer_(loop, [this] { Pump(); }) {}
 
 Starter::~Starter() = default;
@@ -85,6 +89,7 @@ void Starter::Add(const NodeSpec& node) {
   entry = std::make_unique<Entry>(loop_, node, [this, id = node.id] {
     if (Entry* found = Find(id)) Settled(*found);
   });
+  entry->send = options_.kind == BootstrapKind::kSsh && options_.ship == ShipMode::kAlways;
   Schedule();
 }
 
@@ -117,13 +122,15 @@ void Starter::Pump() {
 
 void Starter::Spawn(Entry& entry) {
   Retire(entry);
+  entry.ship.reset();
   entry.marker = MarkerReader();
   entry.evidence = StartEvidence();
   entry.greeted = entry.failing = false;
   const NodeId node = entry.spec.id;
-  const auto argv = StartCommand(entry.spec, options_);
+  const auto argv = CommandFor(entry);
   if (!argv) {
     entry.evidence.detail = argv.error().text;
+    if (entry.send) entry.evidence.remedy = ShipRemedy(entry.evidence.detail);
     return Fail(entry, false);
   }
   const bool is_virtual = options_.kind == BootstrapKind::kVirtual;
@@ -143,15 +150,55 @@ void Starter::Spawn(Entry& entry) {
   Watch(entry);
 }
 
+Result<std::vector<std::string>> Starter::CommandFor(const Entry& entry) {
+  if (!entry.send) return StartCommand(entry.spec, options_);
+  const auto script = ship_source_.Script();
+  if (!script) return script.error();
+  return ShipCommand(entry.spec, options_, *script);
+}
+
 void Starter::Watch(Entry& entry) {
   entry.in = entry.process->TakeInput();
   entry.out = entry.process->TakeOutput();
-  if (const Status set = SetNonBlocking(entry.in.get()); !set) {
-    entry.evidence.detail = set.error().text;
+  Status ready = SetNonBlocking(entry.in.get());
+  if (ready && entry.send) ready = BeginShipping(entry);
+  if (!ready) {
+    entry.evidence.detail = ready.error().text;
     return Fail(entry, false);
   }
   entry.watcher = std::make_unique<ReadWatcher>(
       loop_, entry.in.get(), [this, node = entry.spec.id] { OnReadable(*Find(node)); });
+}
+
+Status Starter::BeginShipping(Entry& entry) {
+  const Status set = SetNonBlocking(entry.out.get());
+  if (!set) return set;
+  const NodeId node = entry.spec.id;
+  entry.ship = std::make_unique<ShipChannel>(
+      loop_, entry.out.get(), ship_source_,
+      ShipChannel::Handlers{[this, node] {
+                              queue_.Extend(node, loop_.clock().Now());
+                              Schedule();
+                            },
+                            [this, node](const Error& error) {
+                              Entry& failed = *Find(node);
+                              failed.evidence.detail = error.text;
+                              failed.evidence.phase = StartPhase::kShip;
+                              failed.evidence.remedy = ShipRemedy(error.text);
+                              Fail(failed, false);
+                            }});
+  return Ok{};
+}
+
+bool Starter::TakeShipping(Entry& entry, std::string* bytes) {
+  auto rest = entry.ship->Feed(*bytes);
+  if (!rest) {
+    entry.evidence.detail = rest.error().text;
+    Fail(entry, false);
+    return false;
+  }
+  *bytes = *std::move(rest);
+  return true;
 }
 
 void Starter::OnReadable(Entry& entry) {
@@ -168,7 +215,9 @@ bool Starter::ReadGreeting(Entry& entry) {
     Fail(entry, true);
     return false;
   }
-  const auto found = entry.marker.Feed({bytes.data(), static_cast<size_t>(n)});
+  std::string got(bytes.data(), static_cast<size_t>(n));
+  if (entry.ship && !TakeShipping(entry, &got)) return true;
+  const auto found = entry.marker.Feed(got);
   if (!found) {
     entry.evidence.phase = StartPhase::kMarker;
     entry.evidence.detail = found.error().text;
@@ -195,6 +244,7 @@ void Starter::OnGreeted(Entry& entry) {
   Wipe(line);
   if (n != static_cast<ssize_t>(kKeyLineBytes)) return Fail(entry, true);
   entry.watcher.reset();
+  entry.ship.reset();
   entry.greeted = true;
   queue_.On(entry.spec.id, StartEvent::kMarker, loop_.clock().Now());
   handlers_.on_channel(entry.spec.id, std::move(entry.in), std::move(entry.out));
@@ -245,6 +295,7 @@ std::optional<StartStage> Starter::Stage(NodeId node) const { return queue_.stag
 void Starter::Fail(Entry& entry, bool wait_for_words) {
   entry.failing = true;
   entry.watcher.reset();
+  if (entry.ship) entry.ship->Stop();
   entry.in.Reset();
   entry.out.Reset();
   if (entry.evidence.phase == StartPhase::kSsh) {
@@ -274,20 +325,33 @@ void Starter::Conclude(Entry& entry) {
     evidence.end = entry.process->end();
   }
   Retire(entry);
+  if (entry.ship) entry.ship->Explain(&evidence, options_.start_timeout);
   const NodeId node = entry.spec.id;
   const Clock::Time now = loop_.clock().Now();
-  if (ServerWasBusy(evidence) && queue_.MayRetry(node)) {
+  if (MaySend(entry)) {
+    entry.missing = ExplainStart(evidence, Context(entry.spec)).cause;
+    Log(LogLevel::kInfo, "send rex node=" + entry.spec.name + " why=" + entry.missing);
+    entry.send = true;
+    queue_.On(node, StartEvent::kMissing, now);
+    entry.failing = false;
+  } else if (ServerWasBusy(evidence) && queue_.MayRetry(node)) {
     Log(LogLevel::kInfo, "start again node=" + entry.spec.name + " why=busy");
     queue_.On(node, StartEvent::kServerBusy, now);
     entry.failing = false;
   } else {
     queue_.On(node, StartEvent::kEnd, now);
-    const StartFailure failure = ExplainStart(evidence, Context(entry.spec));
+    StartFailure failure = ExplainStart(evidence, Context(entry.spec));
+    if (!entry.missing.empty()) failure.cause += "; before that: " + entry.missing;
     Log(LogLevel::kInfo, "start failed node=" + failure.name + " phase=" + failure.phase +
                              " cause=" + failure.cause);
     handlers_.on_failed(failure);
   }
   Schedule();
+}
+
+bool Starter::MaySend(const Entry& entry) const {
+  return options_.kind == BootstrapKind::kSsh && options_.ship == ShipMode::kAuto && !entry.send &&
+         RexIsMissing(entry.evidence, Context(entry.spec));
 }
 
 void Starter::ExplainLoss(NodeId node, std::string what, std::function<void(std::string)> done) {
@@ -337,6 +401,7 @@ void Starter::Close() {
   closed_ = true;
   for (auto& [node, entry] : entries_) {
     entry->watcher.reset();
+    entry->ship.reset();
     entry->in.Reset();
     entry->out.Reset();
     entry->when_settled = nullptr;

@@ -15,6 +15,8 @@
 #include "launcher/base/event_loop.h"
 #include "launcher/tree/agent_starter.h"
 #include "launcher/tree/join_lines.h"
+#include "launcher/tree/ship_channel.h"
+#include "launcher/tree/ship_source.h"
 #include "launcher/tree/start_failure.h"
 #include "launcher/tree/start_process.h"
 #include "launcher/tree/start_queue.h"
@@ -55,7 +57,12 @@ class Starter : public AgentStarter {
   void Pump();
   void Schedule();
   void Spawn(Entry& entry);
+  Result<std::vector<std::string>> CommandFor(const Entry& entry);
   void Watch(Entry& entry);
+  Status BeginShipping(Entry& entry);
+  // Takes from `bytes` what belongs to the sending of rex. False: that has failed.
+  bool TakeShipping(Entry& entry, std::string* bytes);
+  bool MaySend(const Entry& entry) const;
   void OnReadable(Entry& entry);
   bool ReadGreeting(Entry& entry);
   void OnGreeted(Entry& entry);
@@ -79,6 +86,7 @@ class Starter : public AgentStarter {
   const StarterIdentity identity_;
   Handlers handlers_;
   StartQueue queue_;
+  ShipSource ship_source_;
   std::map<NodeId, std::unique_ptr<Entry>> entries_;
   struct Retired {  // told to end; killed when it does not
     std::unique_ptr<StartProcess> process;

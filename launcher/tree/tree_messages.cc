@@ -59,6 +59,8 @@ Result<TreeOptions> OptionsFromPb(const pb::Welcome& m) {
   TreeOptions options;
   if (m.bootstrap() < 0 || m.bootstrap() > pb::Welcome::SLURM) return Bad("Welcome.bootstrap");
   options.kind = static_cast<BootstrapKind>(m.bootstrap());
+  if (m.ship() < 0 || m.ship() > pb::Welcome::NEVER) return Bad("Welcome.ship");
+  options.ship = static_cast<ShipMode>(m.ship());
   if (m.ssh_size() > kMaxSshWords) return Bad("Welcome.ssh");
   options.ssh.assign(m.ssh().begin(), m.ssh().end());
   if (!std::all_of(options.ssh.begin(), options.ssh.end(), IsText)) return Bad("Welcome.ssh");
@@ -84,6 +86,7 @@ Result<TreeOptions> OptionsFromPb(const pb::Welcome& m) {
 
 void OptionsToPb(const TreeOptions& options, pb::Welcome* m) {
   m->set_bootstrap(static_cast<pb::Welcome::Bootstrap>(options.kind));
+  m->set_ship(static_cast<pb::Welcome::Ship>(options.ship));
   for (const std::string& word : options.ssh) m->add_ssh(word);
   m->set_rexd(options.rexd);
   m->set_start_timeout_s(static_cast<uint32_t>(options.start_timeout.count()));

@@ -17,6 +17,13 @@ enum class BootstrapKind : uint8_t {
   kSlurm,    // by one srun for all nodes, inside of an allocation
 };
 
+// Whether a node is sent rex before it is started: docs/design/ship-agent.md.
+enum class ShipMode : uint8_t {
+  kAuto,  // when it is missing there
+  kAlways,
+  kNever,
+};
+
 struct NodeSpec {
   NodeId id{};
   std::string name;   // as the user wrote it: alias, FQDN, IPv4 or IPv6 literal with or without []
@@ -29,6 +36,7 @@ struct TreeOptions {
   TreeShape shape = TreeShape::kAuto;
   std::vector<std::string> ssh = {"ssh"};  // the remote shell command's words
   std::string rexd;                        // rexd's absolute path on the nodes
+  ShipMode ship = ShipMode::kNever;        // kSsh only
   std::chrono::seconds start_timeout{30};  // of one start, from ssh to the node's first report
   std::chrono::seconds node_timeout{120};  // silence after which a node counts as lost
   // What a peer may make an agent hold for one message: the modex of a large job and a little more.

@@ -78,6 +78,7 @@ void DvmToPb(const DvmSpec& in, pb::Dvm* out) {
   }
   out->set_bootstrap(static_cast<pb::Dvm::Bootstrap>(in.bootstrap));
   out->set_tree(static_cast<pb::Dvm::Tree>(in.tree));
+  out->set_ship(static_cast<pb::Dvm::Ship>(in.ship));
   for (const auto& word : in.ssh) out->add_ssh(word);
   out->set_rexd(in.rexd);
   out->set_start_timeout_s(static_cast<uint32_t>(in.start_timeout.count()));
@@ -114,6 +115,8 @@ Result<DvmSpec> DvmFromPb(const pb::Dvm& m) {
   if (!m.rexd().empty() && (m.rexd()[0] != '/' || HasNul(m.rexd()))) return Bad("Dvm.rexd");
   dvm.bootstrap = static_cast<Bootstrap>(m.bootstrap());
   dvm.tree = static_cast<TreeRequest>(m.tree());
+  if (m.ship() < 0 || m.ship() > pb::Dvm::SHIP_NEVER) return Bad("Dvm.ship");
+  dvm.ship = static_cast<ShipRequest>(m.ship());
   dvm.rexd = m.rexd();
   dvm.allow_missing = m.allow_missing();
   if (m.max_slots() > kMaxRanks) return Bad("Dvm.max_slots");

@@ -65,6 +65,7 @@ struct NodeRequest {
 };
 enum class Bootstrap : uint8_t { kSsh, kVirtual, kSlurm };
 enum class TreeRequest : uint8_t { kAuto, kFlat, kTwoLevel };
+enum class ShipRequest : uint8_t { kAuto, kAlways, kNever };
 enum class MapPolicy : uint8_t { kSlot, kNode };
 
 // Where a job runs and how its nodes are reached. Without nodes: on this machine alone.
@@ -74,6 +75,7 @@ struct DvmSpec {
   TreeRequest tree = TreeRequest::kAuto;
   std::vector<std::string> ssh;  // the words of --ssh; empty: ssh
   std::string rexd;              // absolute path of rexd on the nodes; empty: this machine's own
+  ShipRequest ship = ShipRequest::kAuto;  // nodes are sent rex when it is missing, always or never
   std::chrono::seconds start_timeout{30};
   std::chrono::seconds node_timeout{120};
   uint64_t max_modex_bytes = uint64_t{1} << 30;

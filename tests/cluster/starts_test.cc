@@ -211,7 +211,7 @@ TEST_F(StartsTest, AnAddressWithoutAnybodyBehindIt) {
 
 TEST_F(StartsTest, RexdIsMissingOnOneNode) {
   ASSERT_TRUE(StartNodes({.nodes = 2, .hide = {"n2:" + BuildDir() + "/libexec"}}));
-  ExpectFailure(FailToStart(), kExitNodeStart,
+  ExpectFailure(FailToStart({"--ship-agent", "never"}), kExitNodeStart,
                 {"node n2 could not be started", Rexd(), "no such file", "--prefix"});
 }
 
@@ -228,7 +228,8 @@ TEST_F(StartsTest, APartOfRexIsMissingOnOneNode) {
   for (const char* part : {"rexd-agent", "rexd-pmix", "rexd-spawner"}) {
     ASSERT_TRUE(StartNodes(2));
     Overlay("n2", LibexecPath(part), "", 0644);
-    ExpectFailure(FailToStart(), kExitNodeStart, {"node n2 could not be started", part});
+    ExpectFailure(FailToStart({"--ship-agent", "never"}), kExitNodeStart,
+                  {"node n2 could not be started", part});
     ASSERT_TRUE(ExitedWith(cluster().Down(), 0));
   }
 }

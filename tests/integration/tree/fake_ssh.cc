@@ -4,7 +4,8 @@
 //   refuse… ssh's words and 255; hang… never connects; busy… lets nobody in the first time (FILE in
 //   FAKE_SSH_DIR remembers); picky… refuses unless the head calls; garbage… prints a lot before the
 //   command; banner… prints without an end of line; endless… never stops printing;
-//   csh…, tcsh…, fish…, zsh… have that login shell; missing… lacks rexd's directory.
+//   csh…, tcsh…, fish…, zsh… have that login shell; missing… lacks rexd's directory, and bare…,
+//   damage-N…, cut-N… too: there byte N of what comes is another, or the last.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -88,18 +89,40 @@ void Print(const std::string& host) {
   }
 }
 
+// What happens to the stream that goes to the command.
+struct Spoiler {
+  bool damages = false;
+  bool cuts = false;
+  size_t at = 0;
+  size_t seen = 0;
+
+  explicit Spoiler(const std::string& host)
+      : damages(host.starts_with("damage-")), cuts(host.starts_with("cut-")) {
+    if (damages || cuts) at = std::strtoul(host.c_str() + host.find('-') + 1, nullptr, 10);
+  }
+  // False: ends here, as a killed ssh does.
+  bool Take(char* bytes, size_t count) {
+    if (damages && at >= seen && at < seen + count) bytes[at - seen] ^= 1;
+    seen += count;
+    return !cuts || seen <= at;
+  }
+};
+
 // Moves what there is; false at an end.
-bool Pump(int from, int to) {
+bool Pump(int from, int to, Spoiler* spoiler = nullptr) {
   std::array<char, 65536> bytes;
   const ssize_t n = ::read(from, bytes.data(), bytes.size());
+  if (n > 0 && spoiler != nullptr && !spoiler->Take(bytes.data(), static_cast<size_t>(n))) {
+    ::kill(::getpid(), SIGKILL);
+  }
   return n > 0 && WriteAll(to, {bytes.data(), static_cast<size_t>(n)}).has_value();
 }
 
-int Carry(int to_command, int from_command, pid_t command) {
+int Carry(int to_command, int from_command, pid_t command, Spoiler spoiler) {
   std::array<pollfd, 2> fds = {pollfd{STDIN_FILENO, POLLIN, 0}, pollfd{from_command, POLLIN, 0}};
   while (fds[1].fd >= 0) {
     ::poll(fds.data(), fds.size(), -1);
-    if (fds[0].revents != 0 && !Pump(STDIN_FILENO, to_command)) {
+    if (fds[0].revents != 0 && !Pump(STDIN_FILENO, to_command, &spoiler)) {
       fds[0].fd = -1;
       ::close(to_command);
     }
@@ -130,7 +153,7 @@ int RunCommand(const Call& call) {
   }
   down->first.Reset();
   up->second.Reset();
-  return Carry(down->second.Release(), up->first.get(), pid);
+  return Carry(down->second.Release(), up->first.get(), pid, Spoiler(call.host));
 }
 
 }  // namespace
@@ -142,6 +165,9 @@ int main(int argc, char** argv) {
   if (!rex::ParseCall(argc, argv, &call)) return 255;
   if (rex::Misbehave(call.host)) return 255;
   rex::Print(call.host);
-  if (call.host.starts_with("missing")) call.command = "/no/such" + call.command;
+  for (const char* name : {"missing", "bare", "damage", "cut"}) {
+    const bool rexd = !call.command.starts_with("/bin/sh ");
+    if (rexd && call.host.starts_with(name)) call.command = "/no/such" + call.command;
+  }
   return rex::RunCommand(call);
 }

@@ -9,6 +9,7 @@
 
 #include "launcher/base/descendants.h"
 #include "tests/integration/tree/tree_fixture.h"
+#include "tests/support/paths.h"
 
 namespace rex::testing {
 namespace {
@@ -224,6 +225,70 @@ TEST_F(StartTest, SshHoldsNothingOfItsAgents) {
   }
   EXPECT_EQ(looked_at, 1u);
   ::close(leaked);
+}
+
+TreeOptions Sending(TreeOptions options, ShipMode mode = ShipMode::kAuto) {
+  options.ship = mode;
+  return options;
+}
+
+TEST_F(StartTest, ANodeWithoutRexIsSentIt) {
+  Start({"bare-1", "n1", "bare-2"}, Sending(FakeSsh()));
+  ASSERT_TRUE(AwaitReady(3)) << Trouble();
+}
+
+TEST_F(StartTest, OverAnRshLikeCommandToo) {
+  Start({"bare-1"}, Sending(FakeSsh("rsh"), ShipMode::kAlways));
+  ASSERT_TRUE(AwaitReady(1)) << Trouble();
+}
+
+TEST_F(StartTest, EveryLoginShellHereTakesWhatIsSent) {
+  std::vector<std::string> names = {"sh-1"};
+  for (const std::string shell : {"csh", "tcsh", "fish", "zsh"}) {
+    if (std::system(("command -v " + shell + " >/dev/null 2>&1").c_str()) == 0) {
+      names.push_back(shell + "-1");
+    }
+  }
+  names.emplace_back("garbage-1");
+  Start(names, Sending(FakeSsh(), ShipMode::kAlways));
+  ASSERT_TRUE(AwaitReady(names.size())) << Trouble();
+}
+
+TEST_F(StartTest, ADamagedFirstProgramIsNotRun) {
+  const StartFailure failure = FailToStart("damage-500", Sending(FakeSsh()));
+  EXPECT_EQ(failure.phase, "ship");
+  EXPECT_TRUE(Has(failure.cause, "damaged on the way, so not run: 'rex-stage0'")) << failure.cause;
+  EXPECT_TRUE(Has(failure.cause, "before that: ")) << failure.cause;
+}
+
+TEST_F(StartTest, AnyOtherDamagedProgramIsNotRun) {
+  const StartFailure failure = FailToStart("damage-3000000", Sending(FakeSsh()));
+  EXPECT_EQ(failure.phase, "ship");
+  EXPECT_TRUE(Has(failure.cause, "damaged on the way, so not run: 'rexd-agent'")) << failure.cause;
+}
+
+TEST_F(StartTest, ADamagedManifestIsRefused) {
+  const auto before = std::filesystem::file_size(LibexecPath("rex-stage0"));
+  const std::string host = "damage-" + std::to_string(before + 200);
+  const StartFailure failure = FailToStart(host, Sending(FakeSsh()));
+  EXPECT_EQ(failure.phase, "ship");
+  EXPECT_TRUE(Has(failure.cause, "manifest")) << failure.cause;
+}
+
+TEST_F(StartTest, AnSshThatEndsWhileItSendsLeavesNothing) {
+  for (const char* host : {"cut-100", "cut-14600", "cut-4000000"}) {
+    failures_.clear();
+    const StartFailure failure = FailToStart(host, Sending(FakeSsh()));
+    EXPECT_EQ(failure.phase, "ship") << host;
+    EXPECT_TRUE(Has(failure.cause, "ssh was ended by signal 9")) << failure.cause;
+    Close();
+  }
+}
+
+TEST_F(StartTest, NeverSendsNothing) {
+  const StartFailure failure = FailToStart("bare-1", Sending(FakeSsh(), ShipMode::kNever));
+  EXPECT_EQ(failure.phase, "ssh");
+  EXPECT_TRUE(Has(failure.remedy, "--prefix")) << failure.remedy;
 }
 
 TEST_F(StartTest, LinesOfANodesDaemonsArePassedOnWithItsName) {

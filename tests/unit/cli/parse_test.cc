@@ -79,6 +79,8 @@ std::string ValueFor(const Option& option) {
       return "core";
     case OptionId::kTree:
       return "flat";
+    case OptionId::kShipAgent:
+      return "never";
     case OptionId::kExportMode:
       return "mpirun";
     case OptionId::kPrefix:
@@ -430,6 +432,8 @@ TEST(Parse, WhatIsSaidOfNodes) {
                                    "/opt/rex",
                                    "--tree",
                                    "two-level",
+                                   "--ship-agent",
+                                   "always",
                                    "--start-timeout",
                                    "5",
                                    "--node-timeout=7.5",
@@ -451,6 +455,7 @@ TEST(Parse, WhatIsSaidOfNodes) {
   EXPECT_EQ(line.ssh, (Words{"ssh", "-F", "my config"}));
   EXPECT_EQ(line.prefix, "/opt/rex");
   EXPECT_EQ(line.tree, TreeRequest::kTwoLevel);
+  EXPECT_EQ(line.ship, ShipRequest::kAlways);
   EXPECT_EQ(line.start_timeout, std::chrono::seconds(5));
   EXPECT_EQ(line.node_timeout, std::chrono::seconds(8));
   EXPECT_EQ(line.max_modex_bytes, uint64_t{64} << 20);
@@ -501,6 +506,8 @@ TEST(Parse, BadWordsAboutNodesAreNamed) {
        "directory; write the whole path"},
       {{"--prefix", ""},
        "option '--prefix' (word 1): the name of a directory is empty; is a shell variable unset?"},
+      {{"--ship-agent", "maybe"},
+       "option '--ship-agent' (word 1): 'maybe' is not known; write 'auto', 'always' or 'never'"},
       {{"--tree", "deep"},
        "option '--tree' (word 1): 'deep' is not known; write 'auto', 'flat' or 'two-level'"},
       {{"--export", "HOME"},

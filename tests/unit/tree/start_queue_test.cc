@@ -12,9 +12,9 @@ using namespace std::chrono_literals;
 constexpr StartState kAllStates[] = {StartState::kQueued,  StartState::kSpawned,
                                      StartState::kGreeted, StartState::kJoined,
                                      StartState::kReady,   StartState::kFailed};
-constexpr StartEvent kAllEvents[] = {StartEvent::kTurn,       StartEvent::kMarker,
-                                     StartEvent::kHandshake,  StartEvent::kFacts,
-                                     StartEvent::kServerBusy, StartEvent::kEnd};
+constexpr StartEvent kAllEvents[] = {
+    StartEvent::kTurn,       StartEvent::kMarker,  StartEvent::kHandshake, StartEvent::kFacts,
+    StartEvent::kServerBusy, StartEvent::kMissing, StartEvent::kEnd};
 static_assert(std::size(kAllStates) == kStartStates && std::size(kAllEvents) == kStartEvents);
 
 TEST(StartState, TheWholeGrid) {
@@ -153,6 +153,21 @@ TEST_F(StartQueueTest, AFullTableDoesNotWakeForThoseThatWait) {
   AddMany(33);
   Turns();
   EXPECT_EQ(queue_.NextDue(), clock_.Now() + 30s);
+}
+
+TEST_F(StartQueueTest, WhatIsMissingIsSentAtTheNextTurnWithABoundOfItsOwn) {
+  AddMany(1);
+  Turns();
+  clock_.Advance(10s);
+  EXPECT_EQ(On(1, StartEvent::kMissing), StartState::kQueued);
+  EXPECT_EQ(Turns().size(), 1u) << "at once";
+  clock_.Advance(29s);
+  EXPECT_TRUE(queue_.Overdue(clock_.Now()).empty());
+  queue_.Extend(Node(1), clock_.Now());
+  clock_.Advance(29s);
+  EXPECT_TRUE(queue_.Overdue(clock_.Now()).empty()) << "something moved";
+  clock_.Advance(1s);
+  EXPECT_EQ(queue_.Overdue(clock_.Now()).size(), 1u);
 }
 
 }  // namespace

@@ -135,6 +135,7 @@ TEST(TreeMessages, WelcomeKeepsEveryField) {
   EXPECT_EQ(back->options.kind, BootstrapKind::kSsh);
   EXPECT_EQ(back->options.ssh, m.options.ssh);
   EXPECT_EQ(back->options.rexd, m.options.rexd);
+  EXPECT_EQ(back->options.ship, m.options.ship);
   EXPECT_EQ(back->options.start_timeout, m.options.start_timeout);
   EXPECT_EQ(back->options.node_timeout, m.options.node_timeout);
   EXPECT_EQ(back->options.max_message_bytes, m.options.max_message_bytes);

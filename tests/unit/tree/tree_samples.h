@@ -16,6 +16,7 @@ inline Welcome SampleWelcome() {
   m.options.kind = BootstrapKind::kSsh;
   m.options.ssh = {"ssh", "-F", "my config"};
   m.options.rexd = "/opt/rex/libexec/rex/rexd";
+  m.options.ship = ShipMode::kAlways;
   m.options.start_timeout = std::chrono::seconds(31);
   m.options.node_timeout = std::chrono::seconds(121);
   m.options.max_message_bytes = 1 << 20;

@@ -132,6 +132,7 @@ JobSpec JobWithNodes() {
   job.dvm.nodes = {{"n1", false, 4, "joe", 2222, 5}, {"localhost", true, 0, "", 0}};
   job.dvm.bootstrap = Bootstrap::kVirtual;
   job.dvm.tree = TreeRequest::kTwoLevel;
+  job.dvm.ship = ShipRequest::kNever;
   job.dvm.ssh = {"ssh", "-F", "config"};
   job.dvm.rexd = "/opt/rex/libexec/rex/rexd";
   job.dvm.start_timeout = std::chrono::seconds(7);
@@ -160,6 +161,7 @@ TEST(LaunchJob, NodesRoundTrip) {
   EXPECT_TRUE(back->dvm.nodes[1].here);
   EXPECT_EQ(back->dvm.bootstrap, Bootstrap::kVirtual);
   EXPECT_EQ(back->dvm.tree, TreeRequest::kTwoLevel);
+  EXPECT_EQ(back->dvm.ship, ShipRequest::kNever);
   EXPECT_EQ(back->dvm.ssh, job.dvm.ssh);
   EXPECT_EQ(back->dvm.rexd, job.dvm.rexd);
   EXPECT_EQ(back->dvm.start_timeout, job.dvm.start_timeout);
