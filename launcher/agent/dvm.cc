@@ -122,7 +122,9 @@ void Dvm::OnNodeReady(NodeId node, const AgentFacts& facts) {
 
 void Dvm::OnStartFailed(const StartFailure& failure) {
   failures_.push_back(failure);
-  if (spec_.allow_missing) {
+  if (handlers_.on_each_failed) {
+    handlers_.on_each_failed(failure);
+  } else if (spec_.allow_missing) {
     handlers_.on_notice({Notice::Level::kWarning, LeftOutText(failure)});
   } else if (!report_.pending()) {
     report_.Set(kFailTogether);
@@ -132,7 +134,7 @@ void Dvm::OnStartFailed(const StartFailure& failure) {
 
 void Dvm::Resolve() {
   if (told_ || facts_.size() + failures_.size() + 1 < numbers_.names.size()) return;
-  const bool enough = spec_.allow_missing && HasNodes(spec_, facts_);
+  const bool enough = handlers_.on_each_failed || (spec_.allow_missing && HasNodes(spec_, facts_));
   if (!failures_.empty() && !enough) return ReportFailure();
   told_ = true;
   ready_at_ = loop_.clock().Now();
@@ -148,7 +150,7 @@ void Dvm::ReportFailure() {
 
 void Dvm::OnLost(const std::vector<NodeId>& nodes, const Error& why) {
   // What one node's failed start takes along (srun ends them all) is not what is to be told.
-  if (!told_ && spec_.allow_missing) return LeaveOut(nodes, why);
+  if (!told_ && (spec_.allow_missing || handlers_.on_each_failed)) return LeaveOut(nodes, why);
   if (!told_ && !failures_.empty()) return ReportFailure();
   std::vector<std::string> names;
   for (const NodeId node : nodes) names.push_back(NameOf(node));
@@ -215,6 +217,10 @@ std::chrono::microseconds Dvm::OffsetTo(NodeId node) const {
   if (!tree_ || node == kHeadNode) return std::chrono::microseconds(0);
   const auto offset = tree_->OffsetTo(node);
   return offset ? offset->offset : std::chrono::microseconds(0);
+}
+
+std::optional<ClockOffset> Dvm::ClockOf(NodeId node) const {
+  return tree_ && node != kHeadNode ? tree_->OffsetTo(node) : std::nullopt;
 }
 
 std::optional<Phase> Dvm::StartPhase() const {

@@ -23,12 +23,14 @@ namespace rex {
 class Dvm {
  public:
   struct Handlers {
-    std::function<void()> on_ready;  // every node has answered
+    std::function<void()> on_ready;  // every node has answered, or failed (with on_each_failed)
     // Some node will not come: nodes that fail together are in one failure.
     std::function<void(const Failure&)> on_failed;
     std::function<void(const std::vector<NodeId>&, const Failure&)> on_lost;
     std::function<void(NodeId from, uint8_t kind, std::string payload)> on_message;
     std::function<void(const Notice&)> on_notice;
+    // When set, on_failed is not called: each failed start is told by itself, and the others come.
+    std::function<void(const StartFailure&)> on_each_failed = {};
   };
   // `here`: this machine's name and cores. `loop` and `children` are borrowed. Nothing is called
   // from inside a call of the owner's.
@@ -53,6 +55,8 @@ class Dvm {
   void Broadcast(uint8_t kind, FrameClass frame_class, const std::string& payload);
   ExchangePort Port() const;
   std::chrono::microseconds OffsetTo(NodeId node) const;
+  std::optional<ClockOffset> ClockOf(NodeId node) const;  // this machine's: none
+  const NodeNumbers& numbers() const { return numbers_; }
   // How long the nodes took. None without nodes.
   std::optional<Phase> StartPhase() const;
   // From the first start to now: what went over this agent's links. None without nodes.

@@ -54,6 +54,15 @@ Status Head::Dispatch(LaunchMessage kind, std::string payload) {
   if (kind == LaunchMessage::kHello) return OnHello(payload);
   if (!hello_seen_) return Error{Errc::kProtocol, "message before Hello"};
   if (kind == LaunchMessage::kLaunchJob) return OnLaunchJob(payload);
+  if (check_ && kind == LaunchMessage::kEndJob) {
+    const auto m = FromWire<EndJob>(payload);
+    if (!m) return m.error();
+    Failure failure;
+    failure.kind = FailureKind::kUserSignal;
+    failure.signo = m->signo;
+    EndWith(failure, true);
+    return Ok{};
+  }
   if (!job_) return Ok{};  // the job has ended while this was under way
   switch (kind) {
     case LaunchMessage::kSignal: {
@@ -96,13 +105,30 @@ Status Head::OnHello(const std::string& payload) {
 }
 
 Status Head::OnLaunchJob(const std::string& payload) {
-  if (job_) return Error{Errc::kProtocol, "a second job on one connection"};
+  if (job_ || check_) return Error{Errc::kProtocol, "a second job on one connection"};
   auto spec = FromWire<JobSpec>(payload);
   if (!spec) return spec.error();
   node_.job_begin = loop_.clock().Now();
+  if (spec->check) return StartCheck(*spec);
   job_ = std::make_unique<Job>(MakeServices(), *spec, MakeClient());
   job_->Start();
   return StartNodes(*spec);
+}
+
+Status Head::StartCheck(const JobSpec& spec) {
+  check_ = std::make_unique<Check>(loop_, spec, node_.facts().slots, node_.facts().session_dir,
+                                   [this](const CheckReport& report) { EndCheck(report); });
+  return StartNodes(spec);
+}
+
+void Head::EndCheck(const CheckReport& report) {
+  SendControl(*launch_, LaunchMessage::kCheckReport, report);
+  JobEnded ended;
+  for (const CheckProblem& problem : report.problems) {
+    if (!problem.note) ended.exit_code = kExitCheck;
+  }
+  SendControl(*launch_, LaunchMessage::kJobEnded, ended);
+  loop_.Post([this] { Finish(); });
 }
 
 JobClient Head::MakeClient() {
@@ -186,7 +212,8 @@ Status Head::StartNodes(const JobSpec& spec) {
                     },
                     [this](const Notice& notice) {
                       if (job_) SendControl(*launch_, LaunchMessage::kNotice, notice);
-                    }});
+                    },
+                    OnEachFailed()});
   const Status started = dvm_->Start(spec.verbose);
   // Before a node can say anything: its host may be lost while others are still being started.
   if (started && dvm_->size() > 1) {
@@ -195,7 +222,13 @@ Status Head::StartNodes(const JobSpec& spec) {
   return started;
 }
 
+std::function<void(const StartFailure&)> Head::OnEachFailed() {
+  if (!check_) return {};
+  return [this](const StartFailure& failure) { check_->OnStartFailed(failure); };
+}
+
 void Head::OnNodesReady() {
+  if (check_) return check_->OnNodesReady(*dvm_);
   if (!job_) return;
   if (auto phase = dvm_->StartPhase()) job_->AddPhase(*std::move(phase));
   job_->OnNodes(dvm_->JobNodes(named_slots_), dvm_->size());
@@ -203,13 +236,16 @@ void Head::OnNodesReady() {
 
 void Head::OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure) {
   node_.OnNodesLost(nodes);
+  if (check_) check_->OnNodesLost(nodes, failure);
   if (job_) job_->OnNodesLost(nodes, failure);
 }
 
 // A node that can't be understood has another version of rex, or is out of order.
 void Head::OnNodeMessage(NodeId from, uint8_t kind, std::string payload) {
   const Status taken = TakeNodeMessage(from, kind, std::move(payload));
-  if (taken || !job_) return;
+  if (taken) return;
+  if (check_) return check_->OnNodesLost({from}, InternalFailure(taken.error().text, ""));
+  if (!job_) return;
   Failure failure =
       InternalFailure("a message of the node's agent makes no sense: " + taken.error().text,
                       "use one version of rex on all nodes");
@@ -222,6 +258,7 @@ Status Head::TakeNodeMessage(NodeId from, uint8_t kind, std::string payload) {
   if (kind >= kFirstExchangeKind && kind <= kLastExchangeKind) {
     return node_.OnExchange(from, kind, std::move(payload));
   }
+  if (check_) return check_->OnMessage(from, kind, payload);
   auto event = DecodeEvent(kind, payload);
   if (!event) return event.error();
   return job_ ? job_->OnPart(from, std::move(event->body)) : Status(Ok{});
@@ -254,6 +291,7 @@ void Head::EndWith(const Failure& failure, bool quick) {
 
 void Head::Finish() {
   job_.reset();
+  check_.reset();
   if (dvm_) dvm_->Close();
   if (!client_lost_) launch_->Flush(kFlushBound);
   node_.CleanUp();

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "launcher/agent/check.h"
 #include "launcher/agent/dvm.h"
 #include "launcher/agent/local_node.h"
 #include "launcher/base/frame_channel.h"
@@ -35,6 +36,7 @@ class Head {
 
   // The nodes.
   Status StartNodes(const JobSpec& spec);
+  std::function<void(const StartFailure&)> OnEachFailed();
   void OnNodesReady();
   void OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure);
   void OnNodeMessage(NodeId from, uint8_t kind, std::string payload);
@@ -42,6 +44,9 @@ class Head {
 
   void OnKeeperLost();
   void OnTerminate();
+  // --check: no job, the nodes are looked at.
+  Status StartCheck(const JobSpec& spec);
+  void EndCheck(const CheckReport& report);
   // Refuses the job, or ends the agent when there is none.
   void EndWith(const Failure& failure, bool quick);
   void Finish();
@@ -53,6 +58,7 @@ class Head {
   std::unique_ptr<FrameChannel> launch_;
   SignalWatcher sigterm_;
   std::unique_ptr<Job> job_;
+  std::unique_ptr<Check> check_;
   std::unique_ptr<Dvm> dvm_;
   uint32_t named_slots_ = 0;  // of this machine alone
   bool hello_seen_ = false;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "launcher/agent/check_facts.h"
 #include "launcher/base/fnv.h"
 #include "launcher/base/log.h"
 
@@ -14,6 +15,9 @@ namespace {
 // ends what is left a little later.
 constexpr std::chrono::milliseconds kLeaveBound{3000};
 constexpr std::chrono::milliseconds kCloseBound{500};
+// --check waits that long, five seconds in all, for a way back that is being tried.
+constexpr std::chrono::milliseconds kCheckPause{50};
+constexpr int kCheckLooks = 100;
 
 // Equal for nodes with equal hardware, as far as ranks can tell.
 std::string TopologyClass(const NodeFacts& facts) {
@@ -35,7 +39,8 @@ Member::Member(EventLoop& loop, MemberOptions options)
              [this] { OnKeeperLost(); },
              {}}),
       sigterm_(loop, SIGTERM, [this] { OnTerminate(); }),
-      leave_(loop, [this] { Finish(); }) {}
+      leave_(loop, [this] { Finish(); }),
+      check_(loop, [this] { AnswerCheck(); }) {}
 
 Status Member::Start() {
   const Status started = node_.Start();
@@ -94,9 +99,25 @@ Status Member::Take(NodeId from, uint8_t kind, std::string payload) {
     return node_.OnExchange(from, kind, std::move(payload));
   }
   if (from != kHeadNode) return Error{Errc::kProtocol, "a command that is not the head's"};
+  if (kind == kCheckAskKind) {
+    auto path = DecodeAsk(payload);
+    if (!path) return path.error();
+    check_path_ = *std::move(path);
+    check_looks_ = 0;
+    check_.Set(std::chrono::milliseconds(0));
+    return Ok{};
+  }
   auto command = DecodeCommand(kind, payload, dvm_nodes_);
   if (!command) return command.error();
   return node_.Command(command->job, std::move(command->body));
+}
+
+void Member::AnswerCheck() {
+  if (leaving_) return;
+  if (tree_->tries_way_back() && ++check_looks_ < kCheckLooks) return check_.Set(kCheckPause);
+  CheckFacts facts = ReadCheckFacts(node_.facts().slots, node_.facts().session_dir, check_path_);
+  facts.way_back = options_.slurm_node.empty() ? tree_->way_back() : "by srun's network";
+  tree_->Send(kHeadNode, kCheckFactsKind, FrameClass::kControl, ToWire(facts));
 }
 
 void Member::OnLost(const std::vector<NodeId>& nodes, const Error& why) {

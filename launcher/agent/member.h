@@ -28,6 +28,8 @@ class Member {
   void OnWelcome(const Welcome& welcome);
   void OnMessage(NodeId from, uint8_t kind, std::string payload);
   Status Take(NodeId from, uint8_t kind, std::string payload);
+  // --check: answered when it is known whether there is a way back.
+  void AnswerCheck();
   void OnLost(const std::vector<NodeId>& nodes, const Error& why);
   void OnKeeperLost();
   void OnTerminate();
@@ -42,6 +44,9 @@ class Member {
   std::unique_ptr<Tree> tree_;
   SignalWatcher sigterm_;
   Timer leave_;  // bounds Leave
+  Timer check_;  // looks again
+  std::string check_path_;
+  int check_looks_ = 0;
   uint32_t dvm_nodes_ = 0;
   bool leaving_ = false;
 };

@@ -140,6 +140,7 @@ void TakeJobOptions(const CommandLine& line, const Surroundings& here, JobSpec& 
   job.show_bindings = line.display.bindings;
   job.show_topology = line.display.topology;
   job.do_not_launch = line.do_not_launch;
+  job.check = line.check;
   job.cwd_in_session = line.session_dir;
 }
 

@@ -135,6 +135,8 @@ Status LaunchSession::Take(LaunchMessage kind, const std::string& payload) {
       return TakeProgress(payload);
     case LaunchMessage::kJobStarted:
       return TakeJobStarted(payload);
+    case LaunchMessage::kCheckReport:
+      return TakeCheckReport(payload);
     case LaunchMessage::kJobEnded:
       return TakeJobEnded(payload);
     default:
@@ -226,6 +228,13 @@ Status LaunchSession::TakeJobStarted(const std::string& payload) {
     console_.Detail("rank " + std::to_string(rank.rank) + " on node " + rank.node + ": pid " +
                     std::to_string(rank.pid) + ", born by " + rank.birth);
   }
+  return Ok{};
+}
+
+Status LaunchSession::TakeCheckReport(const std::string& payload) {
+  auto report = FromWire<CheckReport>(payload);
+  if (!report) return report.error();
+  check_ = *std::move(report);
   return Ok{};
 }
 
@@ -366,7 +375,8 @@ void LaunchSession::ReportEnd() {
   if (end_reported_) return;
   end_reported_ = true;
   exit_code_ = ended_->exit_code;
-  if (!EndedUnread(ended_->failure)) console_.SayAll(FailureLines(*ended_));
+  const bool told = check_ && ended_->failure.kind == FailureKind::kNone;
+  if (!told && !EndedUnread(ended_->failure)) console_.SayAll(FailureLines(*ended_));
   for (const std::string& line : ended_->state_report) console_.Say("  " + line);
 }
 

@@ -20,6 +20,7 @@
 #include "launcher/cli/console.h"
 #include "launcher/cli/daemon_news.h"
 #include "launcher/cli/stdin_source.h"
+#include "launcher/wire/check_report.h"
 #include "launcher/wire/messages.h"
 
 namespace rex {
@@ -44,6 +45,8 @@ class LaunchSession {
   Status Start(const JobSpec& job);
   // Meaningful once the loop has stopped.
   int exit_code() const { return exit_code_; }
+  // With JobSpec::check, when the head came as far as that.
+  const std::optional<CheckReport>& check() const { return check_; }
 
  private:
   enum class Stage : uint8_t { kRunning, kEnding, kFlushing, kDone };
@@ -57,6 +60,7 @@ class LaunchSession {
   Status TakeNotice(const std::string& payload);
   Status TakeProgress(const std::string& payload);
   Status TakeJobStarted(const std::string& payload);
+  Status TakeCheckReport(const std::string& payload);
   Status TakeJobEnded(const std::string& payload);
   void OnConnectionLost(const Error& error);
 
@@ -101,6 +105,7 @@ class LaunchSession {
   pid_t keeper_ = 0;
   std::optional<ExitStatus> keeper_status_;
   std::optional<JobEnded> ended_;
+  std::optional<CheckReport> check_;
   Clock::Time ended_at_{0};
   std::string lost_reason_;  // not empty: the connection is closed
   bool end_reported_ = false;

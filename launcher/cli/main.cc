@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "launcher/cli/check_text.h"
 #include "launcher/cli/command_output.h"
 #include "launcher/cli/job_request.h"
 #include "launcher/cli/launch_session.h"
@@ -140,6 +141,11 @@ int Launch(const CommandLine& line, const Environment& env, const rex::NodePool&
                 started.error().code == rex::Errc::kResource ? kExitNoResources : kExitRexFailed);
   }
   loop.Run();
+  if (session.check()) {
+    const auto text =
+        line.json ? rex::CheckJson(*session.check()) : rex::CheckLines(*session.check());
+    if (!rex::WriteAll(STDOUT_FILENO, text)) ::_exit(EXIT_FAILURE);
+  }
   ::_exit(session.exit_code());  // threads may still wait for a stalled reader or a terminal
 }
 

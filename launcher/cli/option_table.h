@@ -56,6 +56,8 @@ enum class OptionId : uint8_t {
   kDisplayTopo,
   kReportBindings,
   kDoNotLaunch,
+  kCheck,
+  kJson,
   kReportPid,
   kMca,
   kGlobalMca,

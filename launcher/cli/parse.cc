@@ -77,6 +77,7 @@ class Parser {
 
   Status EndApp() {
     const bool last = at_ == words_.size();
+    if (app_.argv.empty() && line_.check && last) app_.argv = {"true"};
     if (app_.argv.empty()) return NoProgram(last);
     if (line_.apps.size() == kMaxApps) {
       return Bad("more than " + std::to_string(kMaxApps) + " programs, separated by ':'");
@@ -107,6 +108,10 @@ class Parser {
     const Option* option = FindOption(split.name);
     if (option == nullptr) return TakeMpirunOption(word, split);
     Use use{*option, word.substr(0, word.size() - ValueBytes(split)), at_, {}};
+    if (option->id == OptionId::kCheck && split.value == "json") {
+      line_.check = line_.json = true;
+      return Ok{};
+    }
     if (split.value) {
       if (option->arity != 1) return ValueNotWanted(use);
       use.values.push_back(*split.value);
@@ -306,6 +311,10 @@ class Parser {
         return &line_.display.topology;
       case OptionId::kReportBindings:
         return &line_.display.bindings;
+      case OptionId::kCheck:
+        return &line_.check;
+      case OptionId::kJson:
+        return &line_.json;
       case OptionId::kDoNotLaunch:
         return &line_.do_not_launch;
       case OptionId::kSessionDir:
@@ -635,6 +644,9 @@ class Parser {
 
   // What can only be judged when all words have been read.
   Status CheckWhole() {
+    if (line_.json && !line_.check) {
+      return Bad("option '--json' is for --check; write 'rexlaunch --check --json'");
+    }
     uint64_t total = 0;
     for (size_t i = 0; i < line_.apps.size(); ++i) {
       const AppLine& app = line_.apps[i];

@@ -63,6 +63,8 @@ struct CommandLine {
   ExportMode export_mode = ExportMode::kAll;
   bool stack_traces = false;
   bool do_not_launch = false;
+  bool check = false;  // no job: look at the nodes. There may be one program, "true", of nobody's
+  bool json = false;   // only with check
   bool session_dir = false;  // ranks start in the job's own directory
   std::string report_pid;    // a file, "-" or "+"; empty: none
   bool quiet = false;

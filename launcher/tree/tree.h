@@ -111,6 +111,10 @@ class Tree {
   // What was started for other nodes and still runs (ssh, or rexd of virtual nodes). They and all
   // below them (proxy commands; virtual nodes' daemons and ranks) are no part of a job here.
   std::vector<pid_t> ProcessIds() const;
+  // How a joined agent's link to its parent goes over TCP (way_back.h); empty: it does not, or not
+  // yet, as long as it is being tried.
+  const std::string& way_back() const { return way_back_; }
+  bool tries_way_back() const { return dialer_ != nullptr; }
   // Links that have moved to TCP.
   size_t links_on_tcp() const;
 
@@ -212,6 +216,7 @@ class Tree {
   std::unique_ptr<JoinBroadcast> broadcast_;
   std::unique_ptr<Link> parent_link_;
   std::unique_ptr<LinkDialer> dialer_;
+  std::string way_back_;
   std::unique_ptr<LinkListener> listener_;
   std::unique_ptr<AgentStarter> starter_;
   bool welcomed_ = false;

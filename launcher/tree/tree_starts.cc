@@ -9,6 +9,7 @@
 #include "launcher/tree/start_command.h"
 #include "launcher/tree/tree.h"
 #include "launcher/tree/tree_shape.h"
+#include "launcher/tree/way_back.h"
 
 namespace rex {
 
@@ -367,7 +368,10 @@ void Tree::DialBack(const Welcome& welcome) {
       loop_, ParamsFor(LinkRole::kChild, parent_, "node " + parent_name_), std::move(addresses),
       welcome.port, kDialBound, [this](Result<AuthenticatedStream> stream) {
         dialer_.reset();
-        if (stream) return parent_link_->AdoptTcp(std::move(*stream));
+        if (stream) {
+          way_back_ = DescribeWay(stream->socket.get());
+          return parent_link_->AdoptTcp(std::move(*stream));
+        }
         Notice("node " + name_ + " has " + stream.error().text +
                "; its traffic goes through ssh, which is slower");
       });

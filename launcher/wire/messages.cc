@@ -219,6 +219,7 @@ std::string ToWire(const JobSpec& m) {
   DvmToPb(m.dvm, out.mutable_dvm());
   out.set_map(static_cast<pb::LaunchJob::Map>(m.map));
   out.set_node_env(m.node_env);
+  out.set_check(m.check);
   for (const auto& e : m.env) out.add_env(e);
   out.set_cwd(m.cwd);
   out.set_stdin_rank(m.stdin_rank);
@@ -274,6 +275,7 @@ Result<JobSpec> FromWire(const std::string& payload) {
   if (m->map() < 0 || m->map() > pb::LaunchJob::MAP_NODE) return Bad("map");
   job.map = static_cast<MapPolicy>(m->map());
   job.node_env = m->node_env();
+  job.check = m->check();
   if (m->grace_ms() > kMaxMilliseconds) return Bad("grace_ms");
   if (m->timeout_ms() > kMaxMilliseconds) return Bad("timeout_ms");
   if (m->umask() > 0777) return Bad("umask");

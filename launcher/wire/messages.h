@@ -35,9 +35,10 @@ enum class LaunchMessage : uint8_t {  // the `kind` of a frame
   kJobStarted = 8,
   kJobEnded = 9,
   kProgress = 10,
-  kOutput = 16,    // raw: see OutputHeader; class kStdio
-  kStdin = 17,     // raw bytes; class kStdio
-  kStdinEnd = 18,  // empty; class kStdio
+  kCheckReport = 11,  // head -> rexlaunch; check_report.h
+  kOutput = 16,       // raw: see OutputHeader; class kStdio
+  kStdin = 17,        // raw bytes; class kStdio
+  kStdinEnd = 18,     // empty; class kStdio
 };
 
 struct Hello {
@@ -118,6 +119,7 @@ struct JobSpec {
   bool show_bindings = false;
   bool show_topology = false;
   bool do_not_launch = false;
+  bool check = false;           // no job: look at the nodes, answer with a CheckReport
   bool stack_traces = false;    // on timeout
   bool cwd_in_session = false;  // ranks start in the job's own directory
   bool no_template = false;     // every rank by exec

@@ -102,6 +102,19 @@ void NodesTest::Overlay(const std::string& node, const std::string& path, const 
   Shell(node, "mount --bind " + ShellWord(source) + " " + ShellWord(path) + "; rm -rf /run/mount");
 }
 
+void NodesTest::SetShell(const std::string& node, const std::string& shell,
+                         const std::string& home) {
+  std::string changed;
+  for (const auto& line : Lines(RunIn(node, {"cat", "/etc/passwd"}).out)) {
+    changed += (line.starts_with("root:") ? "root:x:0:0:root:" + home + ":" + shell : line) + "\n";
+  }
+  Overlay(node, "/etc/passwd", changed, 0644);
+}
+
+void NodesTest::UsePlainShells(int nodes) {
+  for (int i = 1; i <= nodes; ++i) SetShell("n" + std::to_string(i), "/bin/sh", "/root");
+}
+
 void NodesTest::ExpectOnlySshdLeft(const std::string& node, milliseconds bound) {
   std::vector<std::string> others;
   const bool clean = Await(

@@ -45,6 +45,12 @@ class NodesTest : public ClusterTest {
   std::string PutFile(const std::string& node, const std::string& name, const std::string& text,
                       int mode = 0644);
   void Shell(const std::string& node, const std::string& script);  // must succeed
+  // The login shell and home directory of root on `node`.
+  void SetShell(const std::string& node, const std::string& shell,
+                const std::string& home = "/run/lock");
+  // On the first `nodes`, /bin/sh: whatever the start-up files of this machine's root do for bash,
+  // and how long that takes, is no part of a case.
+  void UsePlainShells(int nodes);
 
   static bool Await(const std::function<bool()>& condition, milliseconds bound);
 

@@ -26,7 +26,12 @@ class ShipTest : public NodesTest {
       const auto hidden = RexOn(node);
       options.hide.insert(options.hide.end(), hidden.begin(), hidden.end());
     }
-    return StartNodes(options);
+    return StartPlain(options);
+  }
+  ::testing::AssertionResult StartPlain(const ClusterOptions& options) {
+    ::testing::AssertionResult started = StartNodes(options);
+    if (started) UsePlainShells(options.nodes);
+    return started;
   }
   // The nodes that answered.
   std::vector<std::string> HostNames(std::vector<std::string> args) {
@@ -42,13 +47,6 @@ class ShipTest : public NodesTest {
     CommandResult result = RexOnHead(options);
     EXPECT_EQ(result.out, "");
     return result;
-  }
-  void SetShell(const std::string& node, const std::string& shell) {
-    std::string changed;
-    for (const auto& line : Lines(RunIn(node, {"cat", "/etc/passwd"}).out)) {
-      changed += (line.starts_with("root:") ? "root:x:0:0:root:/run/lock:" + shell : line) + "\n";
-    }
-    Overlay(node, "/etc/passwd", changed, 0644);
   }
   // Where on n1 the programs of the running job are: the directory's parent.
   std::string PlaceOn(const std::string& node) {
@@ -120,7 +118,7 @@ TEST_F(ShipTest, AnyLoginShellAndItsNoise) {
 
 TEST_F(ShipTest, AMissingLibraryAloneIsSentToo) {
   ASSERT_TRUE(
-      StartNodes({.nodes = 1, .hide = {std::string("n1:") + kLibraries + "libhwloc.so.15"}}));
+      StartPlain({.nodes = 1, .hide = {std::string("n1:") + kLibraries + "libhwloc.so.15"}}));
   EXPECT_EQ(HostNames({"--host", "n1"}), (std::vector<std::string>{"n1"}));
 }
 
@@ -142,7 +140,7 @@ TEST_F(ShipTest, AnotherPlaceWhereProgramsMayNotRunOrHaveNoRoom) {
 TEST_F(ShipTest, NeverMeansNever) {
   ASSERT_TRUE(StartBare(2, {"n2"}));
   ExpectFailure(Fail("n1,n2", {"--ship-agent", "never"}), kExitNodeStart,
-                {"node n2 could not be started", LibexecPath("rexd"), "no such file", "--prefix"});
+                {"node n2 could not be started", LibexecPath("rexd"), "not found", "--prefix"});
 }
 
 TEST_F(ShipTest, NoPlaceAtAllIsExplainedForEach) {
@@ -185,7 +183,7 @@ TEST_F(ShipTest, WhatArrivesDamagedIsNotRun) {
 
 TEST_F(ShipTest, AToolThatIsMissingIsNamed) {
   auto hidden = RexOn("n1");
-  ASSERT_TRUE(StartNodes({.nodes = 1, .hide = hidden}));
+  ASSERT_TRUE(StartPlain({.nodes = 1, .hide = hidden}));
   Overlay("n1", "/usr/bin/mkfifo", "", 0644);
   ExpectFailure(Fail("n1"), kExitNodeStart, {"ship: 'mkfifo' is missing", "coreutils"});
 }

@@ -25,15 +25,6 @@ class StartsTest : public NodesTest {
     for (const auto& line : lines) text += (text.empty() ? "" : " ") + line;
     return text;
   }
-  // The login shell of root on `node`, with a home directory of its own.
-  void SetShell(const std::string& node, const std::string& shell) {
-    const std::string passwd = RunIn(node, {"cat", "/etc/passwd"}).out;
-    std::string changed;
-    for (const auto& line : Lines(passwd)) {
-      changed += (line.starts_with("root:") ? "root:x:0:0:root:/run/lock:" + shell : line) + "\n";
-    }
-    Overlay(node, "/etc/passwd", changed, 0644);
-  }
   // A rexd on `node` that is this script.
   void ReplaceRexd(const std::string& node, const std::string& script) {
     Overlay(node, Rexd(), "#!/bin/sh\n" + script + "\n");

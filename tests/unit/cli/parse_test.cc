@@ -100,6 +100,16 @@ std::string ValueFor(const Option& option) {
   }
 }
 
+TEST(Parse, CheckNeedsNoProgram) {
+  const Words words{"--host", "n1,n2", "--check"};
+  EXPECT_EQ(ErrorOf(words), "");
+  EXPECT_EQ(ErrorOf({"--check=json"}), "");
+  EXPECT_NE(ErrorOf({"--check=xml"}), "");
+  EXPECT_EQ(ErrorOf({"--check", "--json", "-n", "4", "./app", "x"}), "");
+  EXPECT_EQ(ErrorOf({"--json", "./app"}),
+            "option '--json' is for --check; write 'rexlaunch --check --json'");
+}
+
 TEST(Parse, EverySpellingWithOneDashAndTwo) {
   for (const Option& option : OptionTable()) {
     for (const std::string_view spelling : option.spellings) {
@@ -107,6 +117,7 @@ TEST(Parse, EverySpellingWithOneDashAndTwo) {
         Words words = {dashes + std::string(spelling)};
         const bool needs_one = option.arity == 1;
         if (needs_one) words.push_back(ValueFor(option));
+        if (option.id == OptionId::kJson) words.emplace_back("--check");
         if (option.arity == 2) words.insert(words.end(), {"k", "v"});
         EXPECT_EQ(ErrorOf(With(words)), "") << words[0];
         if (needs_one) {

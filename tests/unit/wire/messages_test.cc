@@ -133,6 +133,7 @@ JobSpec JobWithNodes() {
   job.dvm.bootstrap = Bootstrap::kVirtual;
   job.dvm.tree = TreeRequest::kTwoLevel;
   job.dvm.ship = ShipRequest::kNever;
+  job.check = true;
   job.dvm.ssh = {"ssh", "-F", "config"};
   job.dvm.rexd = "/opt/rex/libexec/rex/rexd";
   job.dvm.start_timeout = std::chrono::seconds(7);
@@ -162,6 +163,7 @@ TEST(LaunchJob, NodesRoundTrip) {
   EXPECT_EQ(back->dvm.bootstrap, Bootstrap::kVirtual);
   EXPECT_EQ(back->dvm.tree, TreeRequest::kTwoLevel);
   EXPECT_EQ(back->dvm.ship, ShipRequest::kNever);
+  EXPECT_TRUE(back->check);
   EXPECT_EQ(back->dvm.ssh, job.dvm.ssh);
   EXPECT_EQ(back->dvm.rexd, job.dvm.rexd);
   EXPECT_EQ(back->dvm.start_timeout, job.dvm.start_timeout);
