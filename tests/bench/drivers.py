@@ -173,10 +173,17 @@ def parse(argv):
     idle = verbs.add_parser("idle", help="measure the memory of idle virtual nodes")
     idle.add_argument("--nodes", type=int, required=True)
     idle.set_defaults(run=run_idle)
-    for verb in (signals, idle):
+    timed = verbs.add_parser("timed", help="say when the command begins, and become it")
+    timed.set_defaults(run=run_timed)
+    for verb in (signals, idle, timed):
         verb.add_argument("command", nargs="+", metavar="LAUNCHER",
                           help="the launcher's whole command; a word DIR becomes a directory")
     return parser.parse_args(argv)
+
+
+def run_timed(options):
+    print(f"begin_us={now_us()}", flush=True)
+    os.execvp(options.command[0], options.command)
 
 
 def main():

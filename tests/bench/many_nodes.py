@@ -13,6 +13,8 @@ those cases are left out and the virtual ones remain). What to know about them:
 - Signals: 4 nodes with links of 10 Mbit/s; rank 0 writes 100 MB/s to stdout, which goes to
   /dev/null, all ranks exchange 300 KB each, again and again. From kill(2) on rexlaunch or mpirun to
   the handler of the last rank.
+- Slurm: each launcher inside an allocation of its own, as a user's batch script has it; the clock starts
+  when the launcher does, not with salloc. slurmctld, slurmd and munge are Debian's, one slurmd a node.
 - Idle virtual nodes: private memory by /proc/PID/smaps_rollup, of the agent (agent_KiB), and of
   agent, keeper, PMIx host and spawner together (node_KiB); a median over the nodes.
 """
@@ -33,8 +35,10 @@ LINKS = re.compile(r"^links .* (\d+) messages \((\d+) bytes\) sent, (\d+) messag
                    re.MULTILINE)
 NODES_PHASE = re.compile(r"^nodes +([0-9.]+) +([0-9.]+)", re.MULTILINE)
 FENCES_LINE = re.compile(r"fences count=(\d+) bytes=\d+ ranks=(\d+) us=(\d+)")
+BEGIN_LINE = re.compile(r"begin_us=(\d+)")
 NUMBER = re.compile(r"^(\w+)=([0-9.]+)$", re.MULTILINE)
 
+SRUN = "srun --mpi=pmix"
 SLOW_LINK_NODES = 4
 SCALE = 512
 SIGNALS = "signals, 4 nodes, 10 Mbit/s, under load"
@@ -67,8 +71,10 @@ class Nodes:
                 if os.path.exists(path)]
 
     def at_head(self):
-        """Words that run a command in the cluster's head; it replaces nsenter."""
-        return ["nsenter", "--target", self.head, "--net", "--uts", "--mount", "--"]
+        """Words that run a command in the cluster's head; it replaces env and nsenter."""
+        configuration = f"/run/rexcluster/{self.id}/slurm/slurm.conf"
+        slurm = [f"SLURM_CONF={configuration}"] if os.path.exists(configuration) else []
+        return ["env", *slurm, "nsenter", "--target", self.head, "--net", "--uts", "--mount", "--"]
 
     def close(self):
         cluster("--id", self.id, "down")
@@ -159,6 +165,31 @@ class SignalCase(NodeCase):
         return [sys.executable, DRIVER, "signals", "--ranks", str(self.ranks), "--"] + plain
 
 
+class SlurmCase(Case):
+    """Inside an allocation: nobody names hosts. The driver says when the launcher begins."""
+
+    def __init__(self, nodes, ranks_each, program, rounds, limit_s):
+        self.plain_read = read_probe(nodes * ranks_each)
+        super().__init__(f"Slurm, MPI_Init, {nodes} nodes x {ranks_each}", nodes * ranks_each, program,
+                         self.read_inside, rounds, limit_s, among=(OURS, SRUN, "mpirun"))
+        self.salloc = ["salloc", "-Q", f"-N{nodes}", f"--ntasks-per-node={ranks_each}", "--overcommit",
+                       sys.executable, DRIVER, "timed", "--"]
+
+    def argv(self, launcher):
+        plain = super().argv(launcher)
+        if plain is None:
+            return None
+        at = plain.index("--", plain.index("nsenter")) + 1  # in the cluster's head
+        return plain[:at] + self.salloc + plain[at:]
+
+    def read_inside(self, run):
+        begin = BEGIN_LINE.search(run.out)
+        if not begin:
+            return None
+        run.begin_us = int(begin.group(1))
+        return self.plain_read(run)
+
+
 class VirtualCase(Case):
     """rexlaunch alone, over virtual nodes of this machine."""
 
@@ -208,6 +239,16 @@ def signal_cases(bench):
     return [SignalCase(SIGNALS, SLOW_LINK_NODES, 1, program, read_numbers, 3, 120)]
 
 
+def slurm_cases(programs):
+    probe = {"openmpi": [os.path.join(programs, "mpi_init_probe")]}
+    return [SlurmCase(nodes, each, probe, 5, 90) for nodes in (8, 16) for each in (2, 4)]
+
+
+def srun(before):
+    return Launcher(SRUN, lambda ranks, short: before + ["srun", "--mpi=pmix", "--cpu-bind=none",
+                                                         "--overcommit", "-n", str(ranks)])
+
+
 def virtual_cases(bench):
     fences = [os.path.join(bench, "fences"), "1000"]
     idle = [sys.executable, DRIVER, "idle", "--nodes", str(SCALE), "--"]
@@ -227,19 +268,21 @@ class Stage:
         over_nodes = launch_cases(programs, full) + traffic_cases(programs) + fence_cases(bench)
         self.add(build, [c for c in over_nodes if wanted(c)], 32)
         self.add(build, [c for c in signal_cases(bench) if wanted(c)], SLOW_LINK_NODES, "--rate", "10mbit")
+        self.add(build, [c for c in slurm_cases(programs) if wanted(c)], 16, "--slurm")
         here = [ours(build, [])]
         self.work += [(c, here) for c in virtual_cases(bench) if wanted(c)]
 
     def add(self, build, cases, count, *words):
         if not cases:
             return
-        here = cluster("check")
+        slurm = "--slurm" in words
+        here = cluster("check", *(["--slurm"] if slurm else []))
         if here.returncode == 77:
-            self.left_out.append("nodes: " + (here.stderr or here.stdout).strip())
+            self.left_out.append(("Slurm: " if slurm else "nodes: ") + (here.stderr or here.stdout).strip())
             return
         nodes = Nodes(count, *words)
         self.clusters.append(nodes)
-        everyone = [ours(build, nodes.at_head())]
+        everyone = [ours(build, nodes.at_head())] + ([srun(nodes.at_head())] if slurm else [])
         if launchers.have_mpirun():
             everyone += mpiruns(build, nodes.at_head())
         elif "mpirun" not in " ".join(self.left_out):
@@ -258,6 +301,8 @@ def stage(build, full, wanted):
 TARGETS = [
     ("MPI_Init, 16 nodes x 1", "init_ms", "mpirun", 1.5),
     ("MPI_Init, 16 nodes x 4", "init_ms", "mpirun", 1.5),
+    *((f"Slurm, MPI_Init, {nodes} nodes x {each}", "init_ms", peer, 1.0)
+      for nodes in (8, 16) for each in (2, 4) for peer in (SRUN, "mpirun")),
     (SIGNALS, "last_rank_ms", None, 250.0),
     (SIGNALS, "slowest_ms", None, 250.0),
     (IDLE, "ready_ms", None, 20000.0),
