@@ -112,8 +112,10 @@ FAKE_SSH = [
          "$LAUNCH $SSH ./rsh --timeout 2 --host good1,bad1 -n 2 true", before=_fake_ssh("exec sleep 600")),
     Case("remote-shell-dies", "The remote shell is killed",
          "$LAUNCH $SSH ./rsh --host good1,bad1 -n 2 true", before=_fake_ssh("kill -KILL $$")),
-    Case("wrong-prefix", "--prefix names a directory without rex (Open MPI)",
-         "$LAUNCH $SSH ./rsh --prefix /no/such/rex --host bad1 -n 1 true", before=_fake_ssh("exec sh -c \"$*\"")),
+    Case("wrong-prefix", "--prefix names a directory without rex (Open MPI), which may not be sent",
+         "$LAUNCH --ship-agent never $SSH ./rsh --prefix /no/such/rex --host bad1 -n 1 true",
+         mpirun="$LAUNCH $SSH ./rsh --prefix /no/such/rex --host bad1 -n 1 true",
+         before=_fake_ssh("exec sh -c \"$*\"")),
     Case("two-refused", "Two of three nodes refuse connections",
          "$LAUNCH $SSH ./rsh --host good1,bad1,bad2 -n 3 true", before=_fake_ssh(_REFUSE)),
     Case("missing-allowed", "A node is missing, which is allowed, and too few slots are left",
@@ -125,6 +127,7 @@ FAKE_SSH = [
 ]
 
 _TWO = "$LAUNCH --host n1,n2 -n 2 hostname"
+_TWO_UNSENT = "$LAUNCH --ship-agent never --host n1,n2 -n 2 hostname"
 _SSHD = "kill -%s $(cat /run/sshd.pid)"
 _SHELL = ("sed 's|^root:.*|root:x:0:0:root:/run/lock:%s|' /etc/passwd >/run/lock/passwd; "
           "mount --bind /run/lock/passwd /etc/passwd; rm -rf /run/mount")
@@ -150,9 +153,9 @@ ON_NODES = [
          "$LAUNCH --start-timeout 3 --host n1,n2 -n 2 hostname", mpirun=_TWO, faults=("blackhole n2",)),
     Case("node-dead", "A node's power is off", "$LAUNCH --start-timeout 5 --host n1,n2 -n 2 hostname",
          mpirun=_TWO, faults=("kill n2",)),
-    Case("rex-missing", "rex (Open MPI) is not installed on a node", _TWO,
+    Case("rex-missing", "rex (Open MPI) is not installed on a node, and may not be sent", _TWO_UNSENT, mpirun=_TWO,
          hide=("n2:@BUILD@/libexec", "n2:/usr/bin/orted")),
-    Case("part-missing", "A part of rex is missing on a node", _TWO, mpirun=None,
+    Case("part-missing", "A part of rex is missing on a node, and may not be sent", _TWO_UNSENT, mpirun=None,
          on=(("n2", _instead("@BUILD@/libexec/rex/rexd-agent", "''") + "; chmod 644 /run/lock/instead"),)),
     Case("other-version", "Another version of rex is on a node", _TWO, mpirun=None,
          on=(("n2", _instead("@BUILD@/libexec/rex/rexd",

@@ -80,7 +80,7 @@ class TemplateObserversTest : public RexTest {
     return may ? "" : "ptrace_scope is " + std::to_string(scope);
   }
   bool HavePerf() {
-    return Run({"perf", "record", "-q", "-e", "cpu-clock", "-o", left().work_dir() + "/try",
+    return Run({"perf", "record", "-q", "-e", "cpu-clock:u", "-o", left().work_dir() + "/try",
                 "true"})
                .exit_code == 0;
   }
@@ -216,7 +216,7 @@ TEST_F(TemplateObserversTest, PerfAttachedSeesTheSameCode) {
     const std::string file = left().work_dir() + "/attached-" + way;
     pid_t pid = 0;
     auto job = StartRank(way, "burn", &pid);
-    EXPECT_TRUE(ExitedWith(Run({"perf", "record", "-q", "-e", "cpu-clock", "-o", file, "-p",
+    EXPECT_TRUE(ExitedWith(Run({"perf", "record", "-q", "-e", "cpu-clock:u", "-o", file, "-p",
                                 std::to_string(pid), "--", "sleep", "0.5"}),
                            0));
     EndRank(*job);
@@ -229,7 +229,7 @@ TEST_F(TemplateObserversTest, PerfOfTheWholeCommandSeesTheSameCode) {
   for (const std::string way : {"none", "auto"}) {
     const std::string file = left().work_dir() + "/whole-" + way;
     const CommandResult result =
-        Run({"perf", "record", "-q", "-e", "cpu-clock", "-o", file, "--", RexlaunchPath(), "-n",
+        Run({"perf", "record", "-q", "-e", "cpu-clock:u", "-o", file, "--", RexlaunchPath(), "-n",
              "1", "--template=" + way, "--timeout", IsSanitized() ? "5" : "1", Observed(), "burn"});
     EXPECT_EQ(CountOf(result.out, "pid="), 1u) << result;
     EXPECT_EQ(Hottest(file), "observed observed burn") << way;
