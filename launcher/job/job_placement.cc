@@ -37,6 +37,8 @@ PlacementRequest RequestOf(const JobSpec& spec, const std::vector<JobNode>& node
   for (const AppSpec& app : spec.apps) {
     request.apps.push_back(
         {.ranks = app.ranks, .per_node = app.per_node, .nodes = NodesThere(app, nodes)});
+    const bool dealt_out = spec.map == MapPolicy::kNode;
+    request.apps.back().policy.map = dealt_out ? MapBy::kNode : MapBy::kSlot;
   }
   for (const JobNode& node : nodes) {
     if (node.missing) continue;
@@ -48,8 +50,6 @@ PlacementRequest RequestOf(const JobSpec& spec, const std::vector<JobNode>& node
          .name = node.name});
   }
   request.oversubscribe = spec.oversubscribe;
-  const bool dealt_out = spec.map == MapPolicy::kNode;
-  request.policy = dealt_out ? PlacementPolicy::kNode : PlacementPolicy::kSlot;
   return request;
 }
 

@@ -1,7 +1,13 @@
 #include "sched/placement/placement.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <tuple>
+
+#include "sched/placement/node_places.h"
+#include "sched/placement/resolve.h"
+#include "sched/policy/policy_words.h"
 
 namespace rex {
 
@@ -9,6 +15,8 @@ namespace {
 
 constexpr uint32_t kNoTurn = UINT32_MAX;
 constexpr size_t kMostNamed = 3;  // nodes in a message; the others are counted
+constexpr std::string_view kOversubscribe =
+    "; give --oversubscribe (or set REX_OVERSUBSCRIBE=1) to run more ranks than slots";
 
 Error Bad(std::string text) { return Error{Errc::kInvalid, std::move(text)}; }
 
@@ -19,9 +27,10 @@ std::string Count(uint64_t count, std::string_view noun) {
 // One of an app's nodes while the app is placed.
 struct Candidate {
   uint32_t node = 0;
-  uint32_t count = 0;  // ranks of this app so far
-  uint32_t free = 0;   // how many fit into slots
-  uint32_t room = 0;   // how many are allowed at all, at least `free`
+  uint32_t count = 0;   // ranks of this app so far
+  uint32_t before = 0;  // of the apps before it
+  uint32_t free = 0;    // how many fit into slots
+  uint32_t room = 0;    // how many are allowed at all, at least `free`
 };
 using Candidates = std::vector<Candidate>;
 
@@ -69,40 +78,180 @@ class Placer {
       : request_(request), most_total_(most_total) {
     placement_.node_ranks.assign(request.nodes.size(), 0);
     turn_.assign(request.nodes.size(), kNoTurn);
+    for (const PlacementApp& app : request.apps) placement_.policies.push_back(app.policy);
   }
 
   Result<Placement> Run() {
     if (request_.apps.empty() || request_.nodes.empty()) {
       return Bad("there is nothing to place: no program or no node");
     }
+    if (Status counted = CountRanks(); !counted) return counted.error();
     for (size_t i = 0; i < request_.apps.size(); ++i) {
+      const Status resolved = ResolveMapping(&placement_.policies[i], total_);
+      if (!resolved) return Bad(OfApp(i) + resolved.error().text);
       if (Status placed = PlaceApp(i); !placed) return placed.error();
     }
     Judge();
+    for (PlacePolicy& policy : placement_.policies) {
+      ResolveBinding(&policy, total_, placement_.oversubscribed, request_.oversubscribe);
+    }
     return std::move(placement_);
   }
 
  private:
+  Status CountRanks() {
+    for (size_t i = 0; i < request_.apps.size(); ++i) {
+      const auto ranks = RanksOf(i);
+      if (!ranks) return ranks.error();
+      total_ += *ranks;
+      if (total_ > most_total_) {
+        return Bad("too many ranks: " + std::to_string(total_) + "; a job has at most " +
+                   std::to_string(most_total_));
+      }
+      placement_.app_ranks.push_back(static_cast<uint32_t>(*ranks));
+    }
+    return Ok{};
+  }
+
   Status PlaceApp(size_t index) {
     const PlacementApp& app = request_.apps[index];
+    if (!app.fixed.empty()) return PlaceFixed(index);
+    const PlacePolicy& policy = placement_.policies[index];
     Candidates candidates = CandidatesOf(app);
-    const auto ranks = RanksOf(app, candidates);
-    if (!ranks) return ranks.error();
-    if (Status status = Check(index, *ranks, candidates); !status) return status;
+    const uint32_t ranks = placement_.app_ranks[index];
+    if (Status status = Check(index, ranks, candidates); !status) return status;
     if (!MayOversubscribe(candidates)) {
       std::erase_if(candidates, [this](const Candidate& c) { return Crowd(c) >= 0; });
     }
     BeginAtBookmark(candidates);
-    const uint64_t free = SumOf(candidates, &Candidate::free);
-    if (request_.policy == PlacementPolicy::kSlot) {
-      const uint32_t left = Fill(candidates, *ranks, &Candidate::free);
-      Spread(candidates, left, &Candidate::room);
+    if (policy.map == MapBy::kPpr) {
+      if (Status status = ShareByPpr(index, ranks, candidates); !status) return status;
+    } else if (policy.map == MapBy::kObject && policy.span) {
+      ShareOverObjects(policy, ranks, candidates);
     } else {
-      Spread(candidates, *ranks, free >= *ranks ? &Candidate::free : &Candidate::room);
+      Share(policy, ranks, candidates);
     }
-    Number(candidates);
-    placement_.app_ranks.push_back(*ranks);
+    if (Status status = CheckPe(index, candidates); !status) return status;
+    Number(policy, candidates);
     return Ok{};
+  }
+
+  // ---- how many on which node
+
+  static void Share(const PlacePolicy& policy, uint32_t ranks, Candidates& candidates) {
+    const bool dealt = policy.map == MapBy::kNode || (policy.map == MapBy::kDist && policy.span);
+    const uint64_t free = SumOf(candidates, &Candidate::free);
+    if (dealt) {
+      Spread(candidates, ranks, free >= ranks ? &Candidate::free : &Candidate::room);
+      return;
+    }
+    const uint32_t left = Fill(candidates, ranks, &Candidate::free);
+    Spread(candidates, left, &Candidate::room);
+  }
+
+  // Evenly over all objects of all nodes, the first of them one more.
+  void ShareOverObjects(const PlacePolicy& policy, uint32_t ranks, Candidates& candidates) {
+    uint64_t objects = 0;
+    for (const Candidate& c : candidates) objects += ObjectCount(c.node, policy.map_object);
+    const auto each = static_cast<uint32_t>(std::max<uint64_t>(ranks / objects, 1));
+    uint64_t one_more = ranks > each * objects ? ranks - each * objects : 0;
+    uint32_t left = ranks;
+    for (Candidate& c : candidates) {
+      const uint64_t here = ObjectCount(c.node, policy.map_object);
+      const uint64_t wanted = here * each + std::min(one_more, here);
+      one_more -= std::min(one_more, here);
+      c.count = static_cast<uint32_t>(std::min<uint64_t>({wanted, left, c.room}));
+      left -= c.count;
+      if (c.count > 0) bookmark_ = c.node;
+    }
+    Spread(candidates, left, &Candidate::room);  // what per_node or most_ranks kept out
+  }
+
+  Status ShareByPpr(size_t index, uint32_t ranks, Candidates& candidates) {
+    for (Candidate& c : candidates) {
+      c.room = std::min(c.room, PprRoomOf(index, c.node));
+    }
+    const uint32_t left = Fill(candidates, ranks, &Candidate::room);
+    const std::string ppr = MapName(placement_.policies[index]);
+    if (left > 0) {
+      return Bad(OfApp(index) + "-n " + std::to_string(ranks) + " is more than --map-by " + ppr +
+                 " allows: " + std::to_string(ranks - left) + " on " +
+                 Count(candidates.size(), "node") + "; lower -n, raise the ppr or name more nodes");
+    }
+    if (MayOversubscribe(candidates)) return Ok{};
+    for (const Candidate& c : candidates) {
+      if (c.count <= c.free) continue;
+      return Bad(OfApp(index) + "not enough slots" + OnNode(c.node) + ": --map-by " + ppr +
+                 " puts " + Count(c.count, "rank") + " there, but " + Count(c.free, "slot") +
+                 (c.free == 1 ? " is" : " are") + " free" + std::string(kOversubscribe));
+    }
+    return Ok{};
+  }
+
+  // Ranks whose nodes the user has named one by one.
+  Status PlaceFixed(size_t index) {
+    const PlacementApp& app = request_.apps[index];
+    for (const uint32_t node : app.fixed) {
+      REX_CHECK(node < request_.nodes.size());
+      placement_.node_of_rank.push_back(request_.nodes[node].id);
+      ++placement_.node_ranks[node];
+      if (turn_[node] == kNoTurn) turn_[node] = turns_++;
+    }
+    for (const uint32_t node : app.fixed) {
+      const PlacementNode& facts = request_.nodes[node];
+      const bool may = request_.oversubscribe || facts.slots_from_cores;
+      const uint32_t ranks = placement_.node_ranks[node];
+      if ((may || ranks <= facts.slots) && (facts.most_ranks == 0 || ranks <= facts.most_ranks)) {
+        continue;
+      }
+      return Bad(OfApp(index) + "not enough slots" + OnNode(node) + ": " + Count(ranks, "rank") +
+                 " named for it, but " + Count(facts.slots, "slot") + std::string(kOversubscribe));
+    }
+    return Ok{};
+  }
+
+  // PE processors must be in the objects by which ranks are mapped.
+  Status CheckPe(size_t index, const Candidates& candidates) const {
+    const PlacePolicy& policy = placement_.policies[index];
+    if (policy.map != MapBy::kObject || policy.cpus_per_rank < 2) return Ok{};
+    for (const Candidate& c : candidates) {
+      const Hardware& hardware = HardwareAt(c.node);
+      const auto objects = MapObjects(hardware, policy.map_object);
+      const uint64_t used = std::min<uint64_t>(objects.size(), c.count);
+      for (uint64_t i = 0; i < used; ++i) {
+        const CpuSpan& object = objects[(c.before + i) % objects.size()];
+        const uint32_t cpus = CpusIn(hardware, object, policy.hwthread_cpus);
+        if (cpus >= policy.cpus_per_rank) continue;
+        const std::string name(ObjectName(policy.map_object));
+        return Bad(OfApp(index) + "PE=" + std::to_string(policy.cpus_per_rank) + ": a " + name +
+                   OnNode(c.node) + " has only " +
+                   Count(cpus, policy.hwthread_cpus ? "usable hwthread" : "usable core") +
+                   "; lower PE, or map by something larger, such as --map-by slot:PE=" +
+                   std::to_string(policy.cpus_per_rank));
+      }
+    }
+    return Ok{};
+  }
+
+  // ---- hardware
+
+  const Hardware& HardwareAt(uint32_t node) const {
+    static const Hardware unknown = PlainHardware(1);
+    const auto& hardware = request_.nodes[node].hardware;
+    return hardware ? *hardware : unknown;
+  }
+
+  uint64_t ObjectCount(uint32_t node, HwObject object) const {
+    const Hardware& hardware = HardwareAt(node);
+    const size_t count = hardware.Of(object).size();
+    return count > 0 ? count : MapObjects(hardware, object).size();
+  }
+
+  uint32_t PprRoomOf(size_t app, uint32_t node) {
+    const auto key = std::make_pair(app, &HardwareAt(node));
+    const auto known = ppr_rooms_.find(key);
+    if (known != ppr_rooms_.end()) return known->second;
+    return ppr_rooms_[key] = PprRoom(*key.second, request_.apps[app].policy);
   }
 
   Candidates CandidatesOf(const PlacementApp& app) const {
@@ -125,23 +274,27 @@ class Placer {
     if (facts.most_ranks > 0) room = facts.most_ranks > used ? facts.most_ranks - used : 0;
     if (app.per_node > 0) room = std::min(room, app.per_node);
     const uint32_t free = facts.slots > used ? facts.slots - used : 0;
-    return {node, 0, std::min(free, room), room};
+    return {node, 0, used, std::min(free, room), room};
   }
 
-  Result<uint32_t> RanksOf(const PlacementApp& app, const Candidates& candidates) const {
-    uint64_t ranks = app.ranks;
-    if (ranks == 0) {
-      for (const Candidate& c : candidates) {
-        ranks += app.per_node > 0 ? app.per_node : request_.nodes[c.node].slots;
+  Result<uint64_t> RanksOf(size_t index) {
+    const PlacementApp& app = request_.apps[index];
+    if (!app.fixed.empty()) return uint64_t{app.fixed.size()};
+    if (app.ranks > 0) return uint64_t{app.ranks};
+    uint64_t ranks = 0;
+    const size_t size = app.nodes.empty() ? request_.nodes.size() : app.nodes.size();
+    for (uint32_t i = 0; i < size; ++i) {
+      const uint32_t node = app.nodes.empty() ? i : app.nodes[i];
+      REX_CHECK(node < request_.nodes.size());
+      uint32_t here = app.per_node > 0 ? app.per_node : request_.nodes[node].slots;
+      if (app.policy.map == MapBy::kPpr) {
+        const uint32_t room = PprRoomOf(index, node);
+        here = app.per_node > 0 ? std::min(room, app.per_node) : room;
       }
+      ranks += here;
     }
     if (ranks == 0) return Bad("a program without ranks cannot be placed; give -n 1 or more");
-    const uint64_t total = ranks + placement_.node_of_rank.size();
-    if (total > most_total_) {
-      return Bad("too many ranks: " + std::to_string(total) + "; a job has at most " +
-                 std::to_string(most_total_));
-    }
-    return static_cast<uint32_t>(ranks);
+    return ranks;
   }
 
   // ---- refusals
@@ -175,8 +328,7 @@ class Placer {
   }
 
   Error NoSlots(size_t index, uint32_t ranks, const Candidates& candidates) const {
-    constexpr std::string_view kRemedy =
-        "; give --oversubscribe (or set REX_OVERSUBSCRIBE=1) to run more ranks than slots";
+    constexpr std::string_view kRemedy = kOversubscribe;
     const PlacementApp& app = request_.apps[index];
     if (app.per_node > 0) {
       for (const Candidate& c : candidates) {
@@ -245,7 +397,7 @@ class Placer {
 
   // ---- which rank is where
 
-  void Number(Candidates& candidates) {
+  void Number(const PlacePolicy& policy, Candidates& candidates) {
     std::erase_if(candidates, [](const Candidate& c) { return c.count == 0; });
     for (const Candidate& c : candidates) {
       placement_.node_ranks[c.node] += c.count;
@@ -254,10 +406,37 @@ class Placer {
     std::sort(candidates.begin(), candidates.end(), [this](const Candidate& a, const Candidate& b) {
       return turn_[a.node] < turn_[b.node];
     });
-    if (request_.policy == PlacementPolicy::kNode) return NumberInTurn(candidates);
+    if (policy.rank == RankBy::kNode) return NumberInTurn(candidates);
+    const bool over_all = policy.rank == RankBy::kObject && policy.rank_order == RankOrder::kSpan;
+    if (over_all && candidates.size() > 1) return NumberOverObjects(policy, candidates);
     for (const Candidate& c : candidates) {
       placement_.node_of_rank.insert(placement_.node_of_rank.end(), c.count,
                                      request_.nodes[c.node].id);
+    }
+  }
+
+  // One rank for each object of each node, then the next for each.
+  void NumberOverObjects(const PlacePolicy& policy, const Candidates& candidates) {
+    using Key = std::tuple<const Hardware*, uint32_t, uint32_t>;
+    std::map<Key, std::vector<uint32_t>> known;  // nodes of a kind with equal counts
+    std::vector<const std::vector<uint32_t>*> passes;
+    size_t most = 0;
+    for (const Candidate& c : candidates) {
+      const Hardware& hardware = HardwareAt(c.node);
+      const auto [at, is_new] = known.try_emplace(Key{&hardware, c.before, c.count});
+      if (is_new) {
+        const auto locales = LocalesOf(hardware, policy, c.before, c.count);
+        at->second = NumberPlaces(hardware, policy, locales).passes;
+      }
+      passes.push_back(&at->second);
+      most = std::max(most, at->second.size());
+    }
+    for (size_t pass = 0; pass < most; ++pass) {
+      for (size_t i = 0; i < candidates.size(); ++i) {
+        if (pass >= passes[i]->size()) continue;
+        placement_.node_of_rank.insert(placement_.node_of_rank.end(), (*passes[i])[pass],
+                                       request_.nodes[candidates[i].node].id);
+      }
     }
   }
 
@@ -284,6 +463,8 @@ class Placer {
   std::optional<uint32_t> bookmark_;  // where the app before began
   std::vector<uint32_t> turn_;        // by node: the order in which nodes got their first ranks
   uint32_t turns_ = 0;
+  uint64_t total_ = 0;  // ranks of all apps
+  std::map<std::pair<size_t, const Hardware*>, uint32_t> ppr_rooms_;
   Placement placement_;
 };
 

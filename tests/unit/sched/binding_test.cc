@@ -1,28 +1,10 @@
 #include "sched/placement/binding.h"
 
 #include <gtest/gtest.h>
-#include <hwloc.h>
-
-#include <memory>
+#include "tests/unit/sched/synthetic.h"
 
 namespace rex {
 namespace {
-
-// A topology as hwloc's synthetic syntax describes it, through XML like any other node's.
-Topology Synthetic(const char* description) {
-  hwloc_topology_t raw = nullptr;
-  EXPECT_EQ(hwloc_topology_init(&raw), 0);
-  const HwlocPtr topology(raw);
-  EXPECT_EQ(hwloc_topology_set_synthetic(raw, description), 0);
-  EXPECT_EQ(hwloc_topology_load(raw), 0);
-  char* xml = nullptr;
-  int bytes = 0;
-  EXPECT_EQ(hwloc_topology_export_xmlbuffer(raw, &xml, &bytes, 0), 0);
-  auto made = Topology::FromXml(std::string(xml));
-  hwloc_free_xmlbuffer(raw, xml);
-  EXPECT_TRUE(made.has_value());
-  return *std::move(made);
-}
 
 struct Case {
   const char* topology;

@@ -12,8 +12,12 @@
 namespace rex {
 namespace {
 
-constexpr PlacementPolicy kSlot = PlacementPolicy::kSlot;
-constexpr PlacementPolicy kNode = PlacementPolicy::kNode;
+constexpr MapBy kSlot = MapBy::kSlot;
+constexpr MapBy kNode = MapBy::kNode;
+
+void MapAll(PlacementRequest* request, MapBy map) {
+  for (PlacementApp& app : request->apps) app.policy.map = map;
+}
 
 std::vector<PlacementNode> Nodes(const std::vector<uint32_t>& slots) {
   std::vector<PlacementNode> nodes;
@@ -35,7 +39,6 @@ PlacementRequest RequestOf(const char* text) {
   std::istringstream in(text);
   PlacementRequest request;
   const std::vector<uint32_t> head = Take(in, 3);
-  request.policy = head[0] == 0 ? kSlot : kNode;
   request.oversubscribe = head[1] == 1;
   request.nodes = Nodes(Take(in, head[2]));
   const uint32_t apps = Take(in, 1)[0];
@@ -43,6 +46,7 @@ PlacementRequest RequestOf(const char* text) {
     const std::vector<uint32_t> app = Take(in, 3);
     request.apps.push_back({app[0], app[1], Take(in, app[2])});
   }
+  MapAll(&request, head[0] == 0 ? kSlot : kNode);
   EXPECT_TRUE(in) << text;
   return request;
 }
@@ -124,10 +128,11 @@ TEST(Placement, PerNodeIsALimitForAnAppWithANumber) {
   EXPECT_EQ(Placed(request), "0 1 1");
   request.apps[0].ranks = 5;
   EXPECT_EQ(Placed(request), "0 1 1 2 2");
-  request.policy = kNode;
+  MapAll(&request, kNode);
   EXPECT_EQ(Placed(request), "0 1 2 1 2");
   request.nodes[0].slots = 4;
   request.apps = {{.ranks = 0, .per_node = 1}, {.ranks = 0, .per_node = 2, .nodes = {0, 2}}};
+  MapAll(&request, kNode);
   EXPECT_EQ(Placed(request), "0 1 2 0 2 0 2");
 }
 
@@ -137,7 +142,7 @@ TEST(Placement, MaxSlotsHoldsWhenOversubscribing) {
   request.nodes[0].most_ranks = 2;
   request.nodes[1].most_ranks = 3;
   EXPECT_EQ(Placed(request), "0 0 1 1 1 2 2 2");
-  request.policy = kNode;
+  MapAll(&request, kNode);
   EXPECT_EQ(Placed(request), "0 1 2 0 1 2 1 2");
   request.nodes[2].most_ranks = 2;
   EXPECT_EQ(Placed(request),
@@ -190,11 +195,11 @@ TEST(Placement, SlotsThatAreZeroTakeRanksOnlyWhenOversubscribing) {
 // Every mixture of small sizes: each rank has one place, and limits hold.
 TEST(Placement, EveryRankHasExactlyOnePlace) {
   for (uint32_t ranks = 1; ranks <= 40; ++ranks) {
-    for (const PlacementPolicy policy : {kSlot, kNode}) {
+    for (const MapBy policy : {kSlot, kNode}) {
       PlacementRequest request{.apps = {{.ranks = ranks}, {.ranks = 7, .per_node = 3}},
                                .nodes = Nodes({2, 5, 0, 1}),
-                               .oversubscribe = true,
-                               .policy = policy};
+                               .oversubscribe = true};
+      MapAll(&request, policy);
       const Result<Placement> placement = Place(request);
       ASSERT_TRUE(placement) << placement.error().text;
       ExpectConsistent(request, *placement);
@@ -207,12 +212,52 @@ TEST(Placement, EveryRankHasExactlyOnePlace) {
   }
 }
 
+TEST(Placement, PprRefusalsNameTheNumbers) {
+  PlacementRequest request{.apps = {{.ranks = 5}}, .nodes = Nodes({4, 1})};
+  request.apps[0].policy.map = MapBy::kPpr;
+  request.apps[0].policy.ppr = {{.count = 2, .per_node = true}};
+  EXPECT_EQ(
+      Placed(request),
+      "-n 5 is more than --map-by ppr:2:node allows: 4 on 2 nodes; lower -n, raise the ppr or "
+      "name more nodes");
+  request.apps[0].ranks = 0;
+  EXPECT_EQ(Placed(request),
+            "not enough slots on node n1: --map-by ppr:2:node puts 2 ranks there, but 1 slot is "
+            "free; give --oversubscribe (or set REX_OVERSUBSCRIBE=1) to run more ranks than slots");
+  request.oversubscribe = true;
+  EXPECT_EQ(Placed(request), "0 0 1 1");
+}
+
+TEST(Placement, PeBeyondTheObjectsIsRefusedWithTheirSize) {
+  PlacementRequest request{.apps = {{.ranks = 1}}, .nodes = Nodes({4})};
+  request.nodes[0].hardware = std::make_shared<const Hardware>(PlainHardware(4));
+  request.apps[0].policy.map = MapBy::kObject;
+  request.apps[0].policy.map_object = HwObject::kSocket;
+  request.apps[0].policy.cpus_per_rank = 5;
+  EXPECT_EQ(
+      Placed(request),
+      "PE=5: a socket on node n0 has only 4 usable cores; lower PE, or map by something larger, "
+      "such as --map-by slot:PE=5");
+}
+
+TEST(Placement, NamedPlacesAreKeptAndCounted) {
+  PlacementRequest request{.apps = {{.ranks = 0}}, .nodes = Nodes({1, 2})};
+  request.apps[0].policy.map = MapBy::kRankfile;
+  request.apps[0].fixed = {1, 0, 1};
+  EXPECT_EQ(Placed(request), "1 0 1");
+  request.apps[0].fixed = {0, 0};
+  EXPECT_EQ(
+      Placed(request),
+      "not enough slots on node n0: 2 ranks named for it, but 1 slot; give --oversubscribe (or "
+      "set REX_OVERSUBSCRIBE=1) to run more ranks than slots");
+}
+
 TEST(Placement, AMillionRanksOnTenThousandNodesAreOneRunANode) {
   constexpr uint32_t kNodes = 10'000;
-  for (const PlacementPolicy policy : {kSlot, kNode}) {
+  for (const MapBy policy : {kSlot, kNode}) {
     PlacementRequest request{.apps = {{.ranks = 1'000'000}},
-                             .nodes = Nodes(std::vector<uint32_t>(kNodes, 100)),
-                             .policy = policy};
+                             .nodes = Nodes(std::vector<uint32_t>(kNodes, 100))};
+    MapAll(&request, policy);
     const Result<Placement> placement = Place(request);
     ASSERT_TRUE(placement) << placement.error().text;
     const std::vector<MapRun> runs = RunsOf(placement->node_of_rank);
