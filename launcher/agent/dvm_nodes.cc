@@ -86,25 +86,44 @@ Failure LossOf(const std::vector<std::string>& names, const std::string& why) {
   return failure;
 }
 
+std::shared_ptr<const Hardware> HardwareKinds::Get(const std::string& text, uint32_t cores) {
+  auto& kind = kinds_[{text, cores}];
+  if (kind) return kind;
+  auto hardware = DecodeHardware(text);
+  const bool fits = hardware && hardware->Cores() == cores;
+  kind = std::make_shared<const Hardware>(fits ? *std::move(hardware) : PlainHardware(cores));
+  return kind;
+}
+
 std::vector<JobNode> JobNodesOf(const DvmSpec& spec, const NodeNumbers& numbers,
                                 const JobNode& here, const std::map<NodeId, AgentFacts>& facts,
                                 uint32_t slots) {
   if (spec.nodes.empty()) {
     JobNode alone = here;
     if (slots > 0) alone.slots_from_cores = false;
+    alone.counted = slots == 0;
     alone.slots = slots > 0 ? slots : alone.cores;
     alone.max_slots = spec.max_slots;
     return {alone};
   }
   std::vector<JobNode> nodes;
+  HardwareKinds kinds;
   for (size_t i = 0; i < numbers.ids.size(); ++i) {
     const NodeRequest& asked = spec.nodes[i];
     JobNode node;
     node.id = numbers.ids[i];
     node.name = asked.name;
     node.missing = !asked.here && !facts.contains(node.id);
-    node.cores = asked.here || node.missing ? here.cores : std::max(facts.at(node.id).cores, 1U);
+    if (asked.here || node.missing) {
+      node.cores = here.cores;
+      node.hardware = here.hardware;
+    } else {
+      const AgentFacts& told = facts.at(node.id);
+      node.cores = std::max(told.cores, 1U);
+      node.hardware = kinds.Get(told.hardware, node.cores);
+    }
     node.slots = asked.slots > 0 ? asked.slots : node.cores;
+    node.counted = asked.slots == 0;
     // A hostfile's cores limit, as with mpirun; those of invented nodes do not.
     node.slots_from_cores = asked.slots == 0 && spec.bootstrap == Bootstrap::kVirtual;
     node.max_slots = asked.max_slots;

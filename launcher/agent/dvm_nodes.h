@@ -32,6 +32,16 @@ std::string LeftOutText(const StartFailure& failure);
 // Some node is there: one that has answered, or this machine, if it was named.
 bool HasNodes(const DvmSpec& spec, const std::map<NodeId, AgentFacts>& facts);
 
+// Nodes by what they tell of their hardware: most are of a few kinds, which share one description.
+class HardwareKinds {
+ public:
+  // What makes no sense, or does not have `cores` cores, counts as so many plain cores.
+  std::shared_ptr<const Hardware> Get(const std::string& text, uint32_t cores);
+
+ private:
+  std::map<std::pair<std::string, uint32_t>, std::shared_ptr<const Hardware>> kinds_;
+};
+
 // In the user's order. Without named nodes: this machine, with `slots` (0: its cores). Nodes that
 // `facts` does not have are missing.
 std::vector<JobNode> JobNodesOf(const DvmSpec& spec, const NodeNumbers& numbers,

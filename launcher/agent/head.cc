@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include "launcher/agent/described_nodes.h"
 #include "launcher/base/log.h"
 
 namespace rex {
@@ -110,6 +111,10 @@ Status Head::OnLaunchJob(const std::string& payload) {
   if (!spec) return spec.error();
   node_.job_begin = loop_.clock().Now();
   if (spec->check) return StartCheck(*spec);
+  if (!spec->described.empty()) {
+    ShowDescribed(*spec);
+    return Ok{};
+  }
   job_ = std::make_unique<Job>(MakeServices(), *spec, MakeClient());
   job_->Start();
   return StartNodes(*spec);
@@ -129,6 +134,17 @@ void Head::EndCheck(const CheckReport& report) {
   }
   SendControl(*launch_, LaunchMessage::kJobEnded, ended);
   loop_.Post([this] { Finish(); });
+}
+
+// Nothing runs: the answer is all there is.
+void Head::ShowDescribed(const JobSpec& spec) {
+  auto shown = PlaceOnDescribed(spec);
+  if (const Failure* failure = std::get_if<Failure>(&shown)) return EndWith(*failure, false);
+  for (const Notice& notice : std::get<std::vector<Notice>>(shown)) {
+    SendControl(*launch_, LaunchMessage::kNotice, notice);
+  }
+  SendControl(*launch_, LaunchMessage::kJobEnded, JobEnded{});
+  Finish();
 }
 
 JobClient Head::MakeClient() {
@@ -198,8 +214,10 @@ void Head::OnPartEvent(NodeId from, PartEvent event) {
 Status Head::StartNodes(const JobSpec& spec) {
   named_slots_ = spec.slots;
   const uint32_t cores = node_.facts().slots;
+  JobNode here{kHeadNode, node_.facts().name, cores, cores, true, 0};
+  here.hardware = node_.facts().hardware;
   dvm_ = std::make_unique<Dvm>(
-      loop_, children_, spec.dvm, JobNode{kHeadNode, node_.facts().name, cores, cores, true, 0},
+      loop_, children_, spec.dvm, std::move(here),
       Dvm::Handlers{[this] { OnNodesReady(); },
                     [this](const Failure& failure) {
                       if (job_) job_->OnLost(failure, false);

@@ -25,6 +25,7 @@ class Head {
   Status Dispatch(LaunchMessage kind, std::string payload);
   Status OnHello(const std::string& payload);
   Status OnLaunchJob(const std::string& payload);
+  void ShowDescribed(const JobSpec& spec);
   void OnClientGone(const Error& error);
   JobClient MakeClient();
 

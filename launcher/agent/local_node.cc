@@ -46,9 +46,11 @@ NodeFacts ReadNodeFacts(const NodeOptions& options) {
   auto topology = Topology::OfThisNode();
   if (topology) {
     node.slots = topology->usable_cores();
+    node.hardware = std::make_shared<const Hardware>(HardwareOf(*topology));
     node.topology = std::make_shared<const Topology>(*std::move(topology));
   } else {
     Log(LogLevel::kWarn, "topology unknown, one slot assumed why=" + topology.error().text);
+    node.hardware = std::make_shared<const Hardware>(PlainHardware(1));
   }
   return node;
 }

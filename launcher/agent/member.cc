@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "launcher/agent/check_facts.h"
-#include "launcher/base/fnv.h"
 #include "launcher/base/log.h"
 
 namespace rex {
@@ -19,11 +18,6 @@ constexpr std::chrono::milliseconds kCloseBound{500};
 constexpr std::chrono::milliseconds kCheckPause{50};
 constexpr int kCheckLooks = 100;
 
-// Equal for nodes with equal hardware, as far as ranks can tell.
-std::string TopologyClass(const NodeFacts& facts) {
-  if (!facts.topology) return "unknown";
-  return Hex(Fnv(facts.topology->xml()));
-}
 }  // namespace
 
 Member::Member(EventLoop& loop, MemberOptions options)
@@ -80,8 +74,8 @@ void Member::OnWelcome(const Welcome& welcome) {
   node_.SetUp(tree_->self(), welcome.name, std::move(port),
               welcome.options.max_message_bytes - kMaxExchangeHeaderBytes);
   node_.job_begin = loop_.clock().Now();
-  tree_->Ready({hostname, node_.facts().slots, TopologyClass(node_.facts()), "", REX_VERSION,
-                node_.facts().open_files});
+  tree_->Ready({hostname, node_.facts().slots, EncodeHardware(*node_.facts().hardware), "",
+                REX_VERSION, node_.facts().open_files});
 }
 
 // A head that can't be understood is none.

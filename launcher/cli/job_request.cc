@@ -1,8 +1,13 @@
 #include "launcher/cli/job_request.h"
 
 #include <algorithm>
+#include <array>
+#include <map>
+#include <optional>
 
 #include "launcher/cli/node_list.h"
+#include "launcher/cli/parameter.h"
+#include "sched/policy/policy_words.h"
 
 namespace rex {
 
@@ -33,6 +38,12 @@ Result<uint64_t> RanksOf(const AppLine& app, const AppNodes& nodes, size_t node_
   return uint64_t{std::clamp<uint32_t>(here.cores, 1, kMaxRanks)};
 }
 
+// Its number follows from the nodes' hardware, which the head will know.
+bool HeadCounts(const AppLine& app, const AppNodes& own) {
+  if (app.ranks || app.per_node) return false;
+  return app.place.map == MapBy::kPpr || (app.place.hwthread_cpus && own.slots == 0);
+}
+
 // The part of an app that says where it runs.
 Status PlaceAppSpec(const AppLine& app, const NodeList& list, size_t index,
                     const Surroundings& here, bool allow_missing, AppSpec* out) {
@@ -40,9 +51,10 @@ Status PlaceAppSpec(const AppLine& app, const NodeList& list, size_t index,
   const size_t all = std::max<size_t>(list.nodes.size(), 1);
   const size_t count = !list.elsewhere ? 1 : own.nodes.empty() ? all : own.nodes.size();
   // Of nodes that may turn out to be missing nobody can count the slots now.
-  const bool unknown = list.elsewhere && (own.slots == 0 || allow_missing);
-  const bool counted_there = unknown && !app.ranks && (!app.per_node || allow_missing);
-  const auto ranks = counted_there ? Result<uint64_t>(uint64_t{0}) : RanksOf(app, own, count, here);
+  const bool unknown = list.elsewhere && (own.slots == 0 || allow_missing) && !app.ranks &&
+                       (!app.per_node || allow_missing);
+  const auto ranks = unknown || HeadCounts(app, own) ? Result<uint64_t>(uint64_t{0})
+                                                     : RanksOf(app, own, count, here);
   if (!ranks) return ranks.error();
   out->ranks = static_cast<uint32_t>(std::min<uint64_t>(*ranks, kMaxRanks + 1));
   if (!list.elsewhere) return Ok{};
@@ -56,6 +68,7 @@ AppSpec MakeAppSpec(const AppLine& app, const CommandLine& line, const Surroundi
   out.argv = app.argv;
   out.wdir = AbsoluteDir(app.wdir, here.cwd);
   out.search_path = app.search_path;
+  out.place = app.place;
   std::vector<EnvSetting> settings = line.settings;  // an app's own come after: the last wins
   settings.insert(settings.end(), app.settings.begin(), app.settings.end());
   out.env = AppEnvironment(settings, out.wdir);
@@ -103,8 +116,10 @@ Status TakeNodes(const CommandLine& line, const Environment& env, const NodePool
   job.dvm.max_modex_bytes = line.max_modex_bytes;
   job.dvm.allow_missing = line.allow_missing_nodes;
   const bool is_virtual = job.dvm.bootstrap == Bootstrap::kVirtual;
-  const bool dealt_out = is_virtual && line.virtual_nodes.slots == 0;
-  job.map = line.map.value_or(dealt_out ? MapPolicy::kNode : MapPolicy::kSlot);
+  for (AppSpec& app : job.apps) {
+    const bool dealt_out = is_virtual && line.virtual_nodes.slots == 0;
+    if (dealt_out && app.place.map == MapBy::kUnset) app.place.map = MapBy::kNode;
+  }
   return Ok{};
 }
 
@@ -133,8 +148,6 @@ void TakeJobOptions(const CommandLine& line, const Surroundings& here, JobSpec& 
   job.verbose = line.verbose;
   job.timer_slack = line.timer_slack;
   job.no_template = line.no_template;
-  job.bind = line.bind.policy;
-  job.bind_overload = line.bind.overload;
   job.show_map = line.display.map;
   job.show_allocation = line.display.allocation;
   job.show_bindings = line.display.bindings;
@@ -142,7 +155,197 @@ void TakeJobOptions(const CommandLine& line, const Surroundings& here, JobSpec& 
   job.do_not_launch = line.do_not_launch;
   job.check = line.check;
   job.cwd_in_session = line.session_dir;
+  job.described = line.cluster.nodes;
+  job.topologies = line.cluster.topologies;
 }
+
+// ---- places that are named rank by rank
+
+// Numbers the nodes of a job as rank files name them.
+class NodeFinder {
+ public:
+  NodeFinder(const std::vector<NodeRequest>& nodes, bool elsewhere, const Surroundings& here)
+      : nodes_(nodes), elsewhere_(elsewhere), here_(here) {}
+
+  // nullopt: it is none of them.
+  std::optional<uint32_t> Find(const HostEntry& host) {
+    if (!elsewhere_) {
+      const bool ours = host.kind == HostKind::kNth ? host.number == 0 : IsHere(host);
+      return ours ? std::optional<uint32_t>(0) : std::nullopt;
+    }
+    if (host.kind == HostKind::kNth) {
+      return host.number < nodes_.size() ? std::optional<uint32_t>(host.number) : std::nullopt;
+    }
+    const auto [at, is_new] = known_.try_emplace(host.user + "\n" + host.name);
+    if (is_new) at->second = Look(host);
+    return at->second;
+  }
+
+ private:
+  bool IsHere(const HostEntry& host) const { return here_.is_this_machine(host.name); }
+
+  std::optional<uint32_t> Look(const HostEntry& host) const {
+    for (uint32_t i = 0; i < nodes_.size(); ++i) {
+      const bool same_user = host.user.empty() || nodes_[i].user == host.user;
+      if (nodes_[i].name == host.name && same_user) return i;
+    }
+    for (uint32_t i = 0; i < nodes_.size(); ++i) {
+      if (nodes_[i].here && IsHere(host)) return i;
+    }
+    return std::nullopt;
+  }
+
+  const std::vector<NodeRequest>& nodes_;
+  const bool elsewhere_;
+  const Surroundings& here_;
+  std::map<std::string, std::optional<uint32_t>> known_;
+};
+
+Error Named(const RankPlace& place, const std::string& what) {
+  const std::string line = place.line > 0 ? "line " + Text(place.line) + ": " : "";
+  return Error{Errc::kInvalid, what + line + "'" + place.host.name +
+                                   "' is none of the job's nodes; name it by --host or --hostfile, "
+                                   "or correct it"};
+}
+
+// `count` places from `first` on.
+Status FixPlaces(const std::vector<RankPlace>& places, size_t first, size_t count,
+                 const std::string& what, NodeFinder& finder, AppSpec* app) {
+  for (size_t i = first; i < first + count; ++i) {
+    const auto node = finder.Find(places[i].host);
+    if (!node) return Named(places[i], what);
+    app->fixed.push_back(*node);
+    app->slot_lists.push_back(places[i].cpus);
+  }
+  const bool any = std::any_of(app->slot_lists.begin(), app->slot_lists.end(),
+                               [](const std::string& list) { return !list.empty(); });
+  if (!any) app->slot_lists.clear();
+  app->ranks = static_cast<uint32_t>(count);
+  return Ok{};
+}
+
+Status FixByRankfile(const CommandLine& line, NodeFinder& finder, JobSpec& job) {
+  size_t first = 0;
+  for (size_t i = 0; i < job.apps.size(); ++i) {
+    const size_t left = line.rankfile.size() - first;
+    const size_t wanted = line.apps[i].ranks.value_or(static_cast<uint32_t>(left));
+    if (wanted > left || wanted == 0) {
+      return Error{Errc::kInvalid, "--rankfile has places for " + Text(line.rankfile.size()) +
+                                       " ranks only; add lines, or lower -n"};
+    }
+    const Status fixed =
+        FixPlaces(line.rankfile, first, wanted, "--rankfile, ", finder, &job.apps[i]);
+    if (!fixed) return fixed;
+    first += wanted;
+  }
+  return Ok{};
+}
+
+// The hosts of an app in order: --host, else its hostfile, else the nodes that the job has anyway.
+std::vector<RankPlace> SequenceOf(const AppLine& app, const std::vector<NodeRequest>& nodes) {
+  if (!app.host_sequence.empty()) return app.host_sequence;
+  if (!app.file_sequence.empty()) return app.file_sequence;
+  std::vector<RankPlace> sequence;
+  for (uint32_t i = 0; i < std::max<size_t>(nodes.size(), 1); ++i) {
+    sequence.push_back({.host = {.kind = HostKind::kNth, .number = i}});
+  }
+  return sequence;
+}
+
+Status FixBySequence(const AppLine& line, const std::vector<NodeRequest>& nodes, NodeFinder& finder,
+                     AppSpec* app) {
+  const std::vector<RankPlace> sequence = SequenceOf(line, nodes);
+  const size_t wanted = line.ranks.value_or(static_cast<uint32_t>(sequence.size()));
+  if (wanted > sequence.size()) {
+    return Error{Errc::kInvalid, "--map-by seq: " + Text(wanted) + " ranks, but " +
+                                     Text(sequence.size()) +
+                                     " hosts in a row; name more, or lower -n"};
+  }
+  return FixPlaces(sequence, 0, wanted, "--map-by seq: ", finder, app);
+}
+
+Status TakeFixedPlaces(const CommandLine& line, const Surroundings& here, JobSpec& job) {
+  std::vector<NodeRequest> described;
+  for (const DescribedNode& node : job.described) described.push_back({.name = node.name});
+  const auto& nodes = described.empty() ? job.dvm.nodes : described;
+  NodeFinder finder(nodes, !nodes.empty(), here);
+  if (!line.rankfile.empty()) return FixByRankfile(line, finder, job);
+  for (size_t i = 0; i < job.apps.size(); ++i) {
+    if (job.apps[i].place.map != MapBy::kSeq) continue;
+    const Status fixed = FixBySequence(line.apps[i], nodes, finder, &job.apps[i]);
+    if (!fixed) return fixed;
+  }
+  return Ok{};
+}
+
+// ---- Open MPI's parameters for places
+
+Error OfParameter(std::string_view name, const Error& error) {
+  return Error{Errc::kInvalid, "the Open MPI parameter " + std::string(name) + ": " + error.text};
+}
+
+// What an app leaves open, from Open MPI's parameters.
+class PlaceParameters {
+ public:
+  PlaceParameters(const CommandLine& line, const Environment& env) : line_(line), env_(env) {}
+
+  Status Apply(PlacePolicy* place, JobSpec& job) const {
+    if (IsTrue(Find("hwloc_base_use_hwthreads_as_cpus"))) place->hwthread_cpus = true;
+    if (place->map == MapBy::kUnset && place->cpus_per_rank == 0) {
+      if (Status taken = TakeMapping(place, job); !taken) return taken;
+    }
+    if (place->rank == RankBy::kUnset) {
+      const auto taken = Take("rmaps_base_ranking_policy", TakeRankBy, place);
+      if (!taken) return taken;
+    }
+    if (place->bind == BindTo::kUnset) {
+      const auto taken = Take("hwloc_base_binding_policy", TakeBindTo, place);
+      if (!taken) return taken;
+    }
+    if (place->map != MapBy::kDist) return Ok{};
+    place->device = Find("rmaps_dist_device").value_or("");
+    place->device = place->device.substr(0, place->device.find(':'));
+    if (!place->device.empty()) return Ok{};
+    return Error{Errc::kInvalid,
+                 "--map-by dist needs a device; add --mca rmaps_dist_device NAME, "
+                 "such as mlx5_0, eth0 or auto"};
+  }
+
+  bool WantsLocalMemory() const { return Find("hwloc_base_mem_alloc_policy") == "local_only"; }
+
+ private:
+  std::optional<std::string> Find(std::string_view name) const {
+    const std::array names = {name};
+    return FindParameter(line_, env_, names);
+  }
+
+  static bool IsTrue(const std::optional<std::string>& value) {
+    return value && (*value == "1" || *value == "true" || *value == "yes");
+  }
+
+  template <typename Taker>
+  Status Take(std::string_view name, Taker taker, PlacePolicy* place) const {
+    const auto text = Find(name);
+    if (!text || text->empty()) return Ok{};
+    const Status taken = taker(*text, place);
+    return taken ? taken : OfParameter(name, taken.error());
+  }
+
+  Status TakeMapping(PlacePolicy* place, JobSpec& job) const {
+    MapModifiers modifiers;
+    const auto taken = Take(
+        "rmaps_base_mapping_policy",
+        [&modifiers](std::string_view text, PlacePolicy* out) {
+          return TakeMapBy(text, out, &modifiers);
+        },
+        place);
+    job.oversubscribe = job.oversubscribe || (modifiers.oversubscribe && !line_.nooversubscribe);
+    return taken;
+  }
+
+  const CommandLine& line_;
+  const Environment& env_;
+};
 
 size_t Bytes(const std::vector<std::string>& strings) {
   size_t bytes = 0;
@@ -152,9 +355,11 @@ size_t Bytes(const std::vector<std::string>& strings) {
 
 size_t MessageBytes(const JobSpec& job) {
   size_t bytes = 1024 + job.cwd.size() + Bytes(job.env) + Bytes(job.dvm.ssh);
+  bytes += Bytes(job.topologies);
+  for (const DescribedNode& node : job.described) bytes += 16 + node.name.size();
   for (const AppSpec& app : job.apps) {
     bytes += 64 + app.wdir.size() + app.search_path.size() + Bytes(app.argv) + Bytes(app.env);
-    bytes += 4 * app.nodes.size();
+    bytes += 4 * app.nodes.size() + 4 * app.fixed.size() + Bytes(app.slot_lists);
   }
   for (const NodeRequest& node : job.dvm.nodes) bytes += 32 + node.name.size() + node.user.size();
   return bytes;
@@ -192,12 +397,24 @@ Result<JobSpec> MakeJobSpec(const CommandLine& line, const Surroundings& here,
   }
   for (size_t i = 0; i < line.apps.size(); ++i) {
     job.apps.push_back(MakeAppSpec(line.apps[i], line, here));
+    AppSpec& app = job.apps.back();
+    if (!line.cluster.nodes.empty()) {
+      app.ranks = line.apps[i].ranks.value_or(0);
+      app.per_node = line.apps[i].per_node.value_or(0);
+      continue;
+    }
     const Status placed =
-        PlaceAppSpec(line.apps[i], *list, i, here, line.allow_missing_nodes, &job.apps.back());
+        PlaceAppSpec(line.apps[i], *list, i, here, line.allow_missing_nodes, &app);
     if (!placed) return placed.error();
   }
-  if (auto taken = TakeNodes(line, env, pool, *std::move(list), job); !taken) return taken.error();
   TakeJobOptions(line, here, job);
+  const PlaceParameters parameters(line, env);
+  for (AppSpec& app : job.apps) {
+    if (auto taken = parameters.Apply(&app.place, job); !taken) return taken.error();
+  }
+  job.local_memory = parameters.WantsLocalMemory();
+  if (auto taken = TakeNodes(line, env, pool, *std::move(list), job); !taken) return taken.error();
+  if (auto fixed = TakeFixedPlaces(line, here, job); !fixed) return fixed.error();
   if (FindVariable(env, "REX_OVERSUBSCRIBE") == "1" && !line.nooversubscribe) {
     job.oversubscribe = true;
   }

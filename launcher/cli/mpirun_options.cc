@@ -11,18 +11,12 @@ using enum MpirunSupport;
 constexpr std::string_view kOnEveryNode = "files must be on every node under the same path";
 constexpr std::string_view kDebuggers =
     "attach one to a rank: --report-state-on-timeout or -v show pids";
-constexpr std::string_view kMore = "--bind-to none|core|hwthread and --map-by slot are there";
 
 // Source of the names and arities: mpirun --help TOPIC of Open MPI 4.1.4, every topic.
 constexpr std::array kOptions = std::to_array<MpirunOption>({
-    {"bind-to-socket", 0, kNotYet, kMore},
     {"cartofile", 1, kNever, "rex reads the topology from hwloc"},
     {"cf", 1, kNever, "rex reads the topology from hwloc"},
     {"continuous", 0, kNotYet, "a rank that fails ends the job"},
-    {"cpu-list", 1, kNotYet, kMore},
-    {"cpu-set", 1, kNotYet, "run rexlaunch itself under taskset(1)"},
-    {"cpus-per-proc", 1, kNotYet, kMore},
-    {"cpus-per-rank", 1, kNotYet, kMore},
     {"d", 0, kNever, "use -v, or REX_LOG=debug in the environment"},
     {"debug", 0, kNotYet, kDebuggers},
     {"debug-daemons", 0, kNever, "use REX_LOG=debug in the environment"},
@@ -46,23 +40,17 @@ constexpr std::array kOptions = std::to_array<MpirunOption>({
     {"max-restarts", 1, kNotYet, "a rank that fails ends the job"},
     {"noprefix", 0, kIgnored, ""},
     {"novm", 0, kIgnored, ""},
-    {"npersocket", 1, kNotYet, kMore},
     {"ompi-server", 1, kNotYet, ""},
     {"output-proctable", 0, kNotYet, "-v shows each rank's node and pid"},
     {"personality", 1, kIgnored, ""},
-    {"ppr", 1, kNotYet, "-N is there"},
     {"preload-binary", 0, kNotYet, kOnEveryNode},
     {"preload-files", 1, kNotYet, kOnEveryNode},
-    {"rank-by", 1, kNotYet, "ranks come in order"},
-    {"rankfile", 1, kNotYet, kMore},
     {"report-child-jobs-separately", 0, kIgnored, ""},
     {"report-events", 1, kNever, "use --timeline"},
     {"report-uri", 1, kNotYet, ""},
-    {"rf", 1, kNotYet, kMore},
     {"s", 0, kNotYet, kOnEveryNode},
     {"show-progress", 0, kNotYet, "use --timeline"},
     {"tv", 0, kNotYet, kDebuggers},
-    {"use-hwthread-cpus", 0, kNotYet, "use --bind-to hwthread"},
     {"use-regexp", 0, kIgnored, ""},
     {"xml", 0, kNotYet, "use --output, or --timeline FILE for JSON"},
     {"xml-file", 1, kNotYet, "use --output, or --timeline FILE for JSON"},

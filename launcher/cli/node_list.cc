@@ -78,7 +78,7 @@ class Lister {
   // the nodes' cores are known; else all of its nodes.
   void MarkUsed(const AppLine& app) {
     const AppNodes& own = list_.apps.back();
-    const bool by_node = line_.map.value_or(MapPolicy::kSlot) == MapPolicy::kNode;
+    const bool by_node = app.place.map == MapBy::kNode;
     const uint64_t each = app.per_node.value_or(by_node ? 1 : 0);
     const bool told = app.ranks && *app.ranks <= own.slots && (each > 0 || own.slots > 0);
     uint64_t ranks = told ? *app.ranks : UINT64_MAX;

@@ -181,54 +181,6 @@ Status TakeDisplay(std::string_view text, DisplayChoice* choice) {
   return Ok{};
 }
 
-Status TakeBindTo(std::string_view text, BindChoice* choice) {
-  const auto parts = Split(text, ':');
-  const std::string object = Lower(parts[0]);
-  if (object == "none") {
-    choice->policy = BindPolicy::kNone;
-  } else if (object == "core") {
-    choice->policy = BindPolicy::kCore;
-  } else if (object == "hwthread") {
-    choice->policy = BindPolicy::kHwthread;
-  } else {
-    return Bad(Quoted(parts[0]) + " is not supported; write none, core or hwthread");
-  }
-  for (size_t i = 1; i < parts.size(); ++i) {
-    const std::string modifier = Lower(parts[i]);
-    if (modifier == "overload-allowed") {
-      choice->overload = true;
-    } else if (modifier != "if-supported") {  // Linux always supports it
-      return Bad(Quoted(parts[i]) + " is not supported; write overload-allowed or if-supported");
-    }
-  }
-  return Ok{};
-}
-
-Status TakeMapBy(std::string_view text, MapChoice* choice) {
-  const auto parts = Split(text, ':');
-  const std::string object = Lower(parts[0]);
-  if (object != "slot" && object != "core" && object != "hwthread" && object != "node" &&
-      object != "none" && !object.empty()) {
-    return Bad(Quoted(parts[0]) + " is not supported yet; write slot, core, hwthread or node");
-  }
-  if (object == "node") choice->policy = MapPolicy::kNode;
-  if (object == "slot" || object == "core" || object == "hwthread") {
-    choice->policy = MapPolicy::kSlot;
-  }
-  for (size_t i = 1; i < parts.size(); ++i) {
-    const std::string modifier = Lower(parts[i]);
-    if (modifier == "oversubscribe") {
-      choice->oversubscribe = true;
-    } else if (modifier == "nooversubscribe") {
-      choice->nooversubscribe = true;
-    } else {
-      return Bad(Quoted(parts[i]) +
-                 " is not supported yet; write OVERSUBSCRIBE or NOOVERSUBSCRIBE");
-    }
-  }
-  return Ok{};
-}
-
 Status TakeVirtualNodes(std::string_view text, VirtualChoice* choice) {
   const auto parts = Split(text, ':');
   const auto nodes = ParseWhole(parts[0]);

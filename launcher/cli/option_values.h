@@ -1,6 +1,6 @@
-// The values of options that have a grammar of their own (--output, --display, --bind-to, --map-by,
-// parameter and application files). Pure. Errors are phrases for the end of a line that names the
-// option: "'x' is not ...; write ...".
+// The values of options that have a grammar of their own (--output, --display, parameter and
+// application files). Pure. Errors are phrases for the end of a line that names the option: "'x' is
+// not ...; write ...".
 #pragma once
 
 #include <optional>
@@ -38,23 +38,6 @@ struct DisplayChoice {
   bool operator==(const DisplayChoice&) const = default;
 };
 Status TakeDisplay(std::string_view text, DisplayChoice* choice);
-
-// --bind-to: "none|core|hwthread[:overload-allowed][:if-supported]".
-struct BindChoice {
-  BindPolicy policy = BindPolicy::kNone;
-  bool overload = false;
-  bool operator==(const BindChoice&) const = default;
-};
-Status TakeBindTo(std::string_view text, BindChoice* choice);
-
-// --map-by: "slot|core|hwthread|node[:OVERSUBSCRIBE|:NOOVERSUBSCRIBE]". On one machine ranks come
-// in the same order for all of them; over several core and hwthread fill node by node as slot does.
-struct MapChoice {
-  std::optional<MapPolicy> policy;  // nullopt: only modifiers
-  bool oversubscribe = false;
-  bool nooversubscribe = false;
-};
-Status TakeMapBy(std::string_view text, MapChoice* choice);
 
 // --virtual-nodes: "N[:SLOTS]".
 struct VirtualChoice {

@@ -7,6 +7,7 @@
 #include "launcher/cli/option_table.h"
 #include "launcher/cli/suggest.h"
 #include "launcher/wire/messages.h"
+#include "sched/policy/policy_words.h"
 
 namespace rex {
 
@@ -82,10 +83,77 @@ class Parser {
     if (line_.apps.size() == kMaxApps) {
       return Bad("more than " + std::to_string(kMaxApps) + " programs, separated by ':'");
     }
+    if (Status checked = CheckPlaces(); !checked) return checked;
     line_.apps.push_back(std::move(app_));
     app_ = AppLine{};
+    app_.place = line_.apps.front().place;
+    own_map_ = false;
+    per_socket_ = false;
     options_over_ = false;
     return Ok{};
+  }
+
+  // What the options for places say together.
+  Status CheckPlaces() const {
+    const bool ppr = app_.place.map == MapBy::kPpr;
+    if (per_socket_ && !ppr) {
+      return Bad("--npersocket and --map-by exclude each other; leave one out");
+    }
+    if (app_.place.map == MapBy::kSeq) return Ok{};
+    for (const RankPlace& place : app_.file_sequence) {
+      if (place.cpus.empty()) continue;
+      return Bad("--hostfile, line " + std::to_string(place.line) + ": a list of cpus (" +
+                 Quoted(place.cpus) + ") is only for --map-by seq; write slots=N");
+    }
+    return Ok{};
+  }
+
+  // Rank files say all that the options for mapping say.
+  Status CheckRankfile() {
+    for (AppLine& app : line_.apps) {
+      const bool wanted = app.place.map == MapBy::kRankfile;
+      if (line_.rankfile.empty()) {
+        if (wanted) return Bad("--map-by rankfile needs --rankfile FILE");
+        continue;
+      }
+      if (!wanted && app.place.map != MapBy::kUnset) {
+        return Bad("--rankfile and --map-by exclude each other; leave one out");
+      }
+      if (app.place.cpus_per_rank > 0) {
+        return Bad("--rankfile says which cpus each rank has; leave out PE and --cpus-per-rank");
+      }
+      app.place.map = MapBy::kRankfile;
+      app.place.bind = BindTo::kNone;
+      app.place.cpu_list.clear();
+    }
+    TakeHostsOfRankfile();
+    return Ok{};
+  }
+
+  // Without other nodes a rank file is the hostfile, too.
+  void TakeHostsOfRankfile() {
+    const bool named = std::any_of(line_.apps.begin(), line_.apps.end(), [](const AppLine& app) {
+      return !app.hosts.empty() || !app.hostfile.empty();
+    });
+    if (named || line_.virtual_nodes.nodes > 0) return;
+    for (const RankPlace& place : line_.rankfile) {
+      if (place.host.kind != HostKind::kName) continue;
+      for (AppLine& app : line_.apps) AppendHosts({place.host}, &app.hostfile);
+    }
+  }
+
+  Status CheckCluster() const {
+    if (line_.cluster.nodes.empty()) return Ok{};
+    if (!line_.do_not_launch) {
+      return Bad("--nodes-json describes nodes that need not be there; add --do-not-launch");
+    }
+    const bool named = std::any_of(line_.apps.begin(), line_.apps.end(), [](const AppLine& app) {
+      return !app.hosts.empty() || (!app.hostfile.empty() && app.place.map != MapBy::kRankfile);
+    });
+    if (!named && line_.virtual_nodes.nodes == 0) return Ok{};
+    return Bad(
+        "--nodes-json and --host, --hostfile or --virtual-nodes exclude each other; leave "
+        "one out");
   }
 
   Error NoProgram(bool last) const {
@@ -176,17 +244,13 @@ class Parser {
       case OptionId::kPath:
         return TakeText(use, "a directory", &app_.search_path);
       case OptionId::kHost:
-        return TakeHosts(use, ParseHosts(use.values[0]), &app_.hosts);
+        return TakeHostList(use);
       case OptionId::kHostfile:
         return TakeHostfile(use);
       case OptionId::kTune:
         return TakeTune(use);
       case OptionId::kAppFile:
         return TakeAppFile(use);
-      case OptionId::kMapBy:
-        return TakeMap(use);
-      case OptionId::kBindTo:
-        return Explain(use, TakeBindTo(use.values[0], &line_.bind));
       case OptionId::kOutput:
         return Explain(use, TakeOutput(use.values[0], &line_.output));
       case OptionId::kOutputFilename:
@@ -218,6 +282,41 @@ class Parser {
         return TakeTemplate(use);
       case OptionId::kTimeline:
         return TakeText(use, "a file", &line_.timeline);
+      default:
+        return ApplyForPlaces(use);
+    }
+  }
+
+  Status ApplyForPlaces(const Use& use) {
+    switch (use.option.id) {
+      case OptionId::kMapBy:
+        return TakeMap(use, use.values[0]);
+      case OptionId::kByCore:
+        return TakeMap(use, "core");
+      case OptionId::kBySlot:
+        return TakeMap(use, "slot");
+      case OptionId::kByNode:
+        return TakeMap(use, "node");
+      case OptionId::kPpr:
+        return TakeMap(use, "ppr:" + use.values[0]);
+      case OptionId::kPerSocket:
+        return TakePerSocket(use);
+      case OptionId::kRankBy:
+        return Explain(use, TakeRankBy(use.values[0], &app_.place));
+      case OptionId::kBindTo:
+        return Explain(use, TakeBindTo(use.values[0], &app_.place));
+      case OptionId::kBindToCore:
+        return Explain(use, TakeBindTo("core", &app_.place));
+      case OptionId::kBindToSocket:
+        return Explain(use, TakeBindTo("socket", &app_.place));
+      case OptionId::kCpuSet:
+        return Explain(use, TakeCpuList(use.values[0], &app_.place));
+      case OptionId::kCpusPerRank:
+        return TakeMap(use, ":PE=" + use.values[0]);
+      case OptionId::kRankfile:
+        return TakeRankfile(use);
+      case OptionId::kNodesJson:
+        return TakeNodesJson(use);
       default:
         return ApplyForNodes(use);
     }
@@ -262,14 +361,8 @@ class Parser {
       case OptionId::kOnePerNode:
         app_.per_node = 1;
         break;
-      case OptionId::kBindToCore:
-        line_.bind.policy = BindPolicy::kCore;
-        break;
-      case OptionId::kBySlot:
-        line_.map = MapPolicy::kSlot;
-        break;
-      case OptionId::kByNode:
-        line_.map = MapPolicy::kNode;
+      case OptionId::kHwthreadCpus:
+        app_.place.hwthread_cpus = true;
         break;
       case OptionId::kHelp:
         line_.help = true;
@@ -343,10 +436,37 @@ class Parser {
     return Ok{};
   }
 
+  Status TakeHostList(const Use& use) {
+    const std::vector<RankPlace> sequence = SequenceOfHosts(use.values[0]);
+    app_.host_sequence.insert(app_.host_sequence.end(), sequence.begin(), sequence.end());
+    return TakeHosts(use, ParseHosts(use.values[0]), &app_.hosts);
+  }
+
   Status TakeHostfile(const Use& use) {
     const auto text = read_file_(use.values[0]);
     if (!text) return Bad(use.Where() + ": " + text.error().text);
-    return TakeHosts(use, ParseHostfile(*text, use.values[0]), &app_.hostfile);
+    std::string hostfile;  // without the lists of cpus that only --map-by seq reads
+    const std::vector<RankPlace> sequence = ParseSequence(*text, &hostfile);
+    app_.file_sequence.insert(app_.file_sequence.end(), sequence.begin(), sequence.end());
+    return TakeHosts(use, ParseHostfile(hostfile, use.values[0]), &app_.hostfile);
+  }
+
+  Status TakeRankfile(const Use& use) {
+    const auto text = read_file_(use.values[0]);
+    if (!text) return Bad(use.Where() + ": " + text.error().text);
+    auto places = ParseRankfile(*text, use.values[0]);
+    if (!places) return Bad(use.Where() + ": " + places.error().text);
+    line_.rankfile = *std::move(places);
+    return Ok{};
+  }
+
+  Status TakeNodesJson(const Use& use) {
+    const auto text = read_file_(use.values[0]);
+    if (!text) return Bad(use.Where() + ": " + text.error().text);
+    auto cluster = ParseDescribedCluster(*text, use.values[0], read_file_);
+    if (!cluster) return Bad(use.Where() + ": " + cluster.error().text);
+    line_.cluster = *std::move(cluster);
+    return Ok{};
   }
 
   Status TakeAllocation(const Use& use) {
@@ -414,13 +534,42 @@ class Parser {
     return Ok{};
   }
 
-  Status TakeMap(const Use& use) {
-    MapChoice choice;
-    const Status taken = TakeMapBy(use.values[0], &choice);
-    line_.oversubscribe = line_.oversubscribe || choice.oversubscribe;
-    line_.nooversubscribe = line_.nooversubscribe || choice.nooversubscribe;
-    if (choice.policy) line_.map = choice.policy;
+  // The first mapping of a later program replaces what the first program's would have been.
+  Status TakeMap(const Use& use, const std::string& text) {
+    if (!line_.apps.empty() && !own_map_) {
+      PlacePolicy fresh;
+      fresh.hwthread_cpus = app_.place.hwthread_cpus;
+      fresh.bind = app_.place.bind;
+      fresh.bind_object = app_.place.bind_object;
+      fresh.overload = app_.place.overload;
+      fresh.ordered = app_.place.ordered;
+      fresh.cpu_list = app_.place.cpu_list;
+      app_.place = fresh;
+    }
+    own_map_ = true;
+    MapModifiers modifiers;
+    const bool only_pe = use.option.id == OptionId::kCpusPerRank && app_.place.map == MapBy::kUnset;
+    const Status taken = TakeMapBy(text, &app_.place, &modifiers);
+    // --cpus-per-rank leaves the mapping to its own default.
+    if (only_pe && taken) {
+      app_.place.map = MapBy::kUnset;
+      app_.place.map_is_default = false;
+    }
+    line_.oversubscribe = line_.oversubscribe || modifiers.oversubscribe;
+    line_.nooversubscribe = line_.nooversubscribe || modifiers.nooversubscribe;
+    line_.nolocal = line_.nolocal || modifiers.nolocal;
     return Explain(use, taken);
+  }
+
+  Status TakePerSocket(const Use& use) {
+    if (app_.place.map != MapBy::kUnset) {
+      return Bad(use.Where() +
+                 ": it is a mapping of its own; leave out --map-by, or write "
+                 "--map-by ppr:" +
+                 use.values[0] + ":socket");
+    }
+    per_socket_ = true;
+    return TakeMap(use, "ppr:" + use.values[0] + ":socket");
   }
 
   static Status TakeCount(const Use& use, std::optional<uint32_t>* count) {
@@ -651,7 +800,8 @@ class Parser {
     for (size_t i = 0; i < line_.apps.size(); ++i) {
       const AppLine& app = line_.apps[i];
       const bool counted = app.ranks || app.per_node || !app.hosts.empty() ||
-                           !app.hostfile.empty() || line_.virtual_nodes.nodes > 0;
+                           !app.hostfile.empty() || line_.virtual_nodes.nodes > 0 ||
+                           app.place.map == MapBy::kPpr;
       if (!counted && line_.apps.size() > 1) {
         return Bad("program " + std::to_string(i + 1) + " (" + Quoted(app.argv[0]) +
                    ") has no -n; with several programs each needs its number of ranks, as in "
@@ -669,6 +819,8 @@ class Parser {
       return Bad("--oversubscribe and --nooversubscribe exclude each other; leave one out");
     }
     if (auto done = CheckVirtual(); !done) return done;
+    if (auto done = CheckCluster(); !done) return done;
+    if (auto done = CheckRankfile(); !done) return done;
     return timeout_given_ ? Status(Ok{}) : TakeTimeoutVariable();
   }
 
@@ -700,6 +852,8 @@ class Parser {
   bool options_over_ = false;
   bool timeout_given_ = false;
   bool app_file_used_ = false;
+  bool own_map_ = false;     // the present program has a mapping of its own
+  bool per_socket_ = false;  // by --npersocket
   AppLine app_;
   CommandLine line_;
 };

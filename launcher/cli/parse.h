@@ -15,10 +15,13 @@
 
 #include "launcher/base/result.h"
 #include "launcher/cli/allocation/allocation.h"
+#include "launcher/cli/described_cluster.h"
 #include "launcher/cli/environment.h"
 #include "launcher/cli/file_reader.h"
 #include "launcher/cli/host_list.h"
 #include "launcher/cli/option_values.h"
+#include "launcher/cli/rank_file.h"
+#include "sched/policy/policy.h"
 
 namespace rex {
 
@@ -29,6 +32,10 @@ struct AppLine {
   std::string search_path;           // --path
   std::vector<HostEntry> hosts;      // --host, in order
   std::vector<HostEntry> hostfile;   // --hostfile, in order
+  // The same, mention by mention, for --map-by seq.
+  std::vector<RankPlace> host_sequence;
+  std::vector<RankPlace> file_sequence;
+  PlacePolicy place;  // what the first program has is also the others', unless they say otherwise
   std::vector<EnvSetting> settings;
   std::vector<std::string> argv;  // at least one word, the first not empty
 };
@@ -44,9 +51,9 @@ struct CommandLine {
   bool report_state = false;
   OutputChoice output;
   DisplayChoice display;
-  BindChoice bind;
   bool nooversubscribe = false;
-  std::optional<MapPolicy> map;  // --map-by; nullopt: not given
+  std::vector<RankPlace> rankfile;  // --rankfile, by rank; empty: not given
+  DescribedCluster cluster;         // --nodes-json
   bool nolocal = false;
   std::optional<uint32_t> max_nodes;      // --max-vm-size: at least 1
   std::optional<ManagerChoice> managers;  // --allocation; nullopt: not given, or auto

@@ -47,6 +47,7 @@ void Job::Start() {
 void Job::OnNodes(std::vector<JobNode> nodes, uint32_t dvm_nodes) {
   if (state_ != JobState::kPlanned) return;
   nodes_ = std::move(nodes);
+  CountThreads(spec_, &nodes_);
   auto placed = PlaceJob(spec_, nodes_, dvm_nodes);
   if (Failure* failure = std::get_if<Failure>(&placed)) return BlameAndStop(std::move(*failure));
   placed_ = std::get<PlacedJob>(std::move(placed));

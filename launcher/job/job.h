@@ -171,6 +171,7 @@ class Job {
   Status Take(NodeId from, PartReport& m);
   Status Take(NodeId from, PartDrained& m);
   Status Take(NodeId from, PartEnded& m);
+  std::optional<uint64_t> PlanDigestOf(NodeId node) const;
   bool Owns(NodeId node, Rank rank) const;
   void OnRankEnd(const RankEnd& end);
   void Judge(const RankEnd& end);

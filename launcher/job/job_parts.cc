@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "launcher/job/job.h"
+#include "launcher/part/node_apps.h"
 
 namespace rex {
 
@@ -29,6 +30,15 @@ Status Job::Take(NodeId from, PartPlanned& m) {
     BlameAndStop(std::move(failure));
     return Ok{};
   }
+  if (const auto expected = PlanDigestOf(from); expected && m.plan_digest != *expected) {
+    Failure failure = InternalFailure(
+        "the node numbers or binds its ranks otherwise than the head: its processors are not those "
+        "that it told when it started",
+        "were cores or cpusets changed there meanwhile? run the job again");
+    failure.node = NameOf(from);
+    BlameAndStop(std::move(failure));
+    return Ok{};
+  }
   parts_[from].planned = true;
   if (spec_.show_map) map_texts_[from] = std::move(m.map_text);
   if (spec_.show_topology) topology_texts_[from] = std::move(m.topology_text);
@@ -36,6 +46,16 @@ Status Job::Take(NodeId from, PartPlanned& m) {
       std::all_of(parts_.begin(), parts_.end(), [](const auto& p) { return p.second.planned; });
   if (all && state_ == JobState::kLaunching) ShowPlan();
   return Ok{};
+}
+
+// What the node must have made of its ranks, as far as its hardware is known here.
+std::optional<uint64_t> Job::PlanDigestOf(NodeId node) const {
+  const auto it =
+      std::find_if(nodes_.begin(), nodes_.end(), [&](const JobNode& n) { return n.id == node; });
+  if (it == nodes_.end() || !it->hardware) return std::nullopt;
+  const auto plan = PlanNode(*it->hardware, NodeAppsOf(*placed_.spec, *placed_.map, node));
+  if (!plan) return std::nullopt;  // the node says why
+  return Digest(*plan);
 }
 
 Status Job::Take(NodeId from, PartReady&) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "launcher/wire/messages.h"
+#include "sched/placement/hardware.h"
 #include "sched/placement/job_map.h"
 
 namespace rex {
@@ -21,6 +22,8 @@ struct JobNode {
   bool slots_from_cores = true;  // nobody asked for that number of slots
   uint32_t max_slots = 0;        // never more ranks than these, even oversubscribed; 0: no limit
   bool missing = false;          // could not be started, and is left out
+  bool counted = true;           // the slots are the node's cores, whoever wanted that
+  std::shared_ptr<const Hardware> hardware;  // never null once the node is ready
 };
 
 struct PlacedJob {
@@ -29,6 +32,9 @@ struct PlacedJob {
   uint32_t slots = 0;  // of all nodes
   std::vector<Notice> notices;
 };
+
+// Where a job counts hardware threads as processors, so do nodes whose slots are counted.
+void CountThreads(const JobSpec& spec, std::vector<JobNode>* nodes);
 
 // `nodes`: in the user's order; not empty. `dvm_nodes`: how many ids there are.
 std::variant<PlacedJob, Failure> PlaceJob(const JobSpec& spec, const std::vector<JobNode>& nodes,

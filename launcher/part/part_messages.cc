@@ -154,13 +154,14 @@ std::string Body(const PartPlanned& m) {
   out.set_map_digest(m.map_digest);
   out.set_map_text(m.map_text);
   out.set_topology_text(m.topology_text);
+  out.set_plan_digest(m.plan_digest);
   return out.SerializeAsString();
 }
 
 Result<PartPlanned> PlannedFromBody(std::string_view body) {
   const auto m = Parse<pb::PartPlanned>(body, "PartPlanned");
   if (!m) return m.error();
-  return PartPlanned{m->map_digest(), m->map_text(), m->topology_text()};
+  return PartPlanned{m->map_digest(), m->map_text(), m->topology_text(), m->plan_digest()};
 }
 
 std::string Body(const PartBorn& m) {

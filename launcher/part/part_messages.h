@@ -66,6 +66,7 @@ struct PartPlanned {
   uint64_t map_digest = 0;
   std::string map_text;
   std::string topology_text;
+  uint64_t plan_digest = 0;
 };
 struct PartBorn {      // these ranks exist, and may have begun if the gates are open
   uint32_t first = 0;  // position among the part's ranks, which ascend

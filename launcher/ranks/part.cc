@@ -40,7 +40,7 @@ void Part::Start() {
   plan_ = std::get<PartPlan>(std::move(planned));
   ranks_ = RankTable(plan_.ranks);
   for (const Notice& notice : plan_.notices) services_.tell(PartNotice{notice});
-  PartPlanned told{launch_.map->Digest(), "", ""};
+  PartPlanned told{.map_digest = launch_.map->Digest(), .plan_digest = plan_.digest};
   if (spec_.show_map) told.map_text = MapText(plan_, node_);
   if (spec_.show_topology) told.topology_text = TopologyText(node_);
   services_.tell(std::move(told));

@@ -183,6 +183,7 @@ Result<BirthBatch> Part::MakeBatch(size_t first, size_t count) {
     BirthBatch::Rank birth;
     if (local < registered_.ranks.size()) birth.env = registered_.ranks[local].env;
     if (!plan_.bindings.empty()) birth.cpuset = plan_.bindings[local];
+    if (!plan_.memory.empty()) birth.mem_nodes = plan_.memory[local];
     birth.stdin_fd = std::move(io.stdin_fd);
     birth.stdout_fd = std::move(io.stdout_fd);
     birth.stderr_fd = std::move(io.stderr_fd);

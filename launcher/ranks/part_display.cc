@@ -19,10 +19,11 @@ std::string BindingOf(const PartPlan& plan, const NodeFacts& node, size_t local)
   return DescribeBinding(*node.topology, plan.bindings.empty() ? none : plan.bindings.at(local));
 }
 
-// "bound to X: Y" as the map shows it, "X:Y"; "N/A" without a binding.
-std::string InMap(std::string text) {
+// "bound to X: Y" as the map shows it, "X:Y"; "N/A" without a binding, "UNBOUND" for one to all.
+std::string InMap(const PartPlan& plan, size_t local, std::string text) {
   constexpr std::string_view kBound = "bound to ";
-  if (!text.starts_with(kBound)) return "N/A";
+  const bool none = plan.bindings.empty() || plan.bindings.at(local).empty();
+  if (!text.starts_with(kBound)) return none ? "N/A" : "UNBOUND";
   text.erase(0, kBound.size());
   if (const size_t at = text.find(": "); at != std::string::npos) text.erase(at + 1, 1);
   return text;
@@ -54,7 +55,7 @@ std::string MapText(const PartPlan& plan, const NodeFacts& node) {
     const auto app = &plan.AppOf(rank) - plan.apps.data();
     text += " \tProcess jobid: " + plan.name_space + " App: " + std::to_string(app) +
             " Process rank: " + std::to_string(rank) +
-            " Bound: " + InMap(BindingOf(plan, node, local)) + "\n";
+            " Bound: " + InMap(plan, local, BindingOf(plan, node, local)) + "\n";
   }
   return text;
 }

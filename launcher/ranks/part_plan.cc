@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <optional>
 #include <string_view>
 
+#include "launcher/part/node_apps.h"
 #include "launcher/ranks/env_list.h"
 #include "launcher/ranks/program_search.h"
 #include "sched/placement/binding.h"
+#include "sched/placement/node_places.h"
 
 namespace rex {
 
@@ -157,22 +160,61 @@ std::optional<Failure> LackOfDescriptors(const JobSpec& spec, uint64_t ranks,
   return failure;
 }
 
-std::optional<Failure> BindPlan(const JobSpec& spec, const NodeFacts& node, PartPlan& plan) {
-  if (spec.bind == BindPolicy::kNone) return std::nullopt;
-  Failure failure;
-  failure.kind = FailureKind::kNoResources;
-  failure.detail = "cannot bind ranks: the topology of this node is unknown";
-  if (!node.topology) return failure;
-  const BindObject object =
-      spec.bind == BindPolicy::kCore ? BindObject::kCore : BindObject::kHwthread;
-  auto bindings = BindRanks(*node.topology, static_cast<uint32_t>(plan.ranks.size()), object,
-                            spec.bind_overload);
-  if (bindings) {
-    plan.bindings = *std::move(bindings);
-    return std::nullopt;
+// Some processors have more ranks that may run nowhere else.
+bool SharesProcessors(const Hardware& hardware, const NodePlan& node_plan, bool threads) {
+  std::map<CpuWords, uint32_t> ranks_on;
+  for (const NodeRank& rank : node_plan.ranks) {
+    if (!rank.cpus.empty()) ++ranks_on[rank.cpus];
   }
-  failure.detail = bindings.error().text;
-  return failure;
+  return std::any_of(ranks_on.begin(), ranks_on.end(), [&](const auto& on) {
+    return on.second > CpusIn(hardware, on.first, threads);
+  });
+}
+
+// A node that is alone on its machine judges by its own ranks; virtual ones by all of the job's.
+bool IsOversubscribed(const LaunchPart& launch, const NodeFacts& node, const Hardware& hardware,
+                      const NodePlan& node_plan) {
+  const auto& apps = launch.spec->apps;
+  const bool threads = std::any_of(apps.begin(), apps.end(),
+                                   [](const AppSpec& app) { return app.place.hwthread_cpus; });
+  const size_t cpus = threads ? hardware.cpus.size() : node.slots;
+  if (SharesProcessors(hardware, node_plan, threads)) return true;
+  if (!launch.virtual_nodes) return node_plan.ranks.size() > cpus;
+  // Each of them binds its ranks to the same first processors.
+  const bool bound = !node_plan.ranks.empty() && !node_plan.ranks.front().cpus.empty();
+  return launch.map->total() > cpus || (bound && launch.map->nodes().size() > 1);
+}
+
+void TakeBindings(const NodeFacts& node, const JobSpec& spec, NodePlan node_plan, PartPlan& plan) {
+  const bool any = std::any_of(node_plan.ranks.begin(), node_plan.ranks.end(),
+                               [](const NodeRank& rank) { return !rank.cpus.empty(); });
+  if (!any) return;
+  for (NodeRank& rank : node_plan.ranks) {
+    const bool local = spec.local_memory && node.topology && !rank.cpus.empty();
+    plan.memory.push_back(local ? MemoryOf(*node.topology, rank.cpus) : CpuWords{});
+    plan.bindings.push_back(std::move(rank.cpus));
+  }
+}
+
+std::optional<Failure> BindPlan(const LaunchPart& launch, const NodeFacts& node, PartPlan& plan) {
+  const Hardware plain = PlainHardware(node.slots);
+  const Hardware& hardware = node.hardware ? *node.hardware : plain;
+  auto node_plan = PlanNode(hardware, NodeAppsOf(*launch.spec, *launch.map, node.id));
+  if (!node_plan) {
+    Failure failure;
+    failure.kind = FailureKind::kNoResources;
+    failure.detail = node_plan.error().text;
+    return failure;
+  }
+  plan.digest = Digest(*node_plan);
+  plan.oversubscribed = IsOversubscribed(launch, node, hardware, *node_plan);
+  if (node_plan->default_left_out) {
+    plan.notices.push_back(
+        {Notice::Level::kDetail, "ranks on node " + node.name +
+                                     " are not bound: it has too few processors for the default"});
+  }
+  TakeBindings(node, *launch.spec, *std::move(node_plan), plan);
+  return std::nullopt;
 }
 
 bool HasRanks(const PartPlan& plan, const AppPlan& app) {
@@ -202,8 +244,7 @@ std::variant<PartPlan, Failure> PlanPart(const LaunchPart& launch, const NodeFac
   plan.ranks = launch.map->RanksOf(node.id);
   if (auto failure = LackOfDescriptors(spec, plan.ranks.size(), node)) return *failure;
   // Whatever the slots say: ranks that share cores must yield while they wait.
-  plan.oversubscribed = plan.ranks.size() > node.slots;
-  if (auto failure = BindPlan(spec, node, plan)) return *failure;
+  if (auto failure = BindPlan(launch, node, plan)) return *failure;
   plan.job_dir = node.session_dir + "/" + plan.name_space;
   plan.shm_dir = node.shm_dir + "/" + plan.name_space;
   Rank first_rank = 0;
@@ -240,7 +281,10 @@ pmix::RegisterJob RegistrationOf(const LaunchPart& launch, const PartPlan& plan,
   }
   job.job_dir = plan.shm_dir;  // libpmix makes a directory per rank: 10 times faster in memory
   job.slots = std::max(launch.slots, launch.map->total());
-  for (const auto& cpus : plan.bindings) job.cpusets.push_back(CpuList(cpus));
+  for (const auto& cpus : plan.bindings) {
+    const bool all = cpus.empty() && node.topology;
+    job.cpusets.push_back(CpuList(all ? node.topology->usable_cpus() : cpus));
+  }
   return job;
 }
 

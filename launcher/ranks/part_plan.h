@@ -11,6 +11,7 @@
 #include "launcher/ranks/fabric_probe.h"
 #include "launcher/wire/messages.h"
 #include "pmix-server/proto/host_types.h"
+#include "sched/placement/hardware.h"
 #include "sched/topology/topology.h"
 
 namespace rex {
@@ -21,6 +22,7 @@ struct NodeFacts {
   std::string name;                          // as the job calls it
   uint32_t slots = 1;                        // usable cores
   std::shared_ptr<const Topology> topology;  // none: it could not be read
+  std::shared_ptr<const Hardware> hardware;  // none: as if it had `slots` plain cores
   uint64_t open_files = 1024;                // how many descriptors the agent may have
   std::string session_dir;                   // private, on disk or tmpfs
   std::string shm_dir;                       // private, memory-backed
@@ -40,11 +42,13 @@ struct PartPlan {
   std::string name_space;
   std::string job_dir;  // below the session directory; made by the part; ranks may start in it
   std::string shm_dir;  // below the memory-backed one, likewise: libpmix's and Open MPI's files
-  std::vector<AppPlan> apps;  // all of the job's; those without ranks here have no path
-  std::vector<Rank> ranks;    // this node's, ascending
-  bool oversubscribed = false;
-  std::vector<std::vector<uint64_t>>
-      bindings;  // by ranks' places, as BirthBatch::Rank::cpuset; or empty
+  std::vector<AppPlan> apps;    // all of the job's; those without ranks here have no path
+  std::vector<Rank> ranks;      // this node's, ascending
+  bool oversubscribed = false;  // ranks share processors
+  // By ranks' places, as BirthBatch::Rank::cpuset; empty, or each may be: not bound.
+  std::vector<std::vector<uint64_t>> bindings;
+  std::vector<std::vector<uint64_t>> memory;  // the same: NUMA nodes, as ::mem_nodes; or empty
+  uint64_t digest = 0;                        // Digest(NodePlan)
   std::vector<Notice> notices;
 
   const AppPlan& AppOf(Rank rank) const;

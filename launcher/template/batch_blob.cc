@@ -51,6 +51,8 @@ rex_blob_rank EncodeRank(const BirthBatch::Rank& rank, int32_t* next_fd, BlobWri
   out.env_count = static_cast<uint32_t>(rank.env.size());
   out.cpuset = blob->Words(rank.cpuset);
   out.cpuset_words = static_cast<uint32_t>(rank.cpuset.size());
+  out.mem_nodes = blob->Words(rank.mem_nodes);
+  out.mem_words = static_cast<uint32_t>(rank.mem_nodes.size());
   const UniqueFd* fds[] = {&rank.stdin_fd, &rank.stdout_fd, &rank.stderr_fd};
   for (size_t i = 0; i < 3; ++i) out.fd_index[i] = *fds[i] ? (*next_fd)++ : REX_NO_FD;
   return out;

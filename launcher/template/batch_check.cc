@@ -6,6 +6,7 @@ namespace rex {
 
 namespace {
 constexpr uint32_t kMaxCpusetWords = 1024;  // 65536 cpus
+constexpr uint32_t kMaxMemoryWords = 16;    // 1024 NUMA nodes: the kernel's most
 constexpr uint32_t kMaxUmask = 0777;
 
 // The blob as bytes. Its last byte is NUL (checked first), so an offset inside it is a string.
@@ -41,8 +42,9 @@ bool RankIsSound(const Bytes& blob, const rex_blob_rank& rank, uint32_t fds) {
     if (index == REX_NO_FD) continue;
     if (index < REX_BATCH_FIXED_FDS || static_cast<uint32_t>(index) >= fds) return false;
   }
-  return rank.reserved == 0 && rank.cpuset_words <= kMaxCpusetWords &&
+  return rank.cpuset_words <= kMaxCpusetWords && rank.mem_words <= kMaxMemoryWords &&
          blob.HasArray(rank.cpuset, rank.cpuset_words, sizeof(uint64_t)) &&
+         blob.HasArray(rank.mem_nodes, rank.mem_words, sizeof(uint64_t)) &&
          blob.HasStringList(rank.env, rank.env_count);
 }
 }  // namespace

@@ -28,6 +28,16 @@ void SetAffinity(const RankContext& context, uint32_t index) {
         sys::Call(sys::kSchedSetaffinity, 0, bytes, sys::Address(context.view.Words(rank.cpuset))));
 }
 
+// A preference that a container may not allow: a rank without it is a rank all the same.
+void SetMemoryPolicy(const RankContext& context, uint32_t index) {
+  const rex_blob_rank& rank = context.view.ranks[index];
+  if (rank.mem_words == 0) return;
+  // The kernel looks at one bit less than it is told: set_mempolicy(2), BUGS.
+  const long bits = static_cast<long>(rank.mem_words) * 64 + 1;
+  sys::Call(sys::kSetMempolicy, sys::kMpolBind, sys::Address(context.view.Words(rank.mem_nodes)),
+            bits);
+}
+
 void SetLimits(const RankContext& context, uint32_t index) {
   const rex_blob_header& header = *context.view.header;
   // The agent may have raised its own hard limit; rexlaunch's is the ranks'. Lowering always works.
@@ -78,6 +88,7 @@ void FailRank(int report, uint32_t index, rex_birth_phase phase, int error) {
 void PrepareRank(const RankContext& context, uint32_t index) {
   JoinAgent(context, index);
   SetAffinity(context, index);
+  SetMemoryPolicy(context, index);
   PlaceDescriptors(context, index);
   SetLimits(context, index);  // a limit below 3 would refuse the above
   Check(context, index, REX_PHASE_WDIR,

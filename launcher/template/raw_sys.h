@@ -33,6 +33,7 @@ enum Number : long {
   kPrctl = 157,
   kSchedSetaffinity = 203,
   kExitGroup = 231,
+  kSetMempolicy = 238,
   kOpenat = 257,
   kSetRobustList = 273,
   kGetRobustList = 274,
@@ -70,6 +71,7 @@ enum Number : long {
   kExecve = 221,
   kMmap = 222,
   kMadvise = 233,
+  kSetMempolicy = 237,
   kPrlimit64 = 261,
   kGetrandom = 278,
   kStatx = 291,
@@ -142,6 +144,7 @@ inline constexpr long kMadvDontfork = 10;
 
 inline constexpr long kPrSetPdeathsig = 1;
 inline constexpr long kPrSetTimerslack = 29;
+inline constexpr long kMpolBind = 2;  // linux/mempolicy.h
 inline constexpr long kPrSetMm = 35;
 inline constexpr long kPrSetMmMap = 14;
 inline constexpr long kPrGetTidAddress = 40;

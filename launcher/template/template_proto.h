@@ -28,7 +28,7 @@
 #include <stdint.h>
 
 #define REX_BATCH_MAGIC 0x52455842u /* "REXB" */
-#define REX_BATCH_VERSION 1u
+#define REX_BATCH_VERSION 2u
 #define REX_BATCH_MAX_FDS 240 /* SCM_MAX_FD is 253: unix(7) */
 #define REX_BATCH_FIXED_FDS 3
 #define REX_BATCH_MAX_RANKS 237
@@ -75,8 +75,9 @@ struct rex_blob_rank {
   uint32_t env_count;
   uint32_t cpuset_words; /* 0: affinity as it is */
   uint64_t cpuset;       /* cpuset_words uint64_t, bit i of word j is cpu 64*j+i */
+  uint64_t mem_nodes;    /* mem_words uint64_t, bit i of word j is NUMA node 64*j+i */
+  uint32_t mem_words;    /* 0: memory policy as it is */
   int32_t fd_index[3];   /* of stdin, stdout, stderr among the datagram's fds: 3.., or REX_NO_FD */
-  uint32_t reserved;
 };
 
 enum rex_birth_phase {

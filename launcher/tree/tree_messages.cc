@@ -247,7 +247,7 @@ std::string ToWire(const AgentFacts& m) {
   pb::NodeReady out;
   out.set_hostname(m.hostname);
   out.set_cores(m.cores);
-  out.set_topology_class(m.topology_class);
+  out.set_hardware(m.hardware);
   out.set_pmix_version(m.pmix_version);
   out.set_rex_version(m.rex_version);
   out.set_open_files(m.open_files);
@@ -260,10 +260,11 @@ Result<AgentFacts> TreeFromWire(const std::string& payload) {
   if (!m) return m.error();
   if (!IsName(m->hostname())) return Bad("NodeReady.hostname");
   if (m->cores() < 1 || m->cores() > (1u << 20)) return Bad("NodeReady.cores");
-  for (const std::string* text : {&m->topology_class(), &m->pmix_version(), &m->rex_version()}) {
-    if (!IsText(*text)) return Bad("NodeReady.topology_class, pmix_version, rex_version");
+  for (const std::string* text : {&m->pmix_version(), &m->rex_version()}) {
+    if (!IsText(*text)) return Bad("NodeReady.pmix_version, rex_version");
   }
-  return AgentFacts{m->hostname(),     m->cores(),       m->topology_class(),
+  if (m->hardware().size() > kMaxHardwareTextBytes) return Bad("NodeReady.hardware");
+  return AgentFacts{m->hostname(),     m->cores(),       m->hardware(),
                     m->pmix_version(), m->rex_version(), m->open_files()};
 }
 

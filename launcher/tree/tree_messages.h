@@ -73,11 +73,13 @@ struct ReceivedTicket {
   BroadcastTicket ticket;  // its `key` is not set
 };
 
+inline constexpr size_t kMaxHardwareTextBytes = 1 << 16;
+
 // What a node tells of itself.
 struct AgentFacts {
   std::string hostname;
   uint32_t cores = 0;
-  std::string topology_class;  // digest of the topology (hex), equal for equal machines
+  std::string hardware;  // sched/placement/hardware.h's text; opaque here
   std::string pmix_version;
   std::string rex_version;
   uint64_t open_files = 0;

@@ -1,5 +1,7 @@
 #include "launcher/wire/messages.h"
 
+#include <algorithm>
+
 #include "launcher/wire/convert.h"
 #include "launcher/wire/launch.pb.h"
 
@@ -11,7 +13,9 @@ constexpr int kMaxSignal = 64;  // signal(7): the highest real-time signal
 constexpr uint32_t kMaxMilliseconds = 0x7fffffff;
 constexpr int64_t kMaxMicroseconds = int64_t{1} << 53;  // 285 years; differences can't overflow
 
-constexpr size_t kMaxNameBytes = 255;         // of a host or a user
+constexpr size_t kMaxNameBytes = 255;   // of a host or a user
+constexpr size_t kMaxListBytes = 4096;  // of cpus
+constexpr int kMaxPprNumbers = 32;
 constexpr uint32_t kMaxBoundSeconds = 86400;  // a day
 
 Error Bad(const char* field) { return Error{Errc::kProtocol, std::string("bad field ") + field}; }
@@ -34,17 +38,108 @@ Status TakeStrings(const google::protobuf::RepeatedPtrField<std::string>& in, co
   return Ok{};
 }
 
+void PlaceToPb(const PlacePolicy& in, pb::Place* out) {
+  out->set_map(static_cast<uint32_t>(in.map));
+  out->set_map_object(static_cast<uint32_t>(in.map_object));
+  for (const PprPart& part : in.ppr) {
+    out->add_ppr(part.count);
+    out->add_ppr(part.per_node ? kHwObjects : static_cast<uint32_t>(part.object));
+  }
+  out->set_map_is_default(in.map_is_default);
+  out->set_span(in.span);
+  out->set_device(in.device);
+  out->set_rank(static_cast<uint32_t>(in.rank));
+  out->set_rank_object(static_cast<uint32_t>(in.rank_object));
+  out->set_rank_order(static_cast<uint32_t>(in.rank_order));
+  out->set_bind(static_cast<uint32_t>(in.bind));
+  out->set_bind_object(static_cast<uint32_t>(in.bind_object));
+  out->set_bind_is_default(in.bind_is_default);
+  out->set_overload(in.overload);
+  out->set_ordered(in.ordered);
+  out->set_cpu_list(in.cpu_list);
+  out->set_cpus_per_rank(in.cpus_per_rank);
+  out->set_hwthread_cpus(in.hwthread_cpus);
+}
+
+// Takes an enumeration's number; `last` is the highest.
+template <typename Enum>
+bool TakeEnum(uint32_t number, Enum last, Enum* out) {
+  if (number > static_cast<uint32_t>(last)) return false;
+  *out = static_cast<Enum>(number);
+  return true;
+}
+
+Status TakePpr(const pb::Place& m, PlacePolicy* out) {
+  if (m.ppr_size() % 2 != 0 || m.ppr_size() > kMaxPprNumbers) return Bad("Place.ppr");
+  for (int i = 0; i < m.ppr_size(); i += 2) {
+    PprPart part{.count = m.ppr(i), .per_node = m.ppr(i + 1) == kHwObjects};
+    if (part.count == 0 || part.count > kMaxRanks) return Bad("Place.ppr");
+    const bool known = part.per_node || TakeEnum(m.ppr(i + 1), HwObject::kHwthread, &part.object);
+    if (!known) return Bad("Place.ppr");
+    out->ppr.push_back(part);
+  }
+  return out->ppr.empty() == (out->map != MapBy::kPpr) ? Status(Ok{}) : Bad("Place.ppr");
+}
+
+Result<PlacePolicy> PlaceFromPb(const pb::Place& m) {
+  PlacePolicy out;
+  if (!TakeEnum(m.map(), MapBy::kRankfile, &out.map)) return Bad("Place.map");
+  if (!TakeEnum(m.map_object(), HwObject::kHwthread, &out.map_object)) return Bad("Place.map");
+  if (auto s = TakePpr(m, &out); !s) return s.error();
+  const bool ranks = TakeEnum(m.rank(), RankBy::kObject, &out.rank) &&
+                     TakeEnum(m.rank_object(), HwObject::kHwthread, &out.rank_object) &&
+                     TakeEnum(m.rank_order(), RankOrder::kFill, &out.rank_order);
+  if (!ranks) return Bad("Place.rank");
+  const bool binds = TakeEnum(m.bind(), BindTo::kCpuList, &out.bind) &&
+                     TakeEnum(m.bind_object(), HwObject::kHwthread, &out.bind_object);
+  if (!binds) return Bad("Place.bind");
+  if (m.device().size() > kMaxNameBytes || HasNul(m.device())) return Bad("Place.device");
+  if (m.cpu_list().size() > kMaxListBytes || HasNul(m.cpu_list())) return Bad("Place.cpu_list");
+  if (m.cpus_per_rank() > kMaxCpusPerRank) return Bad("Place.cpus_per_rank");
+  out.map_is_default = m.map_is_default();
+  out.span = m.span();
+  out.device = m.device();
+  out.bind_is_default = m.bind_is_default();
+  out.overload = m.overload();
+  out.ordered = m.ordered();
+  out.cpu_list = m.cpu_list();
+  out.cpus_per_rank = m.cpus_per_rank();
+  out.hwthread_cpus = m.hwthread_cpus();
+  return out;
+}
+
+// Places that are named rank by rank. `nodes`: how many there are.
+Status TakeFixed(const pb::App& m, uint32_t nodes, AppSpec* app) {
+  const auto named = static_cast<uint32_t>(m.fixed_size());
+  if (named > 0 && named != m.ranks()) return Bad("App.fixed");
+  for (const uint32_t node : m.fixed()) {
+    if (node >= std::max(nodes, 1U)) return Bad("App.fixed");
+    app->fixed.push_back(node);
+  }
+  const auto lists = static_cast<uint32_t>(m.slot_lists_size());
+  if (lists > 0 && lists != m.ranks()) return Bad("App.slot_lists");
+  for (const std::string& list : m.slot_lists()) {
+    if (list.size() > kMaxListBytes || HasNul(list)) return Bad("App.slot_lists");
+    app->slot_lists.push_back(list);
+  }
+  return Ok{};
+}
+
 // `nodes`: how many the job names.
 Result<AppSpec> AppFromPb(const pb::App& m, uint32_t nodes) {
   AppSpec app;
   if (m.argv_size() == 0 || m.argv(0).empty()) return Bad("App.argv");
-  if (m.ranks() > kMaxRanks || (m.ranks() == 0 && nodes == 0)) return Bad("App.ranks");
+  if (m.ranks() > kMaxRanks) return Bad("App.ranks");
   if (m.per_node() > kMaxRanks) return Bad("App.per_node");
   for (const uint32_t node : m.nodes()) {
     if (node >= nodes) return Bad("App.nodes");
     app.nodes.push_back(node);
   }
   app.per_node = m.per_node();
+  auto place = PlaceFromPb(m.place());
+  if (!place) return place.error();
+  app.place = *std::move(place);
+  if (auto s = TakeFixed(m, nodes, &app); !s) return s.error();
   if (!m.wdir().empty() && (m.wdir()[0] != '/' || HasNul(m.wdir()))) return Bad("App.wdir");
   if (HasNul(m.search_path())) return Bad("App.search_path");
   if (auto s = TakeStrings(m.argv(), "App.argv", &app.argv); !s) return s.error();
@@ -124,6 +219,20 @@ Result<DvmSpec> DvmFromPb(const pb::Dvm& m) {
   if (auto s = TakeStrings(m.ssh(), "Dvm.ssh", &dvm.ssh); !s) return s.error();
   if (auto s = TakeBounds(m, &dvm); !s) return s.error();
   return dvm;
+}
+
+Status TakeDescribed(const pb::LaunchJob& m, std::vector<DescribedNode>* nodes) {
+  if (m.described_size() > static_cast<int>(kMaxDescribedNodes)) return Bad("described");
+  if (m.described_size() > 0 && !m.do_not_launch()) return Bad("described");
+  for (const pb::DescribedNode& d : m.described()) {
+    const bool named = !d.name().empty() && d.name().size() <= kMaxNameBytes && !HasNul(d.name());
+    if (!named) return Bad("DescribedNode.name");
+    if (d.slots() > kMaxRanks) return Bad("DescribedNode.slots");
+    const bool known = d.topology() < static_cast<uint32_t>(m.topologies_size());
+    if (!known) return Bad("DescribedNode.topology");
+    nodes->push_back({d.name(), d.slots(), d.topology()});
+  }
+  return Ok{};
 }
 
 }  // namespace
@@ -215,9 +324,19 @@ std::string ToWire(const JobSpec& m) {
     a->set_search_path(app.search_path);
     a->set_per_node(app.per_node);
     for (const uint32_t node : app.nodes) a->add_nodes(node);
+    PlaceToPb(app.place, a->mutable_place());
+    for (const uint32_t node : app.fixed) a->add_fixed(node);
+    for (const std::string& list : app.slot_lists) a->add_slot_lists(list);
   }
+  for (const DescribedNode& node : m.described) {
+    pb::DescribedNode* d = out.add_described();
+    d->set_name(node.name);
+    d->set_slots(node.slots);
+    d->set_topology(node.topology);
+  }
+  for (const std::string& text : m.topologies) out.add_topologies(text);
+  out.set_local_memory(m.local_memory);
   DvmToPb(m.dvm, out.mutable_dvm());
-  out.set_map(static_cast<pb::LaunchJob::Map>(m.map));
   out.set_node_env(m.node_env);
   out.set_check(m.check);
   for (const auto& e : m.env) out.add_env(e);
@@ -238,8 +357,6 @@ std::string ToWire(const JobSpec& m) {
   out.set_timer_slack_us(static_cast<uint32_t>(m.timer_slack.count()));
   out.set_slots(m.slots);
   out.set_refuse_oversubscribe(m.refuse_oversubscribe);
-  out.set_bind(static_cast<pb::LaunchJob::Bind>(m.bind));
-  out.set_bind_overload(m.bind_overload);
   out.set_show_map(m.show_map);
   out.set_show_allocation(m.show_allocation);
   out.set_show_bindings(m.show_bindings);
@@ -259,21 +376,24 @@ Result<JobSpec> FromWire(const std::string& payload) {
   auto dvm = DvmFromPb(m->dvm());
   if (!dvm) return dvm.error();
   job.dvm = *std::move(dvm);
+  if (auto s = TakeDescribed(*m, &job.described); !s) return s.error();
+  if (auto s = TakeStrings(m->topologies(), "topologies", &job.topologies); !s) return s.error();
+  const size_t nodes = job.described.empty() ? job.dvm.nodes.size() : job.described.size();
   uint64_t total = 0;
+  bool counted = true;
   for (const auto& a : m->apps()) {
-    auto app = AppFromPb(a, static_cast<uint32_t>(job.dvm.nodes.size()));
+    auto app = AppFromPb(a, static_cast<uint32_t>(nodes));
     if (!app) return app.error();
     total += app->ranks;
+    counted = counted && app->ranks > 0;
     job.apps.push_back(std::move(*app));
   }
   if (total > kMaxRanks) return Bad("apps.ranks");
   if (auto s = TakeStrings(m->env(), "env", &job.env); !s) return s.error();
   if (m->cwd().empty() || m->cwd()[0] != '/' || HasNul(m->cwd())) return Bad("cwd");
-  // With nodes the number of ranks may not be known before placement.
-  const int64_t ranks = job.dvm.nodes.empty() ? static_cast<int64_t>(total) : kMaxRanks;
+  // The number of ranks may not be known before placement.
+  const int64_t ranks = counted && nodes == 0 ? static_cast<int64_t>(total) : kMaxRanks;
   if (m->stdin_rank() < kStdinNone || m->stdin_rank() >= ranks) return Bad("stdin_rank");
-  if (m->map() < 0 || m->map() > pb::LaunchJob::MAP_NODE) return Bad("map");
-  job.map = static_cast<MapPolicy>(m->map());
   job.node_env = m->node_env();
   job.check = m->check();
   if (m->grace_ms() > kMaxMilliseconds) return Bad("grace_ms");
@@ -297,11 +417,9 @@ Result<JobSpec> FromWire(const std::string& payload) {
   job.open_files_hard = m->open_files_hard();
   job.timer_slack = std::chrono::microseconds(m->timer_slack_us());
   if (m->slots() > kMaxRanks) return Bad("slots");
-  if (m->bind() < 0 || m->bind() > pb::LaunchJob::BIND_HWTHREAD) return Bad("bind");
   job.slots = m->slots();
   job.refuse_oversubscribe = m->refuse_oversubscribe();
-  job.bind = static_cast<BindPolicy>(m->bind());
-  job.bind_overload = m->bind_overload();
+  job.local_memory = m->local_memory();
   job.show_map = m->show_map();
   job.show_allocation = m->show_allocation();
   job.show_bindings = m->show_bindings();

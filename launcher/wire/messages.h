@@ -11,6 +11,7 @@
 #include "launcher/base/frame_channel.h"
 #include "launcher/base/phase.h"
 #include "launcher/base/result.h"
+#include "sched/policy/policy.h"
 
 namespace rex {
 
@@ -53,7 +54,20 @@ struct AppSpec {
   std::string search_path;        // directories searched before PATH, as PATH is written
   uint32_t per_node = 0;          // at most so many on each node, -N; 0: no such limit
   std::vector<uint32_t> nodes;  // the only ones for this app, indices into DvmSpec::nodes; or empty
+  PlacePolicy place;
+  // seq and rank files: each rank's node, an index into DvmSpec::nodes (0 without any); `ranks` is
+  // their number. And rank files: each rank's cpus, as "0:1-2". Else empty.
+  std::vector<uint32_t> fixed;
+  std::vector<std::string> slot_lists;
 };
+
+// A node of --nodes-json.
+struct DescribedNode {
+  std::string name;
+  uint32_t slots = 0;     // 0: its cores
+  uint32_t topology = 0;  // an index into JobSpec::topologies
+};
+inline constexpr uint32_t kMaxDescribedNodes = 1 << 16;
 
 // One node that the user named.
 struct NodeRequest {
@@ -67,7 +81,6 @@ struct NodeRequest {
 enum class Bootstrap : uint8_t { kSsh, kVirtual, kSlurm };
 enum class TreeRequest : uint8_t { kAuto, kFlat, kTwoLevel };
 enum class ShipRequest : uint8_t { kAuto, kAlways, kNever };
-enum class MapPolicy : uint8_t { kSlot, kNode };
 
 // Where a job runs and how its nodes are reached. Without nodes: on this machine alone.
 struct DvmSpec {
@@ -84,15 +97,12 @@ struct DvmSpec {
   uint32_t max_slots = 0;      // without nodes: of this machine, as NodeRequest's
 };
 
-enum class BindPolicy : uint8_t { kNone, kCore, kHwthread };
-
 inline constexpr int32_t kStdinAll = -1;
 inline constexpr int32_t kStdinNone = -2;
 
 struct JobSpec {
   std::vector<AppSpec> apps;
   DvmSpec dvm;
-  MapPolicy map = MapPolicy::kSlot;
   std::vector<std::string> env;
   // With nodes, --export=mpirun|none: ranks get, below `env`, what their node's agent has itself.
   bool node_env = false;
@@ -112,8 +122,9 @@ struct JobSpec {
   std::chrono::microseconds timer_slack{0};
   uint32_t slots = 0;                 // of this node, named by the user; 0: its cores
   bool refuse_oversubscribe = false;  // more ranks than slots are refused, whoever named the slots
-  BindPolicy bind = BindPolicy::kNone;
-  bool bind_overload = false;
+  bool local_memory = false;          // bound ranks get memory of their NUMA nodes only
+  std::vector<DescribedNode> described;  // with do_not_launch: the nodes, instead of real ones
+  std::vector<std::string> topologies;   // of these: hwloc's XML, or its synthetic description
   bool show_map = false;
   bool show_allocation = false;
   bool show_bindings = false;

@@ -33,19 +33,6 @@ CpuWords ToWords(hwloc_const_bitmap_t bitmap) {
   return words;
 }
 
-// The usable part of each object of `type`, in logical order; empty parts are left out.
-std::vector<CpuWords> UsableObjects(const Topology& topology, hwloc_obj_type_t type) {
-  const Bitmap usable = ToBitmap(topology.usable_cpus());
-  std::vector<CpuWords> objects;
-  hwloc_obj_t object = nullptr;
-  while ((object = hwloc_get_next_obj_by_type(topology.get(), type, object)) != nullptr) {
-    const Bitmap part(hwloc_bitmap_dup(object->cpuset));
-    hwloc_bitmap_and(part.get(), part.get(), usable.get());
-    if (!hwloc_bitmap_iszero(part.get())) objects.push_back(ToWords(part.get()));
-  }
-  return objects;
-}
-
 // "0" or "0-1" or "0,2": the numbers of the hardware threads of `core` that are in `cpus`.
 std::string HwthreadsOf(const Topology& topology, hwloc_obj_t core, hwloc_const_bitmap_t cpus) {
   const Bitmap numbers(hwloc_bitmap_alloc());
@@ -91,22 +78,11 @@ void DescribePackage(const Topology& topology, hwloc_obj_t package, hwloc_const_
 
 }  // namespace
 
-Result<std::vector<CpuWords>> BindRanks(const Topology& topology, uint32_t ranks, BindObject object,
-                                        bool overload) {
-  const bool by_core = object == BindObject::kCore;
-  std::vector<CpuWords> objects = UsableObjects(topology, by_core ? HWLOC_OBJ_CORE : HWLOC_OBJ_PU);
-  if (objects.empty()) objects = UsableObjects(topology, HWLOC_OBJ_PU);  // no cores are shown
-  if (objects.empty() || (ranks > objects.size() && !overload)) {
-    const std::string what = by_core ? "core" : "hwthread";
-    return Error{Errc::kResource, "cannot bind " + std::to_string(ranks) + " ranks to " +
-                                      std::to_string(objects.size()) + " usable " + what +
-                                      "s, one each; give --bind-to " + what +
-                                      ":overload-allowed to share them, or --bind-to none"};
-  }
-  std::vector<CpuWords> bindings;
-  bindings.reserve(ranks);
-  for (uint32_t rank = 0; rank < ranks; ++rank) bindings.push_back(objects[rank % objects.size()]);
-  return bindings;
+CpuWords MemoryOf(const Topology& topology, const CpuWords& cpus) {
+  const Bitmap bound = ToBitmap(cpus);
+  const Bitmap nodes(hwloc_bitmap_alloc());
+  hwloc_cpuset_to_nodeset(topology.get(), bound.get(), nodes.get());
+  return ToWords(nodes.get());
 }
 
 std::string DescribeBinding(const Topology& topology, const CpuWords& cpus) {

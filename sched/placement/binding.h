@@ -1,8 +1,5 @@
-// Which processing units each rank of a node may run on. Pure: reads a topology, changes nothing.
-//
-// Ranks are bound in order to one object each: the i-th rank to the i-th usable core (all its
-// usable hardware threads) or hardware thread, in the topology's logical order, as mpirun does
-// after mapping by slot. The texts are those of mpirun 4.1.4's --report-bindings.
+// Sets of processing units, and how they are shown. Pure: reads a topology, changes nothing. The
+// texts are those of mpirun 4.1.4's --report-bindings.
 #pragma once
 
 #include <cstdint>
@@ -14,15 +11,11 @@
 
 namespace rex {
 
-enum class BindObject : uint8_t { kCore, kHwthread };
-
 // Bit i of word j is cpu 64*j+i (operating-system numbers), as sched_setaffinity(2) takes it.
 using CpuWords = std::vector<uint64_t>;
 
-// One entry per rank. `overload`: more ranks than objects begin again at the first object.
-// Errors: kResource: more ranks than objects without `overload`; the text names the option.
-Result<std::vector<CpuWords>> BindRanks(const Topology& topology, uint32_t ranks, BindObject object,
-                                        bool overload);
+// The NUMA nodes (operating-system numbers) of these cpus, as set_mempolicy(2) takes them.
+CpuWords MemoryOf(const Topology& topology, const CpuWords& cpus);
 
 // "socket 0[core 1[hwt 0]]: [./B]"; "not bound (or bound to all available processors)" for no words
 // or all usable processing units.

@@ -551,6 +551,20 @@ uint32_t CpusIn(const Hardware& hardware, const CpuSpan& span, bool threads) {
   return static_cast<uint32_t>(last - first);
 }
 
+uint32_t CpusIn(const Hardware& hardware, const CpuWords& cpus, bool threads) {
+  const auto has = [&cpus](uint32_t cpu) {
+    return cpu / 64 < cpus.size() && (cpus[cpu / 64] >> (cpu % 64) & 1) != 0;
+  };
+  const auto& units = threads ? hardware.Of(HwObject::kHwthread) : CoresOf(hardware);
+  uint32_t count = 0;
+  for (const CpuSpan& unit : units) {
+    bool any = false;
+    for (uint32_t i = unit.first; i < unit.end(); ++i) any = any || has(hardware.cpus[i]);
+    count += any ? 1 : 0;
+  }
+  return std::max(count, 1U);
+}
+
 uint32_t PprRoom(const Hardware& hardware, const PlacePolicy& policy) {
   uint32_t room = 0;
   for (const uint32_t count : PprCounts(hardware, policy, PprObjects(hardware, policy))) {

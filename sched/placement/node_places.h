@@ -26,6 +26,8 @@ struct Locale {
 std::vector<CpuSpan> MapObjects(const Hardware& hardware, HwObject object);
 // How many processors (cores, or hardware threads with `threads`) are whole inside `span`.
 uint32_t CpusIn(const Hardware& hardware, const CpuSpan& span, bool threads);
+// The same of a set; at least 1: a part of a core is one.
+uint32_t CpusIn(const Hardware& hardware, const CpuWords& cpus, bool threads);
 // How many ranks of an app ppr:… puts on such a node.
 uint32_t PprRoom(const Hardware& hardware, const PlacePolicy& policy);
 

@@ -173,4 +173,22 @@ Result<Topology> Topology::FromXml(const std::string& xml) {
   return Topology(*std::move(topology), xml, false, usable);
 }
 
+Result<Topology> Topology::FromSynthetic(const std::string& description) {
+  ScopedEnv env;
+  UseNoPlugins(env);
+  for (const char* name : kReplacing) env.Set(name, nullptr);
+  Result<HwlocPtr> topology = MakeTopology(0);
+  if (!topology) return topology.error();
+  // hwloc would say on stderr what it does not like.
+  env.Set("HWLOC_SYNTHETIC_VERBOSE", "0");
+  if (hwloc_topology_set_synthetic(topology->get(), description.c_str()) != 0 ||
+      hwloc_topology_load(topology->get()) != 0) {
+    return Error{Errc::kInvalid, "hwloc does not understand the synthetic topology"};
+  }
+  Result<std::string> xml = ExportXml(topology->get());
+  if (!xml) return xml.error();
+  const hwloc_const_cpuset_t usable = hwloc_topology_get_allowed_cpuset(topology->get());
+  return Topology(*std::move(topology), *std::move(xml), false, usable);
+}
+
 }  // namespace rex

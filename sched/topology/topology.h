@@ -31,6 +31,8 @@ class Topology {
  public:
   // From the cache, else by discovery (which then fills the cache). Errors: kInternal (hwloc).
   static Result<Topology> OfThisNode();
+  // As hwloc's synthetic syntax describes one: "package:2 core:4 pu:2". Errors: kInvalid.
+  static Result<Topology> FromSynthetic(const std::string& description);
   // From XML, as xml() gives it. For tests and other nodes' topologies. Errors: kInvalid.
   static Result<Topology> FromXml(const std::string& xml);
 

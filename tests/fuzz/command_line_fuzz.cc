@@ -5,6 +5,7 @@
 #include "launcher/cli/console.h"
 #include "launcher/cli/job_request.h"
 #include "launcher/cli/parse.h"
+#include "sched/policy/policy_words.h"
 #include "tests/fuzz/fuzz_target.h"
 
 namespace rex {
@@ -57,6 +58,9 @@ void AddApp(const AppLine& app, std::vector<std::string>* words) {
   for (const EnvSetting& setting : app.settings) {
     words->insert(words->end(), {"-x", setting.name + "=" + setting.value});
   }
+  if (app.place.map == MapBy::kPpr) {
+    words->insert(words->end(), {"--map-by", MapName(app.place)});
+  }
   words->push_back("--");
   words->insert(words->end(), app.argv.begin(), app.argv.end());
 }
@@ -89,7 +93,6 @@ std::vector<std::string> Words(const CommandLine& line) {
       words.back() += ":" + std::to_string(line.virtual_nodes.slots);
     }
   }
-  if (line.map) words.push_back(*line.map == MapPolicy::kNode ? "--bynode" : "--byslot");
   if (line.nolocal) words.push_back("--nolocal");
   if (line.oversubscribe) words.push_back("--oversubscribe");
   if (line.report_state) words.push_back("--report-state-on-timeout");
@@ -112,7 +115,7 @@ void CheckSame(const CommandLine& a, const CommandLine& b) {
   }
   REX_CHECK(a.stdin_rank == b.stdin_rank && a.stdout_pipe == b.stdout_pipe);
   REX_CHECK(a.oversubscribe == b.oversubscribe && a.report_state == b.report_state);
-  REX_CHECK(a.tree == b.tree && a.export_mode == b.export_mode && a.map == b.map);
+  REX_CHECK(a.tree == b.tree && a.export_mode == b.export_mode);
   REX_CHECK(a.start_timeout == b.start_timeout && a.node_timeout == b.node_timeout);
   REX_CHECK(a.max_modex_bytes == b.max_modex_bytes && a.nolocal == b.nolocal);
   REX_CHECK(a.virtual_nodes == b.virtual_nodes);

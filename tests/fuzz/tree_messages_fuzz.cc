@@ -24,10 +24,7 @@ void CheckBounds(const Welcome& m) {
   REX_CHECK(m.options.start_timeout.count() >= 1 && m.options.node_timeout.count() >= 1);
   REX_CHECK(m.options.max_message_bytes >= 1);
 }
-void CheckBounds(const AgentFacts& m) {
-  REX_CHECK(!m.hostname.empty() && m.cores >= 1);
-  CheckText(m.topology_class);
-}
+void CheckBounds(const AgentFacts& m) { REX_CHECK(!m.hostname.empty() && m.cores >= 1); }
 void CheckBounds(const StartFailure& m) {
   REX_CHECK(Index(m.node) < kMaxNodes && !m.name.empty());
   CheckText(m.cause);

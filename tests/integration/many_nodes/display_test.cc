@@ -1,4 +1,6 @@
 // What is shown of a job over nodes: map, allocation, topology, bindings, phases.
+#include <unistd.h>
+
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -60,6 +62,16 @@ TEST_F(NodesDisplayTest, BindingsAreEachNodesOwn) {
   const auto lines = Lines(result.out);
   ASSERT_EQ(lines.size(), 2U) << result;
   EXPECT_EQ(lines[0], lines[1]);
+}
+
+// All virtual nodes have this machine's cores, however few ranks each has.
+TEST_F(NodesDisplayTest, RanksOfVirtualNodesThatShareCoresYield) {
+  const std::string nodes = std::to_string(::sysconf(_SC_NPROCESSORS_ONLN) + 1);
+  const CommandResult result =
+      Rex(On(nodes, nodes, {"sh", "-c", "echo $OMPI_MCA_mpi_yield_when_idle"}));
+  ASSERT_TRUE(ExitedWith(result, 0));
+  for (const std::string& line : Lines(result.out)) EXPECT_EQ(line, "1");
+  EXPECT_TRUE(Contains(result.err, nodes + " ranks share")) << result;
 }
 
 TEST_F(NodesDisplayTest, VerboseNamesEveryRanksNode) {

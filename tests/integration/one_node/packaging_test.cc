@@ -263,7 +263,7 @@ TEST_F(BashCompletion, OfValues) {
   EXPECT_EQ(Offered({"-stdout", "=", "pi"}), Words{"pipe"});
   EXPECT_EQ(Offered({"--stdin", "="}), (Words{"all", "none"}));
   EXPECT_EQ(Offered({"--wdir", "/us"}), Words{"/usr"});
-  EXPECT_EQ(Offered({"--bind-to", "c"}), Words{"core"});
+  EXPECT_EQ(Offered({"--bind-to", "co"}), Words{"core"});
   EXPECT_EQ(Offered({"--hostfile", "/etc/passw"}).front(), "/etc/passwd");
   EXPECT_EQ(Offered({"-x", "MPIEXEC_TIMEOU"}), Words{""});
   EXPECT_EQ(Offered({"-x", "TMPDI"}), Words{"TMPDIR"});

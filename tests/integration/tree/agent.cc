@@ -75,7 +75,7 @@ class TestAgent {
     AgentFacts facts;
     facts.hostname = welcome.name;
     facts.cores = 2;
-    facts.topology_class = std::to_string(::getpid());
+    facts.hardware = std::to_string(::getpid());
     facts.rex_version = REX_VERSION;
     facts.open_files = 1024;
     tree_->Ready(facts);

@@ -113,7 +113,7 @@ void TreeTest::EchoAll() {
 
 pid_t TreeTest::AgentPid(uint32_t node) const {
   // The tests' own agent says it here; the real one, which is sent to nodes, says something longer.
-  const std::string& said = ready_.at(NodeId{node}).topology_class;
+  const std::string& said = ready_.at(NodeId{node}).hardware;
   return said.size() < 8 ? std::atoi(said.c_str()) : -1;
 }
 

@@ -346,12 +346,52 @@ TEST(MakeJobSpec, ConfiguredNodesAreForProgramsThatNameNone) {
 }
 
 TEST(MakeJobSpec, VirtualNodesWithoutSlotsAreDealtOut) {
-  EXPECT_EQ(Made({"--virtual-nodes", "2", "a"})->map, MapPolicy::kNode);
+  const auto map = [](const std::vector<std::string>& words) {
+    return Made(words)->apps[0].place.map;
+  };
+  EXPECT_EQ(map({"--virtual-nodes", "2", "a"}), MapBy::kNode);
   EXPECT_EQ(Made({"--virtual-nodes", "2", "a"})->dvm.bootstrap, Bootstrap::kVirtual);
-  EXPECT_EQ(Made({"--virtual-nodes", "2", "--map-by", "slot", "a"})->map, MapPolicy::kSlot);
-  EXPECT_EQ(Made({"--virtual-nodes", "2:2", "a"})->map, MapPolicy::kSlot);
-  EXPECT_EQ(Made({"--host", "n1,n2", "a"})->map, MapPolicy::kSlot);
-  EXPECT_EQ(Made({"--host", "n1,n2", "--bynode", "a"})->map, MapPolicy::kNode);
+  EXPECT_EQ(map({"--virtual-nodes", "2", "--map-by", "slot", "a"}), MapBy::kSlot);
+  EXPECT_EQ(map({"--virtual-nodes", "2:2", "a"}), MapBy::kUnset);
+  EXPECT_EQ(map({"--host", "n1,n2", "a"}), MapBy::kUnset);
+  EXPECT_EQ(map({"--host", "n1,n2", "--bynode", "a"}), MapBy::kNode);
+}
+
+TEST(MakeJobSpec, TheHeadCountsWhatFollowsFromHardware) {
+  EXPECT_EQ(Made({"--map-by", "ppr:1:socket", "a"})->apps[0].ranks, 0u);
+  EXPECT_EQ(Made({"-n", "3", "--map-by", "ppr:1:socket", "a"})->apps[0].ranks, 3u);
+  EXPECT_EQ(Made({"--use-hwthread-cpus", "a"})->apps[0].ranks, 0u);
+  EXPECT_EQ(Made({"--use-hwthread-cpus", "--host", "n1:4", "a"})->apps[0].ranks, 4u);
+}
+
+TEST(MakeJobSpec, OpenMpisParametersSayWhatNoOptionDoes) {
+  const auto job = Made({"--mca", "rmaps_base_mapping_policy", "socket:PE=2", "--mca",
+                         "hwloc_base_mem_alloc_policy", "local_only", "a"});
+  EXPECT_EQ(job->apps[0].place.map_object, HwObject::kSocket);
+  EXPECT_EQ(job->apps[0].place.cpus_per_rank, 2u);
+  EXPECT_TRUE(job->local_memory);
+  const auto option = Made({"--mca", "rmaps_base_mapping_policy", "socket", "--mca",
+                            "hwloc_base_binding_policy", "core", "--map-by", "core", "a"});
+  EXPECT_EQ(option->apps[0].place.map_object, HwObject::kCore);
+  EXPECT_EQ(option->apps[0].place.bind_object, HwObject::kCore);
+  EXPECT_EQ(Made({"--mca", "rmaps_base_ranking_policy", "x", "a"}).error().text.substr(0, 53),
+            "the Open MPI parameter rmaps_base_ranking_policy: 'x'");
+  EXPECT_EQ(Made({"--map-by", "dist", "a"}).error().text,
+            "--map-by dist needs a device; add --mca rmaps_dist_device NAME, such as mlx5_0, eth0 "
+            "or auto");
+  EXPECT_EQ(
+      Made({"--map-by", "dist", "--mca", "rmaps_dist_device", "ib0:1", "a"})->apps[0].place.device,
+      "ib0");
+}
+
+TEST(MakeJobSpec, SeqGoesHostByHost) {
+  const auto job = Made({"--host", "n1,n2:2,n1", "--map-by", "seq", "a"});
+  ASSERT_TRUE(job) << job.error().text;
+  EXPECT_EQ(job->apps[0].fixed, (std::vector<uint32_t>{0, 1, 1, 0}));
+  EXPECT_EQ(job->apps[0].ranks, 4u);
+  EXPECT_TRUE(job->apps[0].slot_lists.empty());
+  EXPECT_EQ(Made({"-n", "5", "--host", "n1,n2", "--map-by", "seq", "a"}).error().text,
+            "--map-by seq: 5 ranks, but 2 hosts in a row; name more, or lower -n");
 }
 
 TEST(MakeJobSpec, SlurmsNodesAreReachedBySrunUnlessSshIsNamed) {

@@ -81,7 +81,7 @@ TEST(FillManual, BashKnowsEachOptionAndItsValues) {
   EXPECT_EQ(CountOf(values, "    mca) values=('KEY' 'VALUE') ;;\n"), 1u) << values;
   EXPECT_EQ(CountOf(values, "    x) values=('VARIABLE') ;;\n"), 1u) << values;
   EXPECT_EQ(CountOf(values, "    output-filename) values=('DIR') ;;\n"), 1u) << values;
-  EXPECT_EQ(CountOf(values, "    bind-to) values=('none|core|hwthread') ;;\n"), 1u) << values;
+  EXPECT_EQ(CountOf(values, "    bind-to) values=('none|core|hwthread|l3cache|"), 1u) << values;
   EXPECT_EQ(CountOf(values, "    output) values=('tag|timestamp|merge') ;;\n"), 1u) << values;
   EXPECT_EQ(CountOf(values, "    tree) values=('auto|flat|two-level') ;;\n"), 1u) << values;
   EXPECT_EQ(CountOf(values, "    export) values=('all|mpirun|none') ;;\n"), 1u) << values;

@@ -26,39 +26,11 @@ TEST(TakeOutput, NamesWhatItDoesNotKnow) {
   EXPECT_FALSE(TakeOutput("", &choice));
 }
 
-TEST(TakeBindTo, ObjectsAndModifiers) {
-  BindChoice choice;
-  ASSERT_TRUE(TakeBindTo("core:overload-allowed:if-supported", &choice));
-  EXPECT_EQ(choice, (BindChoice{BindPolicy::kCore, true}));
-  EXPECT_FALSE(TakeBindTo("socket", &choice));
-  EXPECT_FALSE(TakeBindTo("core:sometimes", &choice));
-}
-
 TEST(TakeDisplay, Words) {
   DisplayChoice choice;
   ASSERT_TRUE(TakeDisplay("map,topo", &choice));
   EXPECT_EQ(choice, (DisplayChoice{.map = true, .topology = true}));
   EXPECT_FALSE(TakeDisplay("maps", &choice));
-}
-
-TEST(TakeMapBy, ModifiersAlone) {
-  MapChoice choice;
-  ASSERT_TRUE(TakeMapBy(":OVERSUBSCRIBE", &choice));
-  EXPECT_TRUE(choice.oversubscribe);
-  EXPECT_FALSE(choice.policy);
-  EXPECT_FALSE(TakeMapBy("numa", &choice));
-  EXPECT_FALSE(TakeMapBy("slot:PE=2", &choice));
-}
-
-TEST(TakeMapBy, PolicyAndModifiers) {
-  MapChoice choice;
-  ASSERT_TRUE(TakeMapBy("Node:NOOVERSUBSCRIBE", &choice));
-  EXPECT_EQ(choice.policy, MapPolicy::kNode);
-  EXPECT_TRUE(choice.nooversubscribe);
-  for (const char* fills : {"slot", "core", "hwthread"}) {
-    ASSERT_TRUE(TakeMapBy(fills, &choice));
-    EXPECT_EQ(choice.policy, MapPolicy::kSlot) << fills;
-  }
 }
 
 TEST(TakeVirtualNodes, NumberAndSlots) {

@@ -22,6 +22,9 @@ Result<std::string> ReadTestFile(const std::string& path) {
       {"tune", "# parameters\nbtl = self\n-mca pml ob1 -x A=1\n"},
       {"apps", "-n 2 a 'x y'\n\n# comment\n-n 1 b\n"},
       {"1", "localhost\n"},
+      {"ranks", "rank 1=n2 slot=0\nrank 0=n1 slot=0:1-2\n"},
+      {"sequence", "n1 0-1\nn2\n"},
+      {"nodes", R"([{"hostname": "n1", "topology": "pu:2"}])"},
   };
   const auto file = kFiles.find(path);
   if (file != kFiles.end()) return file->second;
@@ -95,6 +98,14 @@ std::string ValueFor(const Option& option) {
       return "apps";
     case OptionId::kHostfile:
       return "hosts";
+    case OptionId::kRankBy:
+      return "slot";
+    case OptionId::kPpr:
+      return "1:core";
+    case OptionId::kRankfile:
+      return "ranks";
+    case OptionId::kNodesJson:
+      return "nodes";
     default:
       return "1";
   }
@@ -119,6 +130,11 @@ TEST(Parse, EverySpellingWithOneDashAndTwo) {
         if (needs_one) words.push_back(ValueFor(option));
         if (option.id == OptionId::kJson) words.emplace_back("--check");
         if (option.arity == 2) words.insert(words.end(), {"k", "v"});
+        if (option.id == OptionId::kNodesJson) {  // which needs another
+          words.insert(words.end(), {"--do-not-launch", "p"});
+          EXPECT_EQ(ErrorOf(words), "") << words[0];
+          continue;
+        }
         EXPECT_EQ(ErrorOf(With(words)), "") << words[0];
         if (needs_one) {
           EXPECT_EQ(ErrorOf({words[0] + "=" + words[1], "a"}), "") << words[0];
@@ -419,7 +435,19 @@ TEST(Parse, OlderSpellingsMeanTheSame) {
   EXPECT_TRUE(Parsed({"--merge-stderr-to-stdout", "p"}).output.merge);
   EXPECT_EQ(Parsed({"--output-filename", "d:nocopy", "p"}).output,
             Parsed({"--output", "dir=d:nocopy", "p"}).output);
-  EXPECT_EQ(Parsed({"--bind-to-core", "p"}).bind.policy, BindPolicy::kCore);
+  EXPECT_EQ(Parsed({"--bind-to-core", "p"}).apps[0].place,
+            Parsed({"--bind-to", "core", "p"}).apps[0].place);
+  EXPECT_EQ(Parsed({"--bind-to-socket", "p"}).apps[0].place,
+            Parsed({"--bind-to", "socket", "p"}).apps[0].place);
+  EXPECT_EQ(Parsed({"--bycore", "p"}).apps[0].place,
+            Parsed({"--map-by", "core", "p"}).apps[0].place);
+  EXPECT_EQ(Parsed({"--npersocket", "2", "p"}).apps[0].place,
+            Parsed({"--map-by", "ppr:2:socket", "p"}).apps[0].place);
+  EXPECT_EQ(Parsed({"--ppr", "2:socket", "p"}).apps[0].place,
+            Parsed({"--map-by", "ppr:2:socket", "p"}).apps[0].place);
+  EXPECT_EQ(Parsed({"-cpus-per-proc", "2", "--map-by", "socket", "p"}).apps[0].place,
+            Parsed({"--map-by", "socket:PE=2", "p"}).apps[0].place);
+  EXPECT_EQ(Parsed({"--cpu-list", "1,3", "p"}).apps[0].place.cpu_list, "1,3");
   EXPECT_EQ(Parsed({"-pernode", "p"}).apps[0].per_node, 1u);
   EXPECT_TRUE(Parsed({"--report-bindings", "p"}).display.bindings);
 }
@@ -475,13 +503,14 @@ TEST(Parse, WhatIsSaidOfNodes) {
   EXPECT_EQ(line.max_nodes, kMaxJobNodes);
   EXPECT_TRUE(line.managers && line.managers->allowed.none());
   EXPECT_EQ(line.default_hostfile, "d");
-  EXPECT_EQ(line.map, MapPolicy::kNode);
+  EXPECT_EQ(line.apps[0].place.map, MapBy::kNode);
 }
 
 TEST(Parse, WhatNobodySaidOfNodes) {
   const CommandLine line = Parsed({"p"});
   EXPECT_EQ(line.virtual_nodes.nodes, 0u);
-  EXPECT_TRUE(line.ssh.empty() && line.prefix.empty() && !line.nolocal && !line.map);
+  EXPECT_TRUE(line.ssh.empty() && line.prefix.empty() && !line.nolocal);
+  EXPECT_EQ(line.apps[0].place, PlacePolicy());
   EXPECT_TRUE(!line.max_nodes && !line.managers && line.default_hostfile.empty());
   EXPECT_EQ(line.tree, TreeRequest::kAuto);
   EXPECT_EQ(line.start_timeout, std::chrono::seconds(30));
@@ -493,12 +522,67 @@ TEST(Parse, WhatNobodySaidOfNodes) {
 TEST(Parse, OrdersOfRanks) {
   for (const Words& words : {Words{"--bynode", "p"}, Words{"--map-by", "node", "p"},
                              Words{"--map-by", "node", "--map-by", ":OVERSUBSCRIBE", "p"}}) {
-    EXPECT_EQ(Parsed(words).map, MapPolicy::kNode) << words[0];
+    EXPECT_EQ(Parsed(words).apps[0].place.map, MapBy::kNode) << words[0];
   }
-  for (const Words& words : {Words{"--byslot", "p"}, Words{"--bycore", "p"},
-                             Words{"--bynode", "--map-by", "slot", "p"}}) {
-    EXPECT_EQ(Parsed(words).map, MapPolicy::kSlot) << words[0];
+  for (const Words& words : {Words{"--byslot", "p"}, Words{"--bynode", "--map-by", "slot", "p"}}) {
+    EXPECT_EQ(Parsed(words).apps[0].place.map, MapBy::kSlot) << words[0];
   }
+}
+
+TEST(Parse, PlacesOfTheFirstProgramAreAlsoTheOthers) {
+  const CommandLine line = Parsed(
+      {"-n", "1", "--map-by", "socket:PE=2", "--bind-to", "core", "a", ":", "-n", "1", "b", ":",
+       "-n", "1", "--map-by", "core",        "--rank-by", "slot", "c", ":", "-n", "1", "d"});
+  ASSERT_EQ(line.apps.size(), 4u);
+  EXPECT_EQ(line.apps[1].place, line.apps[0].place);
+  EXPECT_EQ(line.apps[2].place.map_object, HwObject::kCore);
+  EXPECT_EQ(line.apps[2].place.cpus_per_rank, 0u) << "was of the mapping that it replaces";
+  EXPECT_EQ(line.apps[2].place.bind, BindTo::kObject);
+  EXPECT_EQ(line.apps[3].place, line.apps[0].place);
+}
+
+TEST(Parse, CpusPerRankLeavesTheMappingOpen) {
+  const PlacePolicy place = Parsed({"--cpus-per-rank", "2", "p"}).apps[0].place;
+  EXPECT_EQ(place.map, MapBy::kUnset);
+  EXPECT_EQ(place.cpus_per_rank, 2u);
+}
+
+TEST(Parse, RankFilesAreTheHostfileTooWhenThereIsNone) {
+  const CommandLine line = Parsed({"--rankfile", "ranks", "p"});
+  ASSERT_EQ(line.rankfile.size(), 2u);
+  EXPECT_EQ(line.rankfile[0].host.name, "n1");
+  EXPECT_EQ(line.rankfile[0].cpus, "0:1-2");
+  EXPECT_EQ(line.apps[0].place.map, MapBy::kRankfile);
+  EXPECT_EQ(line.apps[0].hostfile.size(), 2u);
+  EXPECT_TRUE(Parsed({"-rf", "ranks", "--host", "n1,n2", "p"}).apps[0].hostfile.empty());
+}
+
+TEST(Parse, PlacesThatExcludeEachOther) {
+  EXPECT_EQ(ErrorOf({"--rankfile", "ranks", "--map-by", "core", "p"}),
+            "--rankfile and --map-by exclude each other; leave one out");
+  EXPECT_EQ(ErrorOf({"--map-by", "rankfile", "p"}), "--map-by rankfile needs --rankfile FILE");
+  EXPECT_EQ(ErrorOf({"--rankfile", "ranks", "--cpus-per-rank", "2", "p"}),
+            "--rankfile says which cpus each rank has; leave out PE and --cpus-per-rank");
+  EXPECT_EQ(ErrorOf({"--npersocket", "1", "--map-by", "core", "p"}),
+            "--npersocket and --map-by exclude each other; leave one out");
+  EXPECT_EQ(ErrorOf({"--map-by", "core", "--npersocket", "1", "p"}),
+            "option '--npersocket' (word 3): it is a mapping of its own; leave out --map-by, or "
+            "write --map-by ppr:1:socket");
+  EXPECT_EQ(ErrorOf({"--hostfile", "sequence", "p"}),
+            "--hostfile, line 1: a list of cpus ('0-1') is only for --map-by seq; write slots=N");
+  EXPECT_EQ(Parsed({"--hostfile", "sequence", "--map-by", "seq", "p"}).apps[0].file_sequence.size(),
+            2u);
+  EXPECT_EQ(ErrorOf({"--nodes-json", "nodes", "p"}),
+            "--nodes-json describes nodes that need not be there; add --do-not-launch");
+  EXPECT_EQ(ErrorOf({"--nodes-json", "nodes", "--do-not-launch", "--host", "n1", "p"}),
+            "--nodes-json and --host, --hostfile or --virtual-nodes exclude each other; leave one "
+            "out");
+}
+
+TEST(Parse, ModifiersOfTheWholeJob) {
+  const CommandLine line = Parsed({"--map-by", "core:OVERSUBSCRIBE,NOLOCAL,HWTCPUS", "p"});
+  EXPECT_TRUE(line.oversubscribe && line.nolocal && line.apps[0].place.hwthread_cpus);
+  EXPECT_TRUE(Parsed({"--use-hwthread-cpus", "p"}).apps[0].place.hwthread_cpus);
 }
 
 struct BadCase {

@@ -39,9 +39,11 @@ class JobFixture : public ::testing::Test {
     std::vector<JobNode> nodes;
     for (uint32_t i = 0; i < nodes_; ++i) {
       nodes.push_back({Node(i), "n" + std::to_string(i), 4, kPerNode, false, 0});
+      nodes.back().hardware = hardware_;
     }
     job_->OnNodes(nodes, nodes_ + 1);
   }
+  std::shared_ptr<const Hardware> hardware_;  // of every node; null: not known to the head
   static JobSpec Spec() {
     JobSpec spec;
     AppSpec app;

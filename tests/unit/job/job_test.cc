@@ -1,4 +1,5 @@
 // The head's Job over one, two and three nodes that are played by the test.
+#include "launcher/part/node_apps.h"
 #include "tests/unit/job/job_fixture.h"
 
 #include <signal.h>
@@ -304,6 +305,21 @@ TEST_F(JobTest, APartThatFailsEndsTheJobWithItsFailure) {
   TellAll(PartEnded{});
   EXPECT_EQ(ExitCode(), 127);
   EXPECT_EQ(ended_->failure.node, "n1");
+}
+
+TEST_F(JobTest, ANodeThatBindsItsRanksOtherwiseEndsTheJob) {
+  hardware_ = std::make_shared<const Hardware>(PlainHardware(4));
+  Make(1);
+  Place();
+  const auto launch = Last<LaunchPart>();
+  ASSERT_TRUE(launch);
+  const auto plan = PlanNode(*hardware_, NodeAppsOf(*launch->spec, *launch->map, Node(0)));
+  ASSERT_TRUE(plan);
+  Tell(0, PartPlanned{launch->map->Digest(), "", "", Digest(*plan)});
+  EXPECT_EQ(job_->state(), JobState::kLaunching);
+  Tell(0, PartPlanned{launch->map->Digest(), "", "", Digest(*plan) + 1});
+  EXPECT_EQ(job_->state(), JobState::kStopping);
+  Finish();
 }
 
 TEST_F(JobTest, ANodeWithAnotherMapEndsTheJob) {

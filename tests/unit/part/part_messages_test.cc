@@ -68,6 +68,7 @@ TEST(PartMessages, CommandsRoundTrip) {
 
 TEST(PartMessages, EventsRoundTrip) {
   EXPECT_EQ(BackEvent(PartPlanned{UINT64_MAX, "map", "topo"}).map_digest, UINT64_MAX);
+  EXPECT_EQ(BackEvent(PartPlanned{1, "", "", UINT64_MAX}).plan_digest, UINT64_MAX);
   const PartBorn born = BackEvent(PartBorn{7, {12, 13}, {true, false}});
   EXPECT_EQ(born.first, 7U);
   EXPECT_EQ(born.pids, (std::vector<int64_t>{12, 13}));

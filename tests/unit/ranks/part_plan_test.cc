@@ -97,6 +97,56 @@ TEST_F(PartPlanTest, ANodeHasTheRanksThatTheMapGivesIt) {
   EXPECT_EQ(plan.apps[0].path, "/bin/true");
 }
 
+// ---- processors
+
+JobSpec Bound(JobSpec spec, HwObject object) {
+  for (AppSpec& app : spec.apps) {
+    app.place.map = MapBy::kSlot;
+    app.place.bind = BindTo::kObject;
+    app.place.bind_object = object;
+  }
+  return spec;
+}
+
+NodeFacts WithCores(NodeFacts node, uint32_t cores) {
+  node.slots = cores;
+  node.hardware = std::make_shared<const Hardware>(PlainHardware(cores));
+  return node;
+}
+
+TEST_F(PartPlanTest, RanksAreBoundByTheNodesOwnHardware) {
+  const LaunchPart launch = Launch(Bound(Spec({App(6)}), HwObject::kCore));
+  const PartPlan plan = Plan(launch, WithCores(Node(2), 2));  // ranks 1 and 4
+  EXPECT_EQ(plan.bindings, (std::vector<std::vector<uint64_t>>{{1}, {2}}));
+  EXPECT_FALSE(plan.oversubscribed);
+  EXPECT_NE(plan.digest, Plan(launch, WithCores(Node(4), 2)).digest);
+  const Failure failure = FailureOf(launch, WithCores(Node(2), 1));
+  EXPECT_EQ(failure.kind, FailureKind::kNoResources);
+  EXPECT_NE(failure.detail.find("core:overload-allowed"), std::string::npos) << failure.detail;
+}
+
+TEST_F(PartPlanTest, RanksThatShareACoreAreToldToYield) {
+  JobSpec spec = Spec({App(6)});
+  EXPECT_FALSE(Plan(Launch(spec), WithCores(Node(2), 2)).oversubscribed);
+  EXPECT_TRUE(Plan(Launch(spec), WithCores(Node(2), 1)).oversubscribed);
+  spec.apps[0].slot_lists = std::vector<std::string>(6, "3");
+  EXPECT_TRUE(Plan(Launch(spec), WithCores(Node(2), 4)).oversubscribed)
+      << "both are bound to core 3";
+}
+
+// Each of them has few ranks, and all have the same cores.
+TEST_F(PartPlanTest, VirtualNodesCountTheRanksOfAll) {
+  LaunchPart launch = Launch(Spec({App(6)}));
+  launch.virtual_nodes = true;
+  const PartPlan plan = Plan(launch, WithCores(Node(2), 4));
+  EXPECT_TRUE(plan.oversubscribed) << "6 ranks on 4 cores";
+  EXPECT_EQ(ValueOf(plan.apps[0], "OMPI_MCA_mpi_yield_when_idle"), "1");
+  EXPECT_FALSE(Plan(launch, WithCores(Node(2), 6)).oversubscribed);
+  launch = Launch(Bound(Spec({App(6)}), HwObject::kCore));
+  launch.virtual_nodes = true;
+  EXPECT_TRUE(Plan(launch, WithCores(Node(2), 6)).oversubscribed) << "all bind to the first two";
+}
+
 // ---- directories
 
 TEST_F(PartPlanTest, ACurrentDirectoryThatIsNotThereIsReplacedByHome) {

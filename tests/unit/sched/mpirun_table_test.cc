@@ -1,14 +1,18 @@
 // Ranks go where mpirun 4.1.4 puts them, and are bound as it binds them: every request of
-// tests/unit/sched/mpirun/requests.txt, with the answers that mpirun itself gave (ask_mpirun).
+// tests/unit/sched/mpirun/requests.txt, with the answers that mpirun itself gave (ask_mpirun). From
+// the words of the command line to the processors of each rank: only processes are left out.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <sstream>
 
+#include "launcher/cli/job_request.h"
+#include "launcher/cli/parse.h"
+#include "launcher/job/job_placement.h"
+#include "launcher/part/node_apps.h"
 #include "sched/placement/node_places.h"
-#include "sched/placement/placement.h"
-#include "sched/policy/policy_words.h"
 
 namespace rex {
 namespace {
@@ -60,6 +64,8 @@ struct Difference {
 };
 constexpr const char* kNoCores = "hardware threads stand in for cores that hwloc does not show";
 constexpr const char* kPprFills = "without -np ppr fills the nodes; mpirun starts as many as slots";
+constexpr const char* kThreads =
+    "--map-by hwthread makes threads the slots, as --bind-to hwthread does";
 constexpr const char* kSeqBinds = "seq binds as other mappings do; mpirun only on its own node";
 constexpr const char* kSaysWhy = "a line says what is wrong; mpirun crashes";
 constexpr Difference kOnPurpose[] = {
@@ -71,6 +77,17 @@ constexpr Difference kOnPurpose[] = {
     {"nocores | -np 4 --map-by socket", "here=0-3 here=4-7 here=0-3 here=4-7", kNoCores},
     {"a=two:2 b=nocores:4 | -np 6", "a=0-1 a=0-1 b=0-7 b=0-7 b=0-7 b=0-7", kNoCores},
     {"a=two:2 b=nocores:4 | -np 6 --map-by core", "a=0 a=1 b=0 b=1 b=2 b=3", kNoCores},
+    {"smt | -np 20 --map-by hwthread",
+     "here=0 here=16 here=1 here=17 here=2 here=18 here=3 here=19 here=4 here=20 here=5 here=21 "
+     "here=6 here=22 here=7 here=23 here=8 here=24 here=9 here=25",
+     kThreads},
+    {"asymmetric | -np 12 --map-by hwthread --rank-by core",
+     "here=0 here=2 here=4 here=6 here=8 here=10 here=1 here=3 here=5 here=7 here=9 here=11",
+     kThreads},
+    {"hybrid | -np 8 --map-by hwthread", "here=0 here=1 here=2 here=3 here=4 here=6 here=8 here=10",
+     kThreads},
+    {"restricted | -np 9 --map-by hwthread",
+     "here=1 here=2 here=3 here=4 here=5 here=10 here=11 here=12 here=13", kThreads},
     {"smt | -np 5 --map-by board", "here=0-31 here=0-31 here=0-31 here=0-31 here=0-31",
      "a board is the node"},
     {"smt | -np 3 --cpu-set 20-25", "REFUSED", kSaysWhy},
@@ -94,6 +111,8 @@ constexpr Difference kOnPurpose[] = {
     {"numa4 | -np 6 --npersocket 2 --map-by slot", "REFUSED", "mpirun ignores --npersocket here"},
     {"numa4 | -np 2 -rf {rank 1=localhost slot=3/rank 0=localhost slot=5,7}", "here=5,7 here=3",
      "ranks may be named in any order; mpirun crashes"},
+    {"numa4 | -np 2 --host localhost:4 -rf {rank 0=+n0 slot=0/rank 1=+n0 slot=1}", "here=0 here=1",
+     "+n counts the job's nodes; mpirun wants an allocation for it"},
     {"numa4 | -rf {rank 0=localhost slot=99}", "REFUSED", kSaysWhy},
     {"numa4 | -rf {rank 0=localhost slot=4:0}", "REFUSED", kSaysWhy},
     {"numa4 | -rf {rank 0=localhost}", "REFUSED", kSaysWhy},
@@ -105,183 +124,116 @@ constexpr Difference kOnPurpose[] = {
      "without -np a rank for each line; mpirun wants as many lines as slots"},
 };
 
-struct Case {
-  PlacementRequest request;
-  std::vector<std::vector<std::string>> slot_lists;  // by app
+// The words of a request, for rexlaunch: "{X/Y}" becomes the name of a file with lines X and Y, and
+// each program is "p".
+struct Words {
+  std::vector<std::string> words;
+  std::map<std::string, std::string> files;
 };
 
-// "a=TOPOLOGY:SLOTS …", or one topology's name.
-std::vector<PlacementNode> NodesOf(const std::string& text, bool threads) {
-  std::vector<PlacementNode> nodes;
-  std::istringstream in(text);
-  for (std::string word; in >> word;) {
-    const size_t equals = word.find('=');
-    PlacementNode node;
-    node.id = NodeId(static_cast<uint32_t>(nodes.size()));
-    if (equals == std::string::npos) {
-      node.name = "here";
-      node.hardware = HardwareNamed(word);
-      node.slots =
-          threads ? static_cast<uint32_t>(node.hardware->cpus.size()) : node.hardware->Cores();
-    } else {
-      const size_t colon = word.find(':');
-      node.name = word.substr(0, equals);
-      node.hardware = HardwareNamed(word.substr(equals + 1, colon - equals - 1));
-      node.slots = static_cast<uint32_t>(std::stoul(word.substr(colon + 1)));
-    }
-    nodes.push_back(std::move(node));
-  }
-  return nodes;
-}
-
-std::vector<std::string> WordsOf(const std::string& text) {
-  std::vector<std::string> words;
+Words WordsOf(const std::string& text) {
+  Words out;
   for (size_t at = 0; at < text.size();) {
     if (text[at] == ' ') {
       ++at;
       continue;
     }
-    const size_t end = text[at] == '{' ? text.find('}', at) + 1 : text.find(' ', at);
-    words.push_back(text.substr(at, end - at));
-    at = std::min(end, text.size());
+    const bool file = text[at] == '{';
+    const size_t end = std::min(file ? text.find('}', at) + 1 : text.find(' ', at), text.size());
+    std::string word = text.substr(at, end - at);
+    at = end;
+    if (file) {
+      std::string lines = word.substr(1, word.size() - 2) + "\n";
+      std::replace(lines.begin(), lines.end(), '/', '\n');
+      word = "file" + std::to_string(out.files.size());
+      out.files[word] = lines;
+    }
+    if (word == ":") out.words.push_back("p");
+    out.words.push_back(word);
   }
-  return words;
+  out.words.push_back("p");
+  return out;
 }
 
-// Numbers the nodes that rank files and hostfiles of seq name.
-uint32_t NodeNamed(const std::vector<PlacementNode>& nodes, const std::string& name) {
-  for (uint32_t i = 0; i < nodes.size(); ++i) {
-    if (nodes[i].name == name || name == "localhost") return i;
-  }
-  ADD_FAILURE() << name;
-  return 0;
-}
+// The nodes of a request: "a=TOPOLOGY:SLOTS …", or the topology of this machine.
+struct Cluster {
+  std::map<std::string, std::shared_ptr<const Hardware>> hardware;  // by name
+  NodePool pool;
+  bool here = false;
+};
 
-std::string FixedOf(const std::string& file, bool rankfile, Case* c) {
-  PlacementApp& app = c->request.apps.back();
-  std::map<int, std::pair<uint32_t, std::string>> ranks;
-  std::istringstream in(file.substr(1, file.size() - 2));
-  for (std::string line; std::getline(in, line, '/');) {
-    const auto& nodes = c->request.nodes;
-    if (!rankfile) {
-      ranks[static_cast<int>(ranks.size())] = {NodeNamed(nodes, line), ""};
+Cluster ClusterOf(const std::string& text) {
+  Cluster cluster;
+  std::istringstream in(text);
+  for (std::string word; in >> word;) {
+    const size_t equals = word.find('=');
+    const size_t colon = word.find(':');
+    if (equals == std::string::npos) {
+      cluster.here = true;
+      cluster.hardware["here"] = HardwareNamed(word);
       continue;
     }
-    int rank = 0;
-    char host[64] = "";
-    char slots[64] = "";
-    if (std::sscanf(line.c_str(), "rank %d=%63s slot=%63s", &rank, host, slots) != 3) return line;
-    ranks[rank] = {NodeNamed(nodes, host), slots};
+    HostEntry host;
+    host.name = word.substr(0, equals);
+    host.slots = static_cast<uint32_t>(std::stoul(word.substr(colon + 1)));
+    cluster.hardware[host.name] = HardwareNamed(word.substr(equals + 1, colon - equals - 1));
+    cluster.pool.kind = NodePool::Kind::kFile;
+    cluster.pool.hosts.push_back(std::move(host));
   }
-  std::vector<std::string> lists;
-  for (const auto& [rank, place] : ranks) {
-    app.fixed.push_back(place.first);
-    if (rankfile) lists.push_back(place.second);
-  }
-  c->slot_lists.back() = lists;
-  app.policy.map = rankfile ? MapBy::kRankfile : MapBy::kSeq;
-  return "";
+  return cluster;
 }
 
-// What the command line would make of mpirun's words. The error, or "".
-std::string Understand(const Answer& answer, Case* c) {
-  const auto words = WordsOf(answer.words);
-  const bool threads = answer.words.find("hwthread-cpus") != std::string::npos ||
-                       answer.words.find("--bind-to hwthread") != std::string::npos;
-  c->request.nodes = NodesOf(answer.nodes, threads);
-  c->request.apps.emplace_back();
-  c->request.apps.back().ranks = 0;
-  c->slot_lists.emplace_back();
-  MapModifiers modifiers;
-  for (size_t i = 0; i < words.size(); ++i) {
-    const std::string& word = words[i];
-    PlacementApp& app = c->request.apps.back();
-    PlacePolicy& policy = app.policy;
-    const std::string value = i + 1 < words.size() ? words[i + 1] : "";
-    Status taken = Ok{};
-    ++i;
-    if (word == "-np") {
-      app.ranks = static_cast<uint32_t>(std::stoul(value));
-    } else if (word == "--map-by" && value == "seq") {
-      policy.map = MapBy::kSeq;
-    } else if (word == "--map-by") {
-      taken = TakeMapBy(value, &policy, &modifiers);
-    } else if (word == "--rank-by") {
-      taken = TakeRankBy(value, &policy);
-    } else if (word == "--bind-to") {
-      taken = TakeBindTo(value, &policy);
-    } else if (word == "--ppr") {
-      taken = TakePpr(value, &policy);
-    } else if (word == "--npersocket") {
-      if (answer.words.find("--map-by") != std::string::npos) return "they exclude each other";
-      taken = TakePpr(value + ":socket", &policy);
-    } else if (word == "--npernode" || word == "-N") {
-      app.per_node = static_cast<uint32_t>(std::stoul(value));
-    } else if (word == "--cpu-set" || word == "--cpu-list") {
-      taken = TakeCpuList(value, &policy);
-    } else if (word == "--cpus-per-proc" || word == "--cpus-per-rank") {
-      policy.cpus_per_rank = static_cast<uint32_t>(std::stoul(value));
-    } else if (word == "-rf" || word == "--hostfile") {
-      const std::string bad = FixedOf(value, word == "-rf", c);
-      if (!bad.empty()) return bad;
-    } else {
-      --i;
-      if (word == "--oversubscribe") {
-        c->request.oversubscribe = true;
-      } else if (word == "--use-hwthread-cpus") {
-        policy.hwthread_cpus = true;
-      } else if (word == "--pernode") {
-        app.per_node = 1;
-      } else if (word == "--bind-to-core") {
-        taken = TakeBindTo("core", &policy);
-      } else if (word == "--bind-to-socket") {
-        taken = TakeBindTo("socket", &policy);
-      } else if (word.starts_with("--by")) {
-        taken = TakeMapBy(word.substr(4), &policy, &modifiers);
-      } else if (word == ":") {
-        const PlacePolicy same = policy;
-        c->request.apps.emplace_back();
-        c->request.apps.back().policy = same;
-        c->slot_lists.emplace_back();
-      } else {
-        return "not understood: " + word;
-      }
-    }
-    if (!taken) return taken.error().text;
-  }
-  c->request.oversubscribe |= modifiers.oversubscribe;
-  for (PlacementApp& app : c->request.apps) {
-    if (!app.fixed.empty() && app.ranks > app.fixed.size()) return "a rank without a place";
-    if (!app.fixed.empty() && app.ranks > 0) app.fixed.resize(app.ranks);
-  }
-  return "";
+// What rexlaunch asks for.
+Result<JobSpec> SpecOf(const Answer& answer, const Cluster& cluster) {
+  const Words words = WordsOf(answer.words);
+  const FileReader read_file = [&words](const std::string& name) -> Result<std::string> {
+    return words.files.at(name);
+  };
+  auto line = ParseCommandLine(words.words, {}, read_file);
+  if (!line) return line.error();
+  Surroundings here;
+  here.cwd = "/";
+  here.is_this_machine = [&cluster](const std::string& name) {
+    return cluster.here && name == "localhost";
+  };
+  if (cluster.here) here.cores = cluster.hardware.at("here")->Cores();
+  return MakeJobSpec(*line, here, {}, line->rankfile.empty() ? cluster.pool : NodePool());
+}
+
+// The nodes of the job as its head would know them.
+std::vector<JobNode> NodesOf(const JobSpec& spec, const Cluster& cluster) {
+  std::vector<JobNode> nodes;
+  const auto add = [&](const std::string& name, uint32_t slots) {
+    JobNode node;
+    node.id = NodeId(static_cast<uint32_t>(nodes.size()));
+    node.name = name;
+    node.hardware = cluster.hardware.at(name);
+    node.cores = node.hardware->Cores();
+    node.counted = slots == 0;
+    node.slots = node.counted ? node.cores : slots;
+    node.slots_from_cores = false;  // mpirun refuses more ranks than cores
+    nodes.push_back(std::move(node));
+  };
+  if (spec.dvm.nodes.empty()) add("here", spec.slots);
+  for (const NodeRequest& node : spec.dvm.nodes) add(node.name, node.slots);
+  CountThreads(spec, &nodes);
+  return nodes;
 }
 
 std::string CpusText(const CpuWords& cpus) { return cpus.empty() ? "-" : CpuList(cpus); }
 
-std::vector<NodeApp> NodeAppsOf(const Case& c, const Placement& placement, NodeId node) {
-  std::vector<NodeApp> apps;
-  uint32_t first = 0;
-  for (size_t i = 0; i < placement.app_ranks.size(); ++i) {
-    NodeApp app{.policy = &placement.policies[i]};
-    for (uint32_t rank = first; rank < first + placement.app_ranks[i]; ++rank) {
-      if (placement.node_of_rank[rank] != node) continue;
-      app.ranks.push_back(rank);
-      if (!c.slot_lists[i].empty()) app.slot_lists.push_back(c.slot_lists[i][rank - first]);
-    }
-    first += placement.app_ranks[i];
-    apps.push_back(std::move(app));
-  }
-  return apps;
-}
-
 // "a=0-1 b=-", or "REFUSED" and why.
-std::string PlacesOf(const Case& c) {
-  const auto placement = Place(c.request);
-  if (!placement) return "REFUSED " + placement.error().text;
+std::string PlacesOf(const Answer& answer) {
+  const Cluster cluster = ClusterOf(answer.nodes);
+  const auto spec = SpecOf(answer, cluster);
+  if (!spec) return "REFUSED " + spec.error().text;
+  const std::vector<JobNode> nodes = NodesOf(*spec, cluster);
+  const auto placed = PlaceJob(*spec, nodes, static_cast<uint32_t>(nodes.size()));
+  if (const Failure* failure = std::get_if<Failure>(&placed)) return "REFUSED " + failure->detail;
+  const PlacedJob& job = std::get<PlacedJob>(placed);
   std::map<uint32_t, std::string> places;
-  for (const PlacementNode& node : c.request.nodes) {
-    const auto plan = PlanNode(*node.hardware, NodeAppsOf(c, *placement, node.id));
+  for (const JobNode& node : nodes) {
+    const auto plan = PlanNode(*node.hardware, NodeAppsOf(*job.spec, *job.map, node.id));
     if (!plan) return "REFUSED " + plan.error().text;
     for (const NodeRank& rank : plan->ranks) {
       places[rank.rank] = node.name + "=" + CpusText(rank.cpus);
@@ -295,9 +247,7 @@ std::string PlacesOf(const Case& c) {
 class PlacesRanksAsMpirun : public testing::TestWithParam<Answer> {};
 
 TEST_P(PlacesRanksAsMpirun, AndBindsThem) {
-  Case c;
-  const std::string error = Understand(GetParam(), &c);
-  const std::string places = error.empty() ? PlacesOf(c) : "REFUSED " + error;
+  const std::string places = PlacesOf(GetParam());
   std::string expected = GetParam().places;
   std::string why;
   for (const Difference& difference : kOnPurpose) {

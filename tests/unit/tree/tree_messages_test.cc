@@ -218,7 +218,10 @@ TEST(TreeMessages, ReportsHaveBounds) {
   ExpectBad(facts, "NodeReady.cores");
   facts = SampleFacts();
   facts.pmix_version = std::string("\0", 1);
-  ExpectBad(facts, "NodeReady.topology_class");
+  ExpectBad(facts, "NodeReady.pmix_version");
+  facts = SampleFacts();
+  facts.hardware.assign(kMaxHardwareTextBytes + 1, 'x');
+  ExpectBad(facts, "NodeReady.hardware");
   StartFailure failure = SampleFailure();
   failure.node = NodeId{kMaxNodes};
   ExpectBad(failure, "StartFailed.node");

@@ -102,7 +102,7 @@ TEST(LaunchJob, EveryBoundIsChecked) {
   EXPECT_EQ(Refusal([](auto& m) { m.mutable_apps(0)->set_argv(0, ""); }), "bad field App.argv");
   EXPECT_EQ(Refusal([](auto& m) { m.mutable_apps(0)->set_argv(1, std::string("a\0b", 3)); }),
             "bad field App.argv");
-  EXPECT_EQ(Refusal([](auto& m) { m.mutable_apps(0)->set_ranks(0); }), "bad field App.ranks");
+  EXPECT_EQ(Refusal([](auto& m) { m.mutable_apps(0)->set_ranks(0); }), "") << "the head counts";
   EXPECT_EQ(Refusal([](auto& m) { m.mutable_apps(0)->set_ranks(kMaxRanks + 1); }),
             "bad field App.ranks");
   EXPECT_EQ(Refusal([](auto& m) { m.mutable_apps(0)->set_ranks(kMaxRanks); }),
@@ -140,7 +140,7 @@ JobSpec JobWithNodes() {
   job.dvm.node_timeout = std::chrono::seconds(8);
   job.dvm.allow_missing = true;
   job.dvm.max_modex_bytes = 9;
-  job.map = MapPolicy::kNode;
+  job.local_memory = true;
   job.node_env = true;
   job.apps[0].ranks = 0;
   job.apps[0].per_node = 2;
@@ -170,7 +170,7 @@ TEST(LaunchJob, NodesRoundTrip) {
   EXPECT_EQ(back->dvm.node_timeout, job.dvm.node_timeout);
   EXPECT_TRUE(back->dvm.allow_missing);
   EXPECT_EQ(back->dvm.max_modex_bytes, 9u);
-  EXPECT_EQ(back->map, MapPolicy::kNode);
+  EXPECT_TRUE(back->local_memory);
   EXPECT_TRUE(back->node_env);
   EXPECT_EQ(back->apps[0].ranks, 0u);
   EXPECT_EQ(back->apps[0].per_node, 2u);
@@ -211,8 +211,102 @@ TEST(LaunchJob, EveryBoundOfNodesIsChecked) {
             "bad field Dvm.node_timeout_s");
   EXPECT_EQ(refusal([](auto& m) { m.mutable_dvm()->set_max_modex_bytes(0); }),
             "bad field Dvm.max_modex_bytes");
-  EXPECT_EQ(refusal([](auto& m) { m.set_map(static_cast<pb::LaunchJob::Map>(2)); }),
-            "bad field map");
+}
+
+// Every field other than its default.
+PlacePolicy FullPlace() {
+  return {.map = MapBy::kPpr,
+          .map_object = HwObject::kCore,
+          .ppr = {{2, false, HwObject::kL2Cache}, {4, true, HwObject::kNuma}},
+          .map_is_default = true,
+          .span = true,
+          .device = "ib0",
+          .rank = RankBy::kObject,
+          .rank_object = HwObject::kSocket,
+          .rank_order = RankOrder::kFill,
+          .bind = BindTo::kCpuList,
+          .bind_object = HwObject::kHwthread,
+          .bind_is_default = true,
+          .overload = true,
+          .ordered = true,
+          .cpu_list = "0,2-5",
+          .cpus_per_rank = 3,
+          .hwthread_cpus = true};
+}
+
+JobSpec JobWithPlaces() {
+  JobSpec job = FullJob();
+  job.apps.resize(1);
+  job.apps[0].ranks = 2;
+  job.stdin_rank = 0;
+  job.apps[0].place = FullPlace();
+  job.apps[0].fixed = {1, 0};
+  job.apps[0].slot_lists = {"0:1", ""};
+  job.do_not_launch = true;
+  job.described = {{"n1", 4, 0}, {"n2", 0, 1}};
+  job.topologies = {"pu:2", "<xml/>"};
+  return job;
+}
+
+TEST(LaunchJob, PlacesRoundTrip) {
+  const auto back = FromWire<JobSpec>(ToWire(JobWithPlaces()));
+  ASSERT_TRUE(back) << back.error().text;
+  EXPECT_EQ(back->apps[0].place, FullPlace());
+  EXPECT_EQ(back->apps[0].fixed, (std::vector<uint32_t>{1, 0}));
+  EXPECT_EQ(back->apps[0].slot_lists, (std::vector<std::string>{"0:1", ""}));
+  ASSERT_EQ(back->described.size(), 2u);
+  EXPECT_EQ(back->described[0].name, "n1");
+  EXPECT_EQ(back->described[0].slots, 4u);
+  EXPECT_EQ(back->described[1].topology, 1u);
+  EXPECT_EQ(back->topologies, (std::vector<std::string>{"pu:2", "<xml/>"}));
+}
+
+TEST(LaunchJob, EveryBoundOfPlacesIsChecked) {
+  const auto refusal = [](auto change) {
+    pb::LaunchJob m;
+    EXPECT_TRUE(m.ParseFromString(ToWire(JobWithPlaces())));
+    change(m, *m.mutable_apps(0)->mutable_place());
+    const auto job = FromWire<JobSpec>(m.SerializeAsString());
+    return job ? std::string() : job.error().text;
+  };
+  const std::string nul("a\0b", 3);
+  EXPECT_EQ(refusal([](auto&, auto&) {}), "");
+  EXPECT_EQ(refusal([](auto&, auto& p) { p.set_map(8); }), "bad field Place.map");
+  EXPECT_EQ(refusal([](auto&, auto& p) { p.set_map_object(7); }), "bad field Place.map");
+  EXPECT_EQ(refusal([](auto&, auto& p) { p.set_map(1); }), "bad field Place.ppr");
+  EXPECT_EQ(refusal([](auto&, auto& p) { p.clear_ppr(); }), "bad field Place.ppr");
+  EXPECT_EQ(refusal([](auto&, auto& p) { p.add_ppr(1); }), "bad field Place.ppr");
+  EXPECT_EQ(refusal([](auto&, auto& p) { p.set_ppr(0, 0); }), "bad field Place.ppr");
+  EXPECT_EQ(refusal([](auto&, auto& p) { p.set_ppr(1, 8); }), "bad field Place.ppr");
+  EXPECT_EQ(refusal([](auto&, auto& p) {
+              for (int i = 0; i < 40; ++i) p.add_ppr(1);
+            }),
+            "bad field Place.ppr");
+  EXPECT_EQ(refusal([](auto&, auto& p) { p.set_rank(4); }), "bad field Place.rank");
+  EXPECT_EQ(refusal([](auto&, auto& p) { p.set_rank_object(7); }), "bad field Place.rank");
+  EXPECT_EQ(refusal([](auto&, auto& p) { p.set_rank_order(3); }), "bad field Place.rank");
+  EXPECT_EQ(refusal([](auto&, auto& p) { p.set_bind(4); }), "bad field Place.bind");
+  EXPECT_EQ(refusal([](auto&, auto& p) { p.set_bind_object(7); }), "bad field Place.bind");
+  EXPECT_EQ(refusal([&](auto&, auto& p) { p.set_device(nul); }), "bad field Place.device");
+  EXPECT_EQ(refusal([&](auto&, auto& p) { p.set_cpu_list(nul); }), "bad field Place.cpu_list");
+  EXPECT_EQ(refusal([](auto&, auto& p) { p.set_cpus_per_rank(kMaxCpusPerRank + 1); }),
+            "bad field Place.cpus_per_rank");
+  EXPECT_EQ(refusal([](auto& m, auto&) { m.mutable_apps(0)->set_fixed(0, 2); }),
+            "bad field App.fixed");
+  EXPECT_EQ(refusal([](auto& m, auto&) { m.mutable_apps(0)->add_fixed(0); }),
+            "bad field App.fixed");
+  EXPECT_EQ(refusal([](auto& m, auto&) { m.mutable_apps(0)->add_slot_lists(""); }),
+            "bad field App.slot_lists");
+  EXPECT_EQ(refusal([&](auto& m, auto&) { m.mutable_apps(0)->set_slot_lists(0, nul); }),
+            "bad field App.slot_lists");
+  EXPECT_EQ(refusal([](auto& m, auto&) { m.set_do_not_launch(false); }), "bad field described");
+  EXPECT_EQ(refusal([](auto& m, auto&) { m.mutable_described(0)->set_name(""); }),
+            "bad field DescribedNode.name");
+  EXPECT_EQ(refusal([](auto& m, auto&) { m.mutable_described(0)->set_slots(kMaxRanks + 1); }),
+            "bad field DescribedNode.slots");
+  EXPECT_EQ(refusal([](auto& m, auto&) { m.mutable_described(0)->set_topology(2); }),
+            "bad field DescribedNode.topology");
+  EXPECT_EQ(refusal([&](auto& m, auto&) { m.set_topologies(0, nul); }), "bad field topologies");
 }
 
 TEST(LaunchJob, TooManyAppsAreRefused) {
