@@ -135,7 +135,7 @@ class Parser {
     const bool named = std::any_of(line_.apps.begin(), line_.apps.end(), [](const AppLine& app) {
       return !app.hosts.empty() || !app.hostfile.empty();
     });
-    if (named || line_.virtual_nodes.nodes > 0) return;
+    if (named || line_.virtual_nodes.nodes > 0 || !line_.cluster.nodes.empty()) return;
     for (const RankPlace& place : line_.rankfile) {
       if (place.host.kind != HostKind::kName) continue;
       for (AppLine& app : line_.apps) AppendHosts({place.host}, &app.hostfile);

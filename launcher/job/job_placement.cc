@@ -241,9 +241,9 @@ std::variant<PlacedJob, Failure> PlaceJob(const JobSpec& spec, const std::vector
   std::vector<JobNode> nodes = all;
   if (auto lacking = LeaveOutMissing(&resolved, &nodes)) return NoResources(*std::move(lacking));
   const std::vector<uint32_t> threads = ThreadsToHonour(spec, nodes);
-  auto placement = threads.empty()
-                       ? Place(RequestOf(resolved, nodes), kMaxRanks)
-                       : PlaceForThreads(RequestOf(resolved, nodes), threads, nodes, &placed.notices);
+  auto placement = threads.empty() ? Place(RequestOf(resolved, nodes), kMaxRanks)
+                                   : PlaceForThreads(RequestOf(resolved, nodes), threads, nodes,
+                                                     &placed.notices);
   if (!placement) return NoResources(placement.error().text);
   resolved.dvm = DvmSpec{};  // parts need no nodes: their names come with the map
   resolved.described.clear();

@@ -13,7 +13,7 @@ class NodesEndsTest : public NodesTest {
 };
 
 TEST_F(NodesEndsTest, AllGoodIsZeroAndSilent) {
-  const CommandResult result = Rex(On("3", "6", {Program(), "exit", "0"}));
+  const CommandResult result = Rex(On("3", "6", {"--oversubscribe", Program(), "exit", "0"}));
   EXPECT_TRUE(ExitedWith(result, 0));
   EXPECT_EQ(result.out, "");
   EXPECT_EQ(result.err, "");

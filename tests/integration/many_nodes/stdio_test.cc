@@ -102,7 +102,7 @@ TEST_F(NodesStdioTest, TwoSignalsEndAJobWhoseOutputIsStuck) {
 TEST_F(NodesStdioTest, StdinGoesToARankOnAnotherNode) {
   const std::string input = Input(3'000'000);
   const CommandResult result =
-      Rex(On("3", "3", {"--stdin", "2", Program(), "stdin-hash"}), With(input));
+      Rex(On("3", "3", {"--oversubscribe", "--stdin", "2", Program(), "stdin-hash"}), With(input));
   ASSERT_TRUE(ExitedWith(result, 0));
   EXPECT_EQ(SortedLines(result.err),
             (std::vector<std::string>{Line(0, ""), Line(1, ""), Line(2, input)}));
@@ -110,8 +110,8 @@ TEST_F(NodesStdioTest, StdinGoesToARankOnAnotherNode) {
 
 TEST_F(NodesStdioTest, StdinGoesToAllNodes) {
   const std::string input = Input(1'000'000);
-  const CommandResult result =
-      Rex(On("3", "4", {"--stdin", "all", Program(), "stdin-hash"}), With(input));
+  const CommandResult result = Rex(
+      On("3", "4", {"--oversubscribe", "--stdin", "all", Program(), "stdin-hash"}), With(input));
   ASSERT_TRUE(ExitedWith(result, 0));
   EXPECT_EQ(SortedLines(result.err), (std::vector<std::string>{Line(0, input), Line(1, input),
                                                                Line(2, input), Line(3, input)}));
