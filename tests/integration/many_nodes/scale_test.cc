@@ -11,9 +11,9 @@ class ScaleTest : public RexTest {
  protected:
   CommandResult OnVirtual(int nodes, const std::string& shape,
                           const std::vector<std::string>& program) {
-    std::vector<std::string> args = {
-        "--allow-run-as-root", "--virtual-nodes", std::to_string(nodes), "--tree=" + shape, "-n",
-        std::to_string(nodes)};
+    std::vector<std::string> args = {"--allow-run-as-root", "--oversubscribe", "--virtual-nodes",
+                                     std::to_string(nodes), "--tree=" + shape, "-n",
+                                     std::to_string(nodes)};
     args.insert(args.end(), program.begin(), program.end());
     return Rex(args);
   }

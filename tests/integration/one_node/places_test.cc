@@ -77,8 +77,16 @@ TEST_F(PlacesTest, EveryProgramMayHaveItsOwn) {
   ASSERT_TRUE(ExitedWith(result, 0));
   const Lines places = SortedLines(result.out);
   ASSERT_EQ(places.size(), 2u) << result;
-  EXPECT_EQ(places[0], PlacesOf({"-n", "1"})[0]);
+  EXPECT_EQ(places[0], PlacesOf({"-n", "1", "--bind-to", "core"})[0]);
   EXPECT_EQ(places[1].substr(2), PlacesOf({"-n", "1", "--bind-to", "none"})[0].substr(2));
+}
+
+// mpirun binds two such jobs to the same core.
+TEST_F(PlacesTest, AJobThatLeavesACoreFreeIsBoundWhenAskedTo) {
+  if (cpus_ < 2) GTEST_SKIP() << "one core only";
+  const std::string all = PlacesOf({"-n", "1", "--bind-to", "none"})[0];
+  EXPECT_EQ(PlacesOf({"-n", "1"})[0], all);
+  EXPECT_NE(PlacesOf({"-n", "1", "--map-by", "core"})[0], all);
 }
 
 TEST_F(PlacesTest, OmpNumThreadsGetsThatManyCores) {
@@ -104,8 +112,8 @@ TEST_F(PlacesTest, LocalMemoryIsSetBeforeTheProgramRuns) {
   if (::access("/proc/self/numa_maps", R_OK) != 0) GTEST_SKIP() << "a kernel without NUMA";
   for (const char* birth : {"auto", "none"}) {
     const CommandResult result =
-        Rex({"-n", "1", "--template", birth, "--mca", "hwloc_base_mem_alloc_policy", "local_only",
-             "head", "-1", "/proc/self/numa_maps"});
+        Rex({"-n", "1", "--bind-to", "core", "--template", birth, "--mca",
+             "hwloc_base_mem_alloc_policy", "local_only", "head", "-1", "/proc/self/numa_maps"});
     ASSERT_TRUE(ExitedWith(result, 0));
     EXPECT_TRUE(Contains(result.out, " bind:")) << birth << result;
   }
