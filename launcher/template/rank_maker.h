@@ -30,8 +30,8 @@ struct BirthBatch {
   struct Rank {
     std::vector<std::string> env;  // after the common ones
     std::vector<uint64_t> cpuset;  // bit i of word j is cpu 64*j+i; empty: affinity as it is
-    // NUMA nodes that its memory comes from, likewise; empty: the kernel's default. Where the kernel
-    // refuses that, as containers do, the default stays.
+    // NUMA nodes that its memory comes from, likewise; empty: the kernel's default. Where the
+    // kernel refuses that, as containers do, the default stays.
     std::vector<uint64_t> mem_nodes;
     UniqueFd stdin_fd;  // none: /dev/null
     UniqueFd stdout_fd;

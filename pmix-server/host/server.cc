@@ -59,7 +59,8 @@ void CleanEnvironment() {
   }
   for (const auto& name : names) ::unsetenv(name.c_str());
   for (const Setting& setting : kSettings) ::setenv(setting.name, setting.value, 1);
-  // Where rex was sent to this node: libpmix's own components came along, docs/design/ship-agent.md.
+  // Where rex was sent to this node: libpmix's own components came along,
+  // docs/design/ship-agent.md.
   const char* sent = std::getenv("REX_SENT");
   if (sent == nullptr) return;
   ::setenv("PMIX_MCA_mca_base_component_path", (std::string(sent) + "/lib/pmix").c_str(), 1);

@@ -49,9 +49,9 @@ inline std::vector<PartFrame> SampleFrames() {
   ended.phases.push_back({"births", std::chrono::microseconds(1), std::chrono::microseconds(2)});
   ended.leftovers = {"sleep (pid 5)"};
   for (const PartEvent& event : std::vector<PartEvent>{
-           PartPlanned{1, "map", "topology"}, PartBorn{4, {10, 11}, {true, false}},
-           PartReady{}, PartRunning{},
-           failed, RankEnds{{{1, 3, 0, false, true, true, false}}}, PartProgress{{1}, {2}},
+           PartPlanned{1, "map", "topology"}, PartBorn{4, {10, 11}, {true, false}}, PartReady{},
+           PartRunning{}, failed, RankEnds{{{1, 3, 0, false, true, true, false}}},
+           PartProgress{{1}, {2}},
            PartOutput{EncodeOutput({1, OutputStream::kStdout, false}, "line\n")},
            PartStdinCredit{100}, PartStdinDone{}, PartNotice{{Notice::Level::kInfo, "text"}},
            PartNews{4}, PartReport{{"line"}}, PartDrained{}, ended}) {
