@@ -172,8 +172,9 @@ class SlurmCase(Case):
         self.plain_read = read_probe(nodes * ranks_each)
         super().__init__(f"Slurm, MPI_Init, {nodes} nodes x {ranks_each}", nodes * ranks_each, program,
                          self.read_inside, rounds, limit_s, among=(OURS, SRUN, "mpirun"))
-        self.salloc = ["salloc", "-Q", f"-N{nodes}", f"--ntasks-per-node={ranks_each}", "--overcommit",
-                       sys.executable, DRIVER, "timed", "--"]
+        tasks = min(ranks_each, os.cpu_count())  # each node has this machine's cores
+        self.salloc = ["salloc", "-Q", f"-N{nodes}", f"--ntasks-per-node={tasks}", sys.executable, DRIVER,
+                       "timed", "--"]
 
     def argv(self, launcher):
         plain = super().argv(launcher)
