@@ -2,26 +2,15 @@
 
 #include <algorithm>
 
+#include "launcher/base/listed.h"
+
 namespace rex {
 
 namespace {
 
-constexpr size_t kMostNamed = 8;  // nodes in one line
-
-// "n3, n4 and 7 more"
-std::string NamesOf(const std::vector<std::string>& names) {
-  std::string text;
-  for (size_t i = 0; i < names.size() && i < kMostNamed; ++i)
-    text += (i > 0 ? ", " : "") + names[i];
-  if (names.size() > kMostNamed) {
-    text += " and " + std::to_string(names.size() - kMostNamed) + " more";
-  }
-  return text;
-}
-
 void AddOthers(const char* lead, const std::vector<std::string>& names, Failure* failure) {
   failure->others = static_cast<uint32_t>(names.size());
-  if (!names.empty()) failure->detail += std::string("\n") + lead + NamesOf(names);
+  if (!names.empty()) failure->detail += std::string("\n") + lead + Listed(names);
 }
 
 // ssh often names itself: "ssh: Could not resolve hostname …".

@@ -1,9 +1,10 @@
 #include "launcher/job/absences.h"
 
+#include "launcher/base/listed.h"
+
 namespace rex {
 
 namespace {
-constexpr size_t kMostNamed = 8;
 constexpr std::string_view kBeforeInit = "before MPI_Init";
 
 std::string After(std::chrono::seconds since) {
@@ -14,17 +15,6 @@ std::string Of(size_t some, size_t all, const char* what) {
   return std::to_string(some) + " of " + std::to_string(all) + " " + what + (all == 1 ? "" : "s");
 }
 }  // namespace
-
-std::string Listed(const std::vector<std::string>& names) {
-  std::string text;
-  for (size_t i = 0; i < names.size() && i < kMostNamed; ++i) {
-    text += (i > 0 ? ", " : "") + names[i];
-  }
-  if (names.size() > kMostNamed) {
-    text += " and " + std::to_string(names.size() - kMostNamed) + " more";
-  }
-  return text;
-}
 
 std::string RanksNotInInit(const std::vector<uint32_t>& absent, size_t ranks) {
   std::vector<std::string> names;
@@ -49,14 +39,8 @@ std::string WaitingForInit(std::chrono::seconds since, size_t ranks,
   for (const std::string& line : lines) {
     if (line.find(kBeforeInit) != std::string::npos) absent.push_back(line);
   }
-  std::string text = After(since) + Of(absent.size(), ranks, "rank") + " to call MPI_Init";
-  for (size_t i = 0; i < absent.size() && i < kMostNamed; ++i) {
-    text += (i == 0 ? ": " : "; ") + absent[i];
-  }
-  if (absent.size() > kMostNamed) {
-    text += " and " + std::to_string(absent.size() - kMostNamed) + " more";
-  }
-  return text;
+  const std::string text = After(since) + Of(absent.size(), ranks, "rank") + " to call MPI_Init";
+  return absent.empty() ? text : text + ": " + Listed(absent, "; ");
 }
 
 }  // namespace rex

@@ -18,9 +18,6 @@ std::string WaitingForBirths(std::chrono::seconds since, size_t nodes,
 // ranks that are still before MPI_Init are shown, so many of them.
 std::string WaitingForInit(std::chrono::seconds since, size_t ranks,
                            const std::vector<std::string>& lines);
-
-// "n3, n7 and 4 more"
-std::string Listed(const std::vector<std::string>& names);
 // "2 of 8 ranks had not called MPI_Init: 3, 5"
 std::string RanksNotInInit(const std::vector<uint32_t>& absent, size_t ranks);
 

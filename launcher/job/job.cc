@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "launcher/base/listed.h"
 #include "launcher/base/log.h"
 #include "launcher/job/absences.h"
 #include "launcher/job/job_display.h"
