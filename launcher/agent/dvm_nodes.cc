@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "launcher/base/listed.h"
+#include "launcher/base/text.h"
 
 namespace rex {
 

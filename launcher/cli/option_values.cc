@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "launcher/base/text.h"
 #include "launcher/cli/number.h"
 
 namespace rex {
@@ -11,16 +12,6 @@ namespace {
 Error Bad(std::string text) { return Error{Errc::kInvalid, std::move(text)}; }
 
 std::string Quoted(std::string_view word) { return "'" + std::string(word) + "'"; }
-
-std::vector<std::string_view> Split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    const size_t at = text.find(separator);
-    parts.push_back(text.substr(0, at));
-    if (at == std::string_view::npos) return parts;
-    text.remove_prefix(at + 1);
-  }
-}
 
 std::string Lower(std::string_view text) {
   std::string out(text);

@@ -1,6 +1,6 @@
 #include "launcher/job/absences.h"
 
-#include "launcher/base/listed.h"
+#include "launcher/base/text.h"
 
 namespace rex {
 

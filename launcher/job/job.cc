@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "launcher/base/listed.h"
 #include "launcher/base/log.h"
+#include "launcher/base/text.h"
 #include "launcher/job/absences.h"
 #include "launcher/job/job_display.h"
 

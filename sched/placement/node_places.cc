@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "launcher/base/fnv.h"
+#include "launcher/base/text.h"
 #include "sched/policy/policy_words.h"
 
 namespace rex {
@@ -314,16 +315,6 @@ std::optional<Range> ParseRange(std::string_view text) {
   const auto last = dash == std::string_view::npos ? first : number(text.substr(dash + 1));
   if (!first || !last || *last < *first) return std::nullopt;
   return Range{*first, *last};
-}
-
-std::vector<std::string_view> Split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    const size_t at = text.find(separator);
-    parts.push_back(text.substr(0, at));
-    if (at == std::string_view::npos) return parts;
-    text.remove_prefix(at + 1);
-  }
 }
 
 std::string_view WithoutLetter(std::string_view text, char letter) {

@@ -1,4 +1,4 @@
-#include "launcher/base/listed.h"
+#include "launcher/base/text.h"
 
 namespace rex {
 
@@ -15,6 +15,16 @@ std::string Listed(const std::vector<std::string>& names, const char* separator)
     text += " and " + std::to_string(names.size() - kMostNamed) + " more";
   }
   return text;
+}
+
+std::vector<std::string_view> Split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  for (;;) {
+    const size_t at = text.find(separator);
+    parts.push_back(text.substr(0, at));
+    if (at == std::string_view::npos) return parts;
+    text.remove_prefix(at + 1);
+  }
 }
 
 }  // namespace rex
