@@ -12,6 +12,7 @@
 #include "launcher/cli/job_request.h"
 #include "launcher/cli/launch_session.h"
 #include "launcher/cli/machine.h"
+#include "launcher/cli/option_help.h"
 #include "launcher/cli/option_table.h"
 #include "launcher/cli/parameter.h"
 #include "launcher/cli/parse.h"

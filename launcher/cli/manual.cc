@@ -1,5 +1,6 @@
 #include "launcher/cli/manual.h"
 
+#include "launcher/cli/option_help.h"
 #include "launcher/cli/option_table.h"
 
 namespace rex {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -122,13 +121,5 @@ const Option* FindOption(std::string_view name);
 
 // A spelling with the dashes people write: "-n", "--timeout".
 std::string WithDashes(std::string_view spelling);
-
-// The option's sentences; "{cores}" in them becomes `cores`, such as ", here 4" or nothing.
-std::string OptionText(const Option& option, std::string_view cores);
-
-// The whole text of --help; `default_ranks` is what a missing -n means on this machine.
-std::string HelpText(uint32_t default_ranks);
-// The options of one topic; nullopt when there is no such topic.
-std::optional<std::string> TopicHelp(std::string_view topic, uint32_t default_ranks);
 
 }  // namespace rex

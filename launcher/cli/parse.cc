@@ -5,19 +5,15 @@
 #include "launcher/cli/mpirun_options.h"
 #include "launcher/cli/number.h"
 #include "launcher/cli/option_table.h"
+#include "launcher/cli/option_use.h"
 #include "launcher/cli/suggest.h"
+#include "launcher/cli/whole_line.h"
 #include "launcher/wire/messages.h"
 #include "sched/policy/policy_words.h"
 
 namespace rex {
 
 namespace {
-
-Error Bad(std::string text) { return Error{Errc::kInvalid, std::move(text)}; }
-
-std::string Quoted(std::string_view word) { return "'" + std::string(word) + "'"; }
-
-std::string WordNumber(size_t index) { return "word " + std::to_string(index + 1); }
 
 struct SplitWord {
   std::string name;  // without dashes
@@ -53,24 +49,15 @@ class Parser {
       ++at_;
     }
     if (auto done = EndApp(); !done) return done.error();
-    if (auto done = CheckWhole(); !done) return done.error();
+    if (auto done = CheckWholeLine(env_, timeout_given_, &line_); !done) return done.error();
     return std::move(line_);
   }
 
  private:
-  // One option being taken: as it was typed, where, and its values.
-  struct Use {
-    const Option& option;
-    std::string typed;
-    size_t index;
-    std::vector<std::string> values;
-    std::string Where() const { return "option " + Quoted(typed) + " (" + WordNumber(index) + ")"; }
-  };
-
   Status TakeProgramWord(const std::string& word) {
     if (app_.argv.empty() && word.empty()) {
-      return Bad("the name of the program is empty (" + WordNumber(at_) +
-                 "); is a shell variable unset?");
+      return BadWord("the name of the program is empty (" + WordNumber(at_) +
+                     "); is a shell variable unset?");
     }
     app_.argv.push_back(word);
     return Ok{};
@@ -81,9 +68,9 @@ class Parser {
     if (app_.argv.empty() && line_.check && last) app_.argv = {"true"};
     if (app_.argv.empty()) return NoProgram(last);
     if (line_.apps.size() == kMaxApps) {
-      return Bad("more than " + std::to_string(kMaxApps) + " programs, separated by ':'");
+      return BadWord("more than " + std::to_string(kMaxApps) + " programs, separated by ':'");
     }
-    if (Status checked = CheckPlaces(); !checked) return checked;
+    if (Status checked = CheckPlaces(app_, per_socket_); !checked) return checked;
     line_.apps.push_back(std::move(app_));
     app_ = AppLine{};
     app_.place = line_.apps.front().place;
@@ -93,78 +80,15 @@ class Parser {
     return Ok{};
   }
 
-  // What the options for places say together.
-  Status CheckPlaces() const {
-    const bool ppr = app_.place.map == MapBy::kPpr;
-    if (per_socket_ && !ppr) {
-      return Bad("--npersocket and --map-by exclude each other; leave one out");
-    }
-    if (app_.place.map == MapBy::kSeq) return Ok{};
-    for (const RankPlace& place : app_.file_sequence) {
-      if (place.cpus.empty()) continue;
-      return Bad("--hostfile, line " + std::to_string(place.line) + ": a list of cpus (" +
-                 Quoted(place.cpus) + ") is only for --map-by seq; write slots=N");
-    }
-    return Ok{};
-  }
-
-  // Rank files say all that the options for mapping say.
-  Status CheckRankfile() {
-    for (AppLine& app : line_.apps) {
-      const bool wanted = app.place.map == MapBy::kRankfile;
-      if (line_.rankfile.empty()) {
-        if (wanted) return Bad("--map-by rankfile needs --rankfile FILE");
-        continue;
-      }
-      if (!wanted && app.place.map != MapBy::kUnset) {
-        return Bad("--rankfile and --map-by exclude each other; leave one out");
-      }
-      if (app.place.cpus_per_rank > 0) {
-        return Bad("--rankfile says which cpus each rank has; leave out PE and --cpus-per-rank");
-      }
-      app.place.map = MapBy::kRankfile;
-      app.place.bind = BindTo::kNone;
-      app.place.cpu_list.clear();
-    }
-    TakeHostsOfRankfile();
-    return Ok{};
-  }
-
-  // Without other nodes a rank file is the hostfile, too.
-  void TakeHostsOfRankfile() {
-    const bool named = std::any_of(line_.apps.begin(), line_.apps.end(), [](const AppLine& app) {
-      return !app.hosts.empty() || !app.hostfile.empty();
-    });
-    if (named || line_.virtual_nodes.nodes > 0 || !line_.cluster.nodes.empty()) return;
-    for (const RankPlace& place : line_.rankfile) {
-      if (place.host.kind != HostKind::kName) continue;
-      for (AppLine& app : line_.apps) AppendHosts({place.host}, &app.hostfile);
-    }
-  }
-
-  Status CheckCluster() const {
-    if (line_.cluster.nodes.empty()) return Ok{};
-    if (!line_.do_not_launch) {
-      return Bad("--nodes-json describes nodes that need not be there; add --do-not-launch");
-    }
-    const bool named = std::any_of(line_.apps.begin(), line_.apps.end(), [](const AppLine& app) {
-      return !app.hosts.empty() || (!app.hostfile.empty() && app.place.map != MapBy::kRankfile);
-    });
-    if (!named && line_.virtual_nodes.nodes == 0) return Ok{};
-    return Bad(
-        "--nodes-json and --host, --hostfile or --virtual-nodes exclude each other; leave "
-        "one out");
-  }
-
   Error NoProgram(bool last) const {
     if (last && line_.apps.empty()) {
-      return Bad(
+      return BadWord(
           "no program given; write for example 'rexlaunch -n 4 ./app' ('rexlaunch --help' "
           "lists the options)");
     }
     const std::string where = last ? "after the last ':'" : "before ':' (" + WordNumber(at_) + ")";
-    return Bad("there is no program " + where +
-               "; write 'rexlaunch -n 2 a : -n 1 b', or remove the ':'");
+    return BadWord("there is no program " + where +
+                   "; write 'rexlaunch -n 2 a : -n 1 b', or remove the ':'");
   }
 
   Status TakeOption(const std::string& word) {
@@ -175,7 +99,7 @@ class Parser {
     const SplitWord split = SplitOption(word);
     const Option* option = FindOption(split.name);
     if (option == nullptr) return TakeMpirunOption(word, split);
-    Use use{*option, word.substr(0, word.size() - ValueBytes(split)), at_, {}};
+    OptionUse use{*option, word.substr(0, word.size() - ValueBytes(split)), at_, {}};
     if (option->id == OptionId::kCheck && split.value == "json") {
       line_.check = line_.json = true;
       return Ok{};
@@ -207,7 +131,7 @@ class Parser {
         "option " + Quoted(word) + " (" + WordNumber(at_) + "): mpirun has it, rexlaunch ";
     text += option->support == MpirunSupport::kNotYet ? "does not have it yet" : "does not";
     if (!option->instead.empty()) text += "; " + std::string(option->instead);
-    return Bad(text);
+    return BadWord(text);
   }
 
   Error UnknownOption(const std::string& word, const std::string& name) const {
@@ -216,24 +140,24 @@ class Parser {
       known.insert(known.end(), option.spellings.begin(), option.spellings.end());
     }
     const std::string nearest = NearestWord(name, known);
-    return Bad("unknown option " + Quoted(word) + " (" + WordNumber(at_) + ")" +
-               (nearest.empty() ? "" : "; did you mean " + Quoted(WithDashes(nearest)) + "?") +
-               (nearest.empty() ? "; " : " ") + "'rexlaunch --help' lists all options");
+    return BadWord("unknown option " + Quoted(word) + " (" + WordNumber(at_) + ")" +
+                   (nearest.empty() ? "" : "; did you mean " + Quoted(WithDashes(nearest)) + "?") +
+                   (nearest.empty() ? "; " : " ") + "'rexlaunch --help' lists all options");
   }
 
-  static Error ValueMissing(const Use& use) {
-    return Bad(use.Where() + " needs " + (use.option.arity == 1 ? "a value" : "two values") +
-               ": write " + use.typed + " " + std::string(use.option.values));
+  static Error ValueMissing(const OptionUse& use) {
+    return BadWord(use.Where() + " needs " + (use.option.arity == 1 ? "a value" : "two values") +
+                   ": write " + use.typed + " " + std::string(use.option.values));
   }
 
-  static Error ValueNotWanted(const Use& use) {
+  static Error ValueNotWanted(const OptionUse& use) {
     const bool two = use.option.arity == 2;
-    return Bad(use.Where() + (two ? " has its values in words of their own: write " + use.typed +
-                                        " " + std::string(use.option.values)
-                                  : " takes no value: write only " + use.typed));
+    return BadWord(use.Where() + (two ? " has its values in words of their own: write " +
+                                            use.typed + " " + std::string(use.option.values)
+                                      : " takes no value: write only " + use.typed));
   }
 
-  Status Apply(const Use& use) {
+  Status Apply(const OptionUse& use) {
     switch (use.option.id) {
       case OptionId::kRanks:
         return TakeCount(use, &app_.ranks);
@@ -266,9 +190,10 @@ class Parser {
       case OptionId::kGlobalMca:
         return TakeMca(use, &line_.settings);
       case OptionId::kStdin:
-        return TakeStdin(use);
+        return TakeStdin(use, &line_.stdin_rank);
       case OptionId::kStdout:
-        return TakeStdout(use);
+        return TakeChoice<bool>(use, {{"pty", false}, {"pipe", true}}, "'pty' or 'pipe'",
+                                &line_.stdout_pipe);
       case OptionId::kGrace:
         return TakeSeconds(use, &line_.grace);
       case OptionId::kReportAfter:
@@ -277,9 +202,10 @@ class Parser {
         timeout_given_ = true;
         return TakeSeconds(use, &line_.timeout);
       case OptionId::kTimerSlack:
-        return TakeTimerSlack(use);
+        return TakeTimerSlack(use, &line_.timer_slack);
       case OptionId::kTemplate:
-        return TakeTemplate(use);
+        return TakeChoice<bool>(use, {{"auto", false}, {"none", true}}, "'auto' or 'none'",
+                                &line_.no_template);
       case OptionId::kTimeline:
         return TakeText(use, "a file", &line_.timeline);
       default:
@@ -287,7 +213,7 @@ class Parser {
     }
   }
 
-  Status ApplyForPlaces(const Use& use) {
+  Status ApplyForPlaces(const OptionUse& use) {
     switch (use.option.id) {
       case OptionId::kMapBy:
         return TakeMap(use, use.values[0]);
@@ -322,20 +248,20 @@ class Parser {
     }
   }
 
-  Status ApplyForNodes(const Use& use) {
+  Status ApplyForNodes(const OptionUse& use) {
     switch (use.option.id) {
       case OptionId::kAllocation:
         return TakeAllocation(use);
       case OptionId::kDefaultHostfile:
         return TakeText(use, "a file", &line_.default_hostfile);
       case OptionId::kMaxVmSize:
-        return TakeMaxVmSize(use);
+        return TakeMaxVmSize(use, &line_.max_nodes);
       case OptionId::kVirtualNodes:
         return Explain(use, TakeVirtualNodes(use.values[0], &line_.virtual_nodes));
       case OptionId::kSsh:
-        return TakeSsh(use);
+        return TakeSsh(use, &line_.ssh);
       case OptionId::kPrefix:
-        return TakePrefix(use);
+        return TakePrefix(use, &line_.prefix);
       case OptionId::kTree:
         return TakeTree(use);
       case OptionId::kShipAgent:
@@ -348,7 +274,7 @@ class Parser {
       case OptionId::kNodeTimeout:
         return TakeBound(use, &line_.node_timeout);
       case OptionId::kMaxModex:
-        return TakeMaxModex(use);
+        return TakeMaxModex(use, &line_.max_modex_bytes);
       case OptionId::kExportMode:
         return TakeExportMode(use);
       default:
@@ -423,53 +349,47 @@ class Parser {
     }
   }
 
-  // A phrase of option_values.h as a line for the user.
-  static Status Explain(const Use& use, Status taken) {
-    if (taken) return taken;
-    return Bad(use.Where() + ": " + taken.error().text);
-  }
-
-  static Status TakeHosts(const Use& use, Result<std::vector<HostEntry>> hosts,
+  static Status TakeHosts(const OptionUse& use, Result<std::vector<HostEntry>> hosts,
                           std::vector<HostEntry>* all) {
-    if (!hosts) return Bad(use.Where() + ": " + hosts.error().text);
+    if (!hosts) return BadWord(use.Where() + ": " + hosts.error().text);
     AppendHosts(*std::move(hosts), all);
     return Ok{};
   }
 
-  Status TakeHostList(const Use& use) {
+  Status TakeHostList(const OptionUse& use) {
     const std::vector<RankPlace> sequence = SequenceOfHosts(use.values[0]);
     app_.host_sequence.insert(app_.host_sequence.end(), sequence.begin(), sequence.end());
     return TakeHosts(use, ParseHosts(use.values[0]), &app_.hosts);
   }
 
-  Status TakeHostfile(const Use& use) {
+  Status TakeHostfile(const OptionUse& use) {
     const auto text = read_file_(use.values[0]);
-    if (!text) return Bad(use.Where() + ": " + text.error().text);
+    if (!text) return BadWord(use.Where() + ": " + text.error().text);
     std::string hostfile;  // without the lists of cpus that only --map-by seq reads
     const std::vector<RankPlace> sequence = ParseSequence(*text, &hostfile);
     app_.file_sequence.insert(app_.file_sequence.end(), sequence.begin(), sequence.end());
     return TakeHosts(use, ParseHostfile(hostfile, use.values[0]), &app_.hostfile);
   }
 
-  Status TakeRankfile(const Use& use) {
+  Status TakeRankfile(const OptionUse& use) {
     const auto text = read_file_(use.values[0]);
-    if (!text) return Bad(use.Where() + ": " + text.error().text);
+    if (!text) return BadWord(use.Where() + ": " + text.error().text);
     auto places = ParseRankfile(*text, use.values[0]);
-    if (!places) return Bad(use.Where() + ": " + places.error().text);
+    if (!places) return BadWord(use.Where() + ": " + places.error().text);
     line_.rankfile = *std::move(places);
     return Ok{};
   }
 
-  Status TakeNodesJson(const Use& use) {
+  Status TakeNodesJson(const OptionUse& use) {
     const auto text = read_file_(use.values[0]);
-    if (!text) return Bad(use.Where() + ": " + text.error().text);
+    if (!text) return BadWord(use.Where() + ": " + text.error().text);
     auto cluster = ParseDescribedCluster(*text, use.values[0], read_file_);
-    if (!cluster) return Bad(use.Where() + ": " + cluster.error().text);
+    if (!cluster) return BadWord(use.Where() + ": " + cluster.error().text);
     line_.cluster = *std::move(cluster);
     return Ok{};
   }
 
-  Status TakeAllocation(const Use& use) {
+  Status TakeAllocation(const OptionUse& use) {
     const std::string& word = use.values[0];
     line_.managers.reset();
     if (word == "auto") return Ok{};
@@ -484,47 +404,38 @@ class Parser {
     return Ok{};
   }
 
-  static Error UnknownManager(const Use& use) {
+  static Error UnknownManager(const OptionUse& use) {
     std::string known;
     for (size_t i = 0; i < kManagers; ++i) {
       known += ", '" + std::string(ManagerWord(static_cast<Manager>(i))) + "'";
     }
-    return Bad(use.Where() + ": " + Quoted(use.values[0]) +
-               " is not known; write 'auto', 'none' or a resource manager's name" + known);
-  }
-
-  Status TakeMaxVmSize(const Use& use) {
-    const auto nodes = ParseWhole(use.values[0]);
-    if (!nodes || *nodes == 0) {
-      return Bad(use.Where() + ": " + Quoted(use.values[0]) +
-                 " is not a number of nodes; write at least 1");
-    }
-    line_.max_nodes = static_cast<uint32_t>(std::min<uint64_t>(*nodes, kMaxJobNodes));
-    return Ok{};
+    return BadWord(use.Where() + ": " + Quoted(use.values[0]) +
+                   " is not known; write 'auto', 'none' or a resource manager's name" + known);
   }
 
   // Before what the command line says: that comes after and wins.
-  Status TakeTune(const Use& use) {
+  Status TakeTune(const OptionUse& use) {
     for (size_t from = 0; from <= use.values[0].size();) {
       const size_t comma = std::min(use.values[0].find(',', from), use.values[0].size());
       const std::string file = use.values[0].substr(from, comma - from);
       from = comma + 1;
       const auto text = read_file_(file);
-      if (!text) return Bad(use.Where() + ": " + text.error().text);
+      if (!text) return BadWord(use.Where() + ": " + text.error().text);
       const auto settings = ParseParameterFile(*text, file, env_);
-      if (!settings) return Bad(use.Where() + ": " + settings.error().text);
+      if (!settings) return BadWord(use.Where() + ": " + settings.error().text);
       app_.settings.insert(app_.settings.begin(), settings->begin(), settings->end());
     }
     return Ok{};
   }
 
   // The file's words take the place of the rest of the line.
-  Status TakeAppFile(const Use& use) {
-    if (app_file_used_) return Bad(use.Where() + ": an application file cannot name another one");
+  Status TakeAppFile(const OptionUse& use) {
+    if (app_file_used_)
+      return BadWord(use.Where() + ": an application file cannot name another one");
     const auto text = read_file_(use.values[0]);
-    if (!text) return Bad(use.Where() + ": " + text.error().text);
+    if (!text) return BadWord(use.Where() + ": " + text.error().text);
     auto words = ParseAppFile(*text, use.values[0]);
-    if (!words) return Bad(use.Where() + ": " + words.error().text);
+    if (!words) return BadWord(use.Where() + ": " + words.error().text);
     if (at_ + 1 < words_.size()) {
       line_.warnings.push_back(use.Where() + ": what stands after it is not used");
     }
@@ -535,7 +446,7 @@ class Parser {
   }
 
   // The first mapping of a later program replaces what the first program's would have been.
-  Status TakeMap(const Use& use, const std::string& text) {
+  Status TakeMap(const OptionUse& use, const std::string& text) {
     if (!line_.apps.empty() && !own_map_) {
       PlacePolicy fresh;
       fresh.hwthread_cpus = app_.place.hwthread_cpus;
@@ -561,44 +472,47 @@ class Parser {
     return Explain(use, taken);
   }
 
-  Status TakePerSocket(const Use& use) {
+  Status TakePerSocket(const OptionUse& use) {
     if (app_.place.map != MapBy::kUnset) {
-      return Bad(use.Where() +
-                 ": it is a mapping of its own; leave out --map-by, or write "
-                 "--map-by ppr:" +
-                 use.values[0] + ":socket");
+      return BadWord(use.Where() +
+                     ": it is a mapping of its own; leave out --map-by, or write "
+                     "--map-by ppr:" +
+                     use.values[0] + ":socket");
     }
     per_socket_ = true;
     return TakeMap(use, "ppr:" + use.values[0] + ":socket");
   }
 
-  static Status TakeCount(const Use& use, std::optional<uint32_t>* count) {
-    const auto ranks = ParseWhole(use.values[0]);
-    if (!ranks && use.values[0].find_first_not_of("0123456789") != std::string::npos) {
-      return Bad(use.Where() + ": " + Quoted(use.values[0]) +
-                 " is not a number of ranks; write for example " + use.typed + " 4");
-    }
-    if (ranks && *ranks == 0) {
-      return Bad(use.Where() + ": 0 ranks cannot be started; write at least 1");
-    }
-    if (use.values[0].empty()) {
-      return Bad(use.Where() + ": the number of ranks is empty; is a shell variable unset?");
-    }
-    if (!ranks || *ranks > kMaxRanks) {
-      return Bad(use.Where() + ": " + use.values[0] + " ranks are too many; a job has at most " +
-                 std::to_string(kMaxRanks));
-    }
-    *count = static_cast<uint32_t>(*ranks);
-    return Ok{};
+  Status TakeTree(const OptionUse& use) {
+    return TakeChoice<TreeRequest>(use,
+                                   {{"auto", TreeRequest::kAuto},
+                                    {"flat", TreeRequest::kFlat},
+                                    {"two-level", TreeRequest::kTwoLevel}},
+                                   "'auto', 'flat' or 'two-level'", &line_.tree);
   }
 
-  Status TakeExport(const Use& use) {
+  Status TakeShipAgent(const OptionUse& use) {
+    return TakeChoice<ShipRequest>(use,
+                                   {{"auto", ShipRequest::kAuto},
+                                    {"always", ShipRequest::kAlways},
+                                    {"never", ShipRequest::kNever}},
+                                   "'auto', 'always' or 'never'", &line_.ship);
+  }
+
+  Status TakeExportMode(const OptionUse& use) {
+    return TakeChoice<ExportMode>(
+        use,
+        {{"all", ExportMode::kAll}, {"mpirun", ExportMode::kMpirun}, {"none", ExportMode::kNone}},
+        "'all', 'mpirun' or 'none' (a variable goes by -x)", &line_.export_mode);
+  }
+
+  Status TakeExport(const OptionUse& use) {
     const std::string& word = use.values[0];
     const size_t equals = word.find('=');
     const std::string name = word.substr(0, equals);
     if (name.empty()) {
-      return Bad(use.Where() + ": " + Quoted(word) +
-                 " has no variable's name; write -x NAME or -x NAME=VALUE");
+      return BadWord(use.Where() + ": " + Quoted(word) +
+                     " has no variable's name; write -x NAME or -x NAME=VALUE");
     }
     if (equals != std::string::npos) {
       app_.settings.push_back({name, word.substr(equals + 1)});
@@ -615,7 +529,7 @@ class Parser {
   }
 
   // -x 'NAME*': every variable that begins so.
-  Status TakeExportPattern(const Use& use, const std::string& pattern) {
+  Status TakeExportPattern(const OptionUse& use, const std::string& pattern) {
     const std::string_view prefix = std::string_view(pattern).substr(0, pattern.size() - 1);
     bool any = false;
     for (const std::string& entry : env_) {
@@ -629,219 +543,6 @@ class Parser {
       line_.warnings.push_back(use.Where() + ": no environment variable matches " +
                                Quoted(pattern));
     }
-    return Ok{};
-  }
-
-  static Status TakeMca(const Use& use, std::vector<EnvSetting>* settings) {
-    const std::string& key = use.values[0];
-    if (key.empty() || key.find('=') != std::string::npos) {
-      return Bad(use.Where() + ": " + Quoted(key) + " is not the name of a parameter; write " +
-                 use.typed + " KEY VALUE, for example " + use.typed + " btl self,vader");
-    }
-    settings->push_back({"OMPI_MCA_" + key, use.values[1]});
-    return Ok{};
-  }
-
-  static Status TakeText(const Use& use, const char* what, std::string* text) {
-    if (use.values[0].empty()) {
-      return Bad(use.Where() + ": the name of " + what + " is empty; is a shell variable unset?");
-    }
-    *text = use.values[0];
-    return Ok{};
-  }
-
-  Status TakeStdin(const Use& use) {
-    const std::string& word = use.values[0];
-    const auto rank = ParseWhole(word);
-    if (word == "all") {
-      line_.stdin_rank = kStdinAll;
-    } else if (word == "none") {
-      line_.stdin_rank = kStdinNone;
-    } else if (rank && *rank < kMaxRanks) {
-      line_.stdin_rank = static_cast<int32_t>(*rank);
-    } else {
-      return Bad(use.Where() + ": " + Quoted(word) +
-                 " is not a rank; write a rank's number, 'all' "
-                 "or 'none'");
-    }
-    return Ok{};
-  }
-
-  Status TakeStdout(const Use& use) {
-    const std::string& word = use.values[0];
-    if (word != "pty" && word != "pipe") {
-      return Bad(use.Where() + ": " + Quoted(word) + " is not known; write 'pty' or 'pipe'");
-    }
-    line_.stdout_pipe = word == "pipe";
-    return Ok{};
-  }
-
-  Status TakeTemplate(const Use& use) {
-    const std::string& word = use.values[0];
-    if (word != "auto" && word != "none") {
-      return Bad(use.Where() + ": " + Quoted(word) + " is not known; write 'auto' or 'none'");
-    }
-    line_.no_template = word == "none";
-    return Ok{};
-  }
-
-  Status TakeSsh(const Use& use) {
-    auto words = ShellWords(use.values[0]);
-    if (!words) return Bad(use.Where() + ": " + words.error().text);
-    if (words->empty() || words->front().empty()) {
-      return Bad(use.Where() + ": the command is empty; is a shell variable unset?");
-    }
-    line_.ssh = *std::move(words);
-    return Ok{};
-  }
-
-  Status TakePrefix(const Use& use) {
-    const Status taken = TakeText(use, "a directory", &line_.prefix);
-    if (!taken || line_.prefix[0] == '/') return taken;
-    return Bad(
-        use.Where() + ": " + Quoted(line_.prefix) +
-        " is relative, and other nodes have another current directory; write the whole path");
-  }
-
-  Status TakeTree(const Use& use) {
-    const std::string& word = use.values[0];
-    if (word == "auto") {
-      line_.tree = TreeRequest::kAuto;
-    } else if (word == "flat") {
-      line_.tree = TreeRequest::kFlat;
-    } else if (word == "two-level") {
-      line_.tree = TreeRequest::kTwoLevel;
-    } else {
-      return Bad(use.Where() + ": " + Quoted(word) +
-                 " is not known; write 'auto', 'flat' or 'two-level'");
-    }
-    return Ok{};
-  }
-
-  Status TakeShipAgent(const Use& use) {
-    const std::string& word = use.values[0];
-    if (word == "auto") {
-      line_.ship = ShipRequest::kAuto;
-    } else if (word == "always") {
-      line_.ship = ShipRequest::kAlways;
-    } else if (word == "never") {
-      line_.ship = ShipRequest::kNever;
-    } else {
-      return Bad(use.Where() + ": " + Quoted(word) +
-                 " is not known; write 'auto', 'always' or 'never'");
-    }
-    return Ok{};
-  }
-
-  Status TakeExportMode(const Use& use) {
-    const std::string& word = use.values[0];
-    if (word == "all") {
-      line_.export_mode = ExportMode::kAll;
-    } else if (word == "mpirun") {
-      line_.export_mode = ExportMode::kMpirun;
-    } else if (word == "none") {
-      line_.export_mode = ExportMode::kNone;
-    } else {
-      return Bad(use.Where() + ": " + Quoted(word) +
-                 " is not known; write 'all', 'mpirun' or 'none' (a variable goes by -x)");
-    }
-    return Ok{};
-  }
-
-  Status TakeMaxModex(const Use& use) {
-    const auto bytes = ParseBytes(use.values[0]);
-    if (!bytes || *bytes == 0) {
-      return Bad(use.Where() + ": " + Quoted(use.values[0]) +
-                 " is not a number of bytes; write at least 1, for example 64M or 2G");
-    }
-    line_.max_modex_bytes = *bytes;
-    return Ok{};
-  }
-
-  static Status TakeBound(const Use& use, std::chrono::seconds* time) {
-    constexpr std::chrono::seconds kLongest{86400};
-    const auto parsed = ParseTime(use.values[0], std::chrono::seconds(1));
-    if (!parsed || parsed->count() == 0 || *parsed > kLongest) {
-      return Bad(use.Where() + ": " + Quoted(use.values[0]) +
-                 " is not a time; write seconds from 1 to " + std::to_string(kLongest.count()) +
-                 ", for example 60");
-    }
-    *time = std::chrono::ceil<std::chrono::seconds>(*parsed);
-    return Ok{};
-  }
-
-  static Status TakeSeconds(const Use& use, std::chrono::milliseconds* time) {
-    const auto parsed = ParseTime(use.values[0], std::chrono::seconds(1));
-    if (!parsed) {
-      return Bad(use.Where() + ": " + Quoted(use.values[0]) +
-                 " is not a time; write seconds from 0 to 2147483, for example 2 or 0.5");
-    }
-    // Never rounded to 0, which would mean something else (no limit).
-    *time = std::chrono::ceil<std::chrono::milliseconds>(*parsed);
-    return Ok{};
-  }
-
-  Status TakeTimerSlack(const Use& use) {
-    const auto parsed = ParseTime(use.values[0], std::chrono::milliseconds(1));
-    if (!parsed || *parsed > std::chrono::seconds(1)) {
-      return Bad(use.Where() + ": " + Quoted(use.values[0]) +
-                 " is not a time; write milliseconds from 0 to 1000, for example 5");
-    }
-    line_.timer_slack = *parsed;
-    return Ok{};
-  }
-
-  // What can only be judged when all words have been read.
-  Status CheckWhole() {
-    if (line_.json && !line_.check) {
-      return Bad("option '--json' is for --check; write 'rexlaunch --check --json'");
-    }
-    uint64_t total = 0;
-    for (size_t i = 0; i < line_.apps.size(); ++i) {
-      const AppLine& app = line_.apps[i];
-      const bool counted = app.ranks || app.per_node || !app.hosts.empty() ||
-                           !app.hostfile.empty() || line_.virtual_nodes.nodes > 0 ||
-                           app.place.map == MapBy::kPpr;
-      if (!counted && line_.apps.size() > 1) {
-        return Bad("program " + std::to_string(i + 1) + " (" + Quoted(app.argv[0]) +
-                   ") has no -n; with several programs each needs its number of ranks, as in "
-                   "'rexlaunch -n 2 a : -n 1 b'");
-      }
-      total += app.ranks.value_or(1);
-    }
-    if (total > kMaxRanks) {
-      return Bad("the programs have " + std::to_string(total) +
-                 " ranks together; a job has at most " + std::to_string(kMaxRanks));
-    }
-    // As with mpirun 4.1, of whose two variables this is the first.
-    if (FindVariable(env_, "OMPI_ALLOW_RUN_AS_ROOT") == "1") line_.allow_root = true;
-    if (line_.oversubscribe && line_.nooversubscribe) {
-      return Bad("--oversubscribe and --nooversubscribe exclude each other; leave one out");
-    }
-    if (auto done = CheckVirtual(); !done) return done;
-    if (auto done = CheckCluster(); !done) return done;
-    if (auto done = CheckRankfile(); !done) return done;
-    return timeout_given_ ? Status(Ok{}) : TakeTimeoutVariable();
-  }
-
-  Status CheckVirtual() const {
-    if (line_.virtual_nodes.nodes == 0) return Ok{};
-    const bool hosts = std::any_of(line_.apps.begin(), line_.apps.end(), [](const AppLine& app) {
-      return !app.hosts.empty() || !app.hostfile.empty();
-    });
-    if (!hosts) return Ok{};
-    return Bad("--virtual-nodes and --host or --hostfile exclude each other; leave one out");
-  }
-
-  Status TakeTimeoutVariable() {
-    const auto text = FindVariable(env_, "MPIEXEC_TIMEOUT");
-    if (!text || text->empty()) return Ok{};
-    const auto parsed = ParseTime(*text, std::chrono::seconds(1));
-    if (!parsed) {
-      return Bad("the environment variable MPIEXEC_TIMEOUT is " + Quoted(*text) +
-                 ", which is not a time in seconds; correct or unset it");
-    }
-    line_.timeout = std::chrono::ceil<std::chrono::milliseconds>(*parsed);
     return Ok{};
   }
 

@@ -4,6 +4,7 @@
 
 #include <sstream>
 
+#include "launcher/cli/option_help.h"
 #include "launcher/cli/option_table.h"
 
 namespace rex {

@@ -1,4 +1,5 @@
 #include "launcher/cli/option_table.h"
+#include "launcher/cli/option_help.h"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,118 @@
+// What happens while a job runs and ends: its input, output, bounds and signals.
+#include "launcher/cli/options/topics.h"
+
+namespace rex {
+
+using enum OptionId;
+
+std::vector<Option> RunOptions() {
+  return {
+      {kStdin,
+       OptionScope::kJob,
+       OptionTopic::kInput,
+       OptionValue::kText,
+       1,
+       {"stdin"},
+       "RANK|all|none",
+       "Which rank gets rexlaunch's standard input. Default: 0."},
+      {kStdout,
+       OptionScope::kJob,
+       OptionTopic::kOutput,
+       OptionValue::kChoice,
+       1,
+       {"stdout"},
+       "pty|pipe",
+       "What the ranks' standard output is: a terminal in raw mode, so that lines come as they are "
+       "written, or a pipe, which C programs fill in blocks. Default: pty."},
+      {kTagOutput,
+       OptionScope::kJob,
+       OptionTopic::kOutput,
+       OptionValue::kNone,
+       0,
+       {"tag-output"},
+       "",
+       "Start each line of output with [1,RANK]<stdout>: or [1,RANK]<stderr>:."},
+      {kOutput,
+       OptionScope::kJob,
+       OptionTopic::kOutput,
+       OptionValue::kText,
+       1,
+       {"output"},
+       "tag,timestamp,merge,file=F,dir=D",
+       "Any of: start each line with its rank; with the time; put stderr with stdout; copy each "
+       "rank's output into F.RANK; into D/1/rank.RANK/stdout and stderr. F:nocopy or D:nocopy: "
+       "only there."},
+      {kTimestampOutput,
+       OptionScope::kJob,
+       OptionTopic::kOutput,
+       OptionValue::kNone,
+       0,
+       {"timestamp-output"},
+       "",
+       "The same as --output timestamp."},
+      {kOutputFilename,
+       OptionScope::kJob,
+       OptionTopic::kOutput,
+       OptionValue::kText,
+       1,
+       {"output-filename"},
+       "DIR[:nocopy]",
+       "The same as --output dir=DIR."},
+      {kMergeStderr,
+       OptionScope::kJob,
+       OptionTopic::kOutput,
+       OptionValue::kNone,
+       0,
+       {"merge-stderr-to-stdout"},
+       "",
+       "The same as --output merge."},
+      {kGrace,
+       OptionScope::kJob,
+       OptionTopic::kEnd,
+       OptionValue::kSeconds,
+       1,
+       {"grace"},
+       "SECONDS",
+       "Time between the TERM and the KILL signal when the job is ended early. Default: 2."},
+      {kTimeout,
+       OptionScope::kJob,
+       OptionTopic::kEnd,
+       OptionValue::kSeconds,
+       1,
+       {"timeout"},
+       "SECONDS",
+       "End the job after this time, with exit code 110, or 117 when ranks were missing in "
+       "MPI_Init, "
+       "or 118 when none had run yet. Default: the environment variable "
+       "MPIEXEC_TIMEOUT, or no limit."},
+      {kReportAfter,
+       OptionScope::kJob,
+       OptionTopic::kEnd,
+       OptionValue::kSeconds,
+       1,
+       {"report-after"},
+       "SECONDS",
+       "Say for which nodes or ranks the job still waits after this time, and at twice, four times "
+       "... as long: nodes that have not come, ranks that are not born or have not called MPI_Init "
+       "while others wait there. 0: never. Default: 30 when standard error is a terminal, else "
+       "never."},
+      {kReportState,
+       OptionScope::kJob,
+       OptionTopic::kEnd,
+       OptionValue::kNone,
+       0,
+       {"report-state-on-timeout"},
+       "",
+       "Show what each rank was doing when the time was over."},
+      {kStackTraces,
+       OptionScope::kJob,
+       OptionTopic::kEnd,
+       OptionValue::kNone,
+       0,
+       {"get-stack-traces"},
+       "",
+       "Show the ranks' stack traces when the time was over (with gdb, which must be installed)."},
+  };
+}
+
+}  // namespace rex
