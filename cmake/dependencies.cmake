@@ -16,7 +16,13 @@ function(rex_static_package name)
     target_link_libraries(${name} INTERFACE ${REX_ARCHIVE_${lib}})
   endforeach()
 endfunction()
-rex_static_package(rex_dep_libevent event_core)
+# libevent: the static archive, or for a target with the property REX_SHARED_LIBEVENT the shared one,
+# which it then has in common with libpmix.
+find_library(REX_ARCHIVE_event_core NAMES libevent_core.a REQUIRED)
+find_library(REX_SHARED_event_core NAMES libevent_core.so REQUIRED)
+add_library(rex_dep_libevent INTERFACE)
+target_link_libraries(rex_dep_libevent INTERFACE
+  $<IF:$<BOOL:$<TARGET_PROPERTY:REX_SHARED_LIBEVENT>>,${REX_SHARED_event_core},${REX_ARCHIVE_event_core}>)
 rex_static_package(rex_dep_protobuf protobuf-lite)
 target_link_libraries(rex_dep_protobuf INTERFACE Threads::Threads)
 rex_static_package(rex_dep_sodium sodium)

@@ -10,30 +10,45 @@ void EventLoop::BaseFree::operator()(event_base* base) const { event_base_free(b
 void EventLoop::EventFree::operator()(event* e) const { event_free(e); }
 
 EventLoop::EventLoop() : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  REX_CHECK(static_cast<bool>(wake_));
   event_config* config = event_config_new();
   REX_CHECK(config != nullptr);
-  // Signals are few and the loop has one thread: no locks wanted.
+  // Signals are few and the loop has one thread: no locks wanted. Timers in whole milliseconds, as
+  // epoll has them: finer ones cost two system calls each time something happens.
   event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-  event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
-  base_.reset(event_base_new_with_config(config));
+  own_base_.reset(event_base_new_with_config(config));
   event_config_free(config);
-  REX_CHECK(base_ != nullptr);
-  wake_event_.reset(event_new(base_.get(), wake_.get(), EV_READ | EV_PERSIST, &OnWake, this));
+  base_ = own_base_.get();
+  MakeEvents();
+}
+
+EventLoop::EventLoop(event_base* borrowed)
+    : base_(borrowed), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  MakeEvents();
+}
+
+void EventLoop::MakeEvents() {
+  REX_CHECK(static_cast<bool>(wake_) && base_ != nullptr);
+  wake_event_.reset(event_new(base_, wake_.get(), EV_READ | EV_PERSIST, &OnWake, this));
   REX_CHECK(wake_event_ != nullptr && event_add(wake_event_.get(), nullptr) == 0);
+  posted_event_.reset(event_new(base_, -1, 0, &OnPosted, this));
+  REX_CHECK(posted_event_ != nullptr);
 }
 
 EventLoop::~EventLoop() = default;
 
 void EventLoop::Run() {
-  if (!stopped_) event_base_loop(base_.get(), EVLOOP_NO_EXIT_ON_EMPTY);
+  thread_ = std::this_thread::get_id();
+  if (!stopped_) event_base_loop(base_, EVLOOP_NO_EXIT_ON_EMPTY);
 }
 
-void EventLoop::RunOnce() { event_base_loop(base_.get(), EVLOOP_ONCE); }
+void EventLoop::RunOnce() {
+  thread_ = std::this_thread::get_id();
+  event_base_loop(base_, EVLOOP_ONCE);
+}
 
 void EventLoop::Stop() {
   stopped_ = true;
-  event_base_loopbreak(base_.get());
+  event_base_loopbreak(base_);
 }
 
 void EventLoop::Post(std::function<void()> task) {
@@ -41,6 +56,7 @@ void EventLoop::Post(std::function<void()> task) {
     const std::lock_guard lock(mutex_);
     posted_.push_back(std::move(task));
   }
+  if (InLoop()) return event_active(posted_event_.get(), 0, 0);
   const uint64_t one = 1;
   // Can only fail when the counter is full, and then the loop is awake anyway.
   [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof one);
@@ -52,7 +68,12 @@ void EventLoop::OnWake(int fd, short /*what*/, void* self) noexcept {
   static_cast<EventLoop*>(self)->RunPosted();
 }
 
+void EventLoop::OnPosted(int /*fd*/, short /*what*/, void* self) noexcept {
+  static_cast<EventLoop*>(self)->RunPosted();
+}
+
 void EventLoop::RunPosted() {
+  thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   std::vector<std::function<void()>> tasks;
   {
     const std::lock_guard lock(mutex_);

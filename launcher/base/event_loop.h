@@ -4,9 +4,11 @@
 // never block. A watcher may be destroyed at any time, also from inside its own callback.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "launcher/base/clock.h"
@@ -20,6 +22,9 @@ namespace rex {
 class EventLoop {
  public:
   EventLoop();
+  // On a base that somebody else runs (borrowed; lives longer) on a thread of theirs, which is then
+  // the loop's thread. May be made on another one if the base has locks. Never Run().
+  explicit EventLoop(event_base* borrowed);
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
@@ -33,7 +38,7 @@ class EventLoop {
   // Runs `task` on the loop's thread, soon, in the order of posting. Any thread may call it.
   void Post(std::function<void()> task);
 
-  event_base* base() const { return base_.get(); }
+  event_base* base() const { return base_; }
   const Clock& clock() const { return clock_; }
 
  private:
@@ -43,15 +48,23 @@ class EventLoop {
   struct EventFree {
     void operator()(event* e) const;
   };
+  void MakeEvents();
   static void OnWake(int fd, short what, void* self) noexcept;
+  static void OnPosted(int fd, short what, void* self) noexcept;
+  bool InLoop() const {
+    return thread_.load(std::memory_order_relaxed) == std::this_thread::get_id();
+  }
   void RunPosted();
 
   MonotonicClock clock_;
-  std::unique_ptr<event_base, BaseFree> base_;
-  UniqueFd wake_;  // eventfd
+  std::unique_ptr<event_base, BaseFree> own_base_;  // empty: borrowed
+  event_base* base_ = nullptr;
+  std::atomic<std::thread::id> thread_;  // the loop's, once it runs
+  UniqueFd wake_;                        // eventfd
   std::mutex mutex_;
-  std::vector<std::function<void()>> posted_;  // guarded by mutex_
-  std::unique_ptr<event, EventFree> wake_event_;
+  std::vector<std::function<void()>> posted_;       // guarded by mutex_
+  std::unique_ptr<event, EventFree> wake_event_;    // others post
+  std::unique_ptr<event, EventFree> posted_event_;  // the loop's thread posts: no system call
   bool stopped_ = false;
 };
 

@@ -8,7 +8,8 @@ namespace rex {
 
 namespace {
 constexpr size_t kReadBytes = 64 << 10;
-constexpr int kReadsPerTurn = 16;  // then other watchers get their turn
+constexpr size_t kGatherBytes = 4 << 10;  // so much is written at once, if it is many frames
+constexpr int kReadsPerTurn = 16;         // then other watchers get their turn
 }  // namespace
 
 FrameChannel::FrameChannel(EventLoop& loop, UniqueFd socket, size_t max_message_bytes,
@@ -25,35 +26,46 @@ FrameChannel::FrameChannel(EventLoop& loop, UniqueFd socket, size_t max_message_
 FrameChannel::~FrameChannel() { *open_ = false; }
 
 void FrameChannel::Send(uint8_t kind, FrameClass frame_class, std::string payload) {
-  if (closed_) return;
-  const bool idle = queue_.empty();
-  queue_.Push(kind, frame_class, std::move(payload));
-  if (idle) WriteSome();  // a failure shows as end of file on the read side
+  SendLater(kind, frame_class, std::move(payload));
+  Push();
+}
+
+void FrameChannel::SendLater(uint8_t kind, FrameClass frame_class, std::string payload) {
+  if (!closed_) queue_.Push(kind, frame_class, std::move(payload));
+}
+
+void FrameChannel::Push() {
+  if (!closed_ && !blocked_) WriteSome();  // a failure shows as end of file on the read side
 }
 
 void FrameChannel::EnableReading(bool on) {
   if (!closed_) read_watcher_->Enable(on);
 }
 
-bool FrameChannel::NextFrame() {
+bool FrameChannel::NextChunk() {
   if (queue_.empty()) return false;
   chunk_.clear();
   chunk_sent_ = 0;
-  queue_.TakeFrame(kMaxFrameBytes, chunk_);
+  while (!queue_.empty() && chunk_.size() < kGatherBytes) queue_.TakeFrame(kMaxFrameBytes, chunk_);
   return true;
 }
 
+void FrameChannel::SetBlocked(bool blocked) {
+  blocked_ = blocked;
+  write_watcher_->Enable(blocked);
+}
+
 bool FrameChannel::WriteSome() {
-  while (chunk_sent_ < chunk_.size() || NextFrame()) {
+  while (chunk_sent_ < chunk_.size() || NextChunk()) {
     const ssize_t n = ::send(socket_.get(), chunk_.data() + chunk_sent_,
                              chunk_.size() - chunk_sent_, MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-      write_watcher_->Enable(true);
+      SetBlocked(true);
       return true;
     }
     if (n < 0) {  // the peer is gone: drop the output, reading tells the owner
-      write_watcher_->Enable(false);
+      SetBlocked(false);
       chunk_.clear();
       chunk_sent_ = 0;
       queue_.Clear();
@@ -61,7 +73,7 @@ bool FrameChannel::WriteSome() {
     }
     chunk_sent_ += static_cast<size_t>(n);
   }
-  write_watcher_->Enable(false);
+  SetBlocked(false);
   return true;
 }
 

@@ -33,6 +33,9 @@ class FrameChannel {
 
   // Queues a message; never blocks. No effect after the channel has closed.
   void Send(uint8_t kind, FrameClass frame_class, std::string payload);
+  // Queues a message that goes out before the next one, at the latest with Push().
+  void SendLater(uint8_t kind, FrameClass frame_class, std::string payload);
+  void Push();
   // Bytes queued and not yet given to the kernel.
   size_t QueuedBytes() const { return queue_.bytes(); }
   // Stops reading from the peer until it is switched on again (back-pressure).
@@ -44,8 +47,9 @@ class FrameChannel {
  private:
   void OnReadable();
   void OnWritable();
-  // Moves the next frame into `chunk_`. False: nothing queued.
-  bool NextFrame();
+  // Moves the next frame, or several small ones, into `chunk_`. False: nothing queued.
+  bool NextChunk();
+  void SetBlocked(bool blocked);
   // Writes until the kernel would block. False: the channel has closed.
   bool WriteSome();
   void Close(const Error& error);
@@ -55,9 +59,10 @@ class FrameChannel {
   Handlers handlers_;
   FrameReader reader_;
   FrameQueue queue_;
-  std::string chunk_;  // the frame being written
+  std::string chunk_;  // the frames being written
   size_t chunk_sent_ = 0;
   bool closed_ = false;
+  bool blocked_ = false;  // the kernel takes no more; OnWritable goes on
   std::shared_ptr<bool> open_ = std::make_shared<bool>(true);  // false: destroyed or closed
   std::unique_ptr<ReadWatcher> read_watcher_;
   std::unique_ptr<WriteWatcher> write_watcher_;

@@ -5,7 +5,7 @@
 namespace rex {
 
 void MakeDistinct(std::vector<NodeId>& nodes) {
-  std::sort(nodes.begin(), nodes.end());
+  if (!std::is_sorted(nodes.begin(), nodes.end())) std::sort(nodes.begin(), nodes.end());
   nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
 }
 

@@ -6,13 +6,14 @@
 
 #include "launcher/base/log.h"
 #include "pmix-server/host/pmix_values.h"
+#include "pmix-server/host/progress_thread.h"
 
 namespace rex::pmix {
 
 namespace {
 
 constexpr uint8_t kHostMessageKind = 1;  // host_client.cc agrees
-constexpr std::chrono::milliseconds kAlongBound{20};
+constexpr std::chrono::milliseconds kAlongBound{500};
 
 // The agent's side can't include libpmix's headers: here both meet.
 static_assert(kSuccess == PMIX_SUCCESS);
@@ -56,15 +57,34 @@ bool IsWithinBounds(const HostMessage& message) {
 
 Error HostProcess::Run(Options options) {
   auto server = PmixServer::Start(options.session_dir, options.node_name, options.one_job_ranks,
-                                  *this, loop_.clock());
+                                  *this, clock_);
   if (!server) return server.error();
   server_ = std::make_unique<PmixServer>(std::move(*server));
-  registration_ = std::make_unique<Registration>(
-      loop_, *server_, [this](const HostMessage& message) { Send(message); });
-  OpenChannel(std::move(options.agent));
-  Send(HostReady{PmixServer::Version(), server_->init_begin(), server_->init_end()});
-  loop_.Run();
+  event_base* const base = options.own_loop ? nullptr : ProgressBase();
+  MakeLoop(base);
+  loop_->Post([this, fd = options.agent.Release()] { Serve(UniqueFd(fd)); });
+  if (base == nullptr) loop_->Run();
+  while (base != nullptr) ::pause();
   return Error{Errc::kInternal, "the loop ended"};
+}
+
+// Upcalls of tools may come before there is a loop: they wait for it.
+void HostProcess::MakeLoop(event_base* base) {
+  loop_ = base == nullptr ? std::make_unique<EventLoop>() : std::make_unique<EventLoop>(base);
+  loop_made_.count_down();
+}
+
+EventLoop& HostProcess::Loop() {
+  loop_made_.wait();
+  return *loop_;
+}
+
+void HostProcess::Serve(UniqueFd agent) {
+  along_timer_ = std::make_unique<Timer>(*loop_, [this] { channel_->Push(); });
+  registration_ = std::make_unique<Registration>(
+      *loop_, *server_, [this](const HostMessage& message) { Send(message); });
+  OpenChannel(std::move(agent));
+  Send(HostReady{PmixServer::Version(), server_->init_begin(), server_->init_end()});
 }
 
 void HostProcess::OpenChannel(UniqueFd agent) {
@@ -73,7 +93,7 @@ void HostProcess::OpenChannel(UniqueFd agent) {
     OnFrame(kind, payload);
   };
   handlers.on_closed = [this](const Error& error) { Leave(error); };
-  channel_ = std::make_unique<FrameChannel>(loop_, std::move(agent), kMaxHostMessageBytes,
+  channel_ = std::make_unique<FrameChannel>(*loop_, std::move(agent), kMaxHostMessageBytes,
                                             std::move(handlers));
 }
 
@@ -86,25 +106,18 @@ void HostProcess::Leave(const Error& error) {
 }
 
 void HostProcess::TellAlong(HostMessage message) {
-  along_.push_back(EncodeHostMessage(message));
-  if (!along_timer_.pending()) along_timer_.Set(kAlongBound);
-}
-
-void HostProcess::SendAlong() {
-  for (std::string& payload : std::exchange(along_, {})) {
-    channel_->Send(kHostMessageKind, FrameClass::kControl, std::move(payload));
-  }
+  channel_->SendLater(kHostMessageKind, FrameClass::kControl, EncodeHostMessage(message));
+  if (!along_timer_->pending()) along_timer_->Set(kAlongBound);
 }
 
 void HostProcess::Send(const HostMessage& message) {
-  SendAlong();
   channel_->Send(kHostMessageKind, ClassOf(message), EncodeHostMessage(message));
 }
 
 void HostProcess::Request(HostMessage message, OnAnswer on_answer) {
   // A shared pointer because std::function wants its captures copyable; a fence can be large.
   auto shared = std::make_shared<HostMessage>(std::move(message));
-  loop_.Post([this, shared, on_answer = std::move(on_answer)] {
+  Loop().Post([this, shared, on_answer = std::move(on_answer)] {
     if (!IsWithinBounds(*shared)) {
       HostMessage refused = OpDone{0, kErrBadParam};
       on_answer(refused);
@@ -116,7 +129,7 @@ void HostProcess::Request(HostMessage message, OnAnswer on_answer) {
 }
 
 void HostProcess::Tell(HostMessage message, std::function<void()> then) {
-  loop_.Post([this, message = std::move(message), then = std::move(then)] {
+  Loop().Post([this, message = std::move(message), then = std::move(then)] {
     Send(message);
     if (then) then();
   });

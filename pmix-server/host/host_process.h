@@ -1,10 +1,12 @@
 // The host as a process: wires libpmix to the agent's connection and runs until that ends.
 //
-// Threads: the loop's (main) and libpmix's progress thread. All state here is the loop thread's;
-// upcalls come through UpcallSink, which posts. Ends with _exit when the agent is gone: libpmix is
-// not finalized, and requests nobody will answer go with the process.
+// Threads: the loop's, which is libpmix's progress thread; main waits. (If libpmix does not show
+// its event base, main runs a loop of its own.) All state here is the loop thread's; upcalls come
+// through UpcallSink, which posts. Ends with _exit when the agent is gone: libpmix is not
+// finalized, and requests nobody will answer go with the process.
 #pragma once
 
+#include <latch>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +24,7 @@ class HostProcess final : public UpcallSink {
     UniqueFd agent;           // connected stream socket
     std::string session_dir;  // absolute, exists, private
     std::string node_name;
+    bool own_loop = false;       // do not run on libpmix's event base
     uint32_t one_job_ranks = 0;  // the only job to come has so many ranks; 0: any number may come
   };
 
@@ -32,12 +35,14 @@ class HostProcess final : public UpcallSink {
   void Request(HostMessage message, OnAnswer on_answer) override;
   void Tell(HostMessage message, std::function<void()> then) override;
   void TellAlong(HostMessage message) override;
-  Clock::Time Now() const override { return loop_.clock().Now(); }
+  Clock::Time Now() const override { return clock_.Now(); }
 
  private:
+  void MakeLoop(event_base* base);
+  EventLoop& Loop();
+  void Serve(UniqueFd agent);
   void OpenChannel(UniqueFd agent);
   void Send(const HostMessage& message);
-  void SendAlong();
   void OnFrame(uint8_t kind, const std::string& payload);
   void OnMessage(HostMessage message);
   void Answer(uint64_t request, HostMessage& message);
@@ -45,10 +50,11 @@ class HostProcess final : public UpcallSink {
   void AskModex(const ModexRequest& request);
   [[noreturn]] void Leave(const Error& error);
 
-  EventLoop loop_;
+  MonotonicClock clock_;
+  std::unique_ptr<EventLoop> loop_;
+  std::latch loop_made_{1};
   RequestTable requests_;
-  std::vector<std::string> along_;  // encoded, in order; sent before the next message
-  Timer along_timer_{loop_, [this] { SendAlong(); }};
+  std::unique_ptr<Timer> along_timer_;
   std::unique_ptr<FrameChannel> channel_;
   std::unique_ptr<PmixServer> server_;
   std::unique_ptr<Registration> registration_;

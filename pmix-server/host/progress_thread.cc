@@ -4,7 +4,14 @@
 
 #include <memory>
 
+// pmix_progress_threads.c of libpmix 4.2.2; without a name, the shared thread's base. Absent: null.
+extern "C" __attribute__((weak)) event_base* pmix_progress_thread_init(const char* name);
+
 namespace rex::pmix {
+
+event_base* ProgressBase() {
+  return pmix_progress_thread_init == nullptr ? nullptr : pmix_progress_thread_init(nullptr);
+}
 
 namespace {
 void RunTask(pmix_status_t /*status*/, void* cbdata) noexcept {

@@ -1,9 +1,19 @@
-// A way onto libpmix's own thread.
+// libpmix's own thread: the event base that it runs, and a way onto it.
 #pragma once
 
 #include <functional>
 
+struct event_base;
+
 namespace rex::pmix {
+
+// The base that libpmix's progress thread runs, with locks; nullptr when this libpmix keeps it to
+// itself. After PMIx_server_init.
+//
+// Why: with a loop of our own every call of a rank wakes two threads on its way to the agent, and
+// two on its way back; on one base it is one each. libpmix 4.2.2 exports the function but has no
+// header for it, and takes no base of ours (it ignores PMIX_EVENT_BASE).
+event_base* ProgressBase();
 
 // Runs `task` on libpmix's progress thread, soon, in the order of the calls. Any thread may call it
 // once PMIx_server_init has returned; `task` must not throw or block.

@@ -1,6 +1,7 @@
 #include "tests/integration/pmix_host/started_host.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ bool StartedHost::Start(EventLoop& loop, const std::string& session_dir,
                                    "--session-dir=" + session_dir,
                                    "--keeper-pid=" + std::to_string(::getpid())};
   argv.insert(argv.end(), options.begin(), options.end());
+  if (const char* more = ::getenv("REX_TEST_HOST_OPTION")) argv.emplace_back(more);
   const auto pid = SpawnProgram(argv, {fd});
   if (!pid) return false;
   pid_ = *pid;

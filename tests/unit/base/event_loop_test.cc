@@ -1,5 +1,6 @@
 #include "launcher/base/event_loop.h"
 
+#include <event2/event.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -52,6 +53,38 @@ TEST(EventLoop, PostWakesTheLoopFromAnotherThread) {
   loop.Run();
   poster.join();
   EXPECT_EQ(ran_on, std::this_thread::get_id());
+}
+
+TEST(EventLoop, PostsOfBothThreadsKeepTheirOrder) {
+  EventLoop loop;
+  std::string seen;
+  loop.Post([&] {
+    loop.Post([&] { seen += 'a'; });  // from the loop's thread, then from another, then again
+    std::thread([&] { loop.Post([&] { seen += 'b'; }); }).join();
+    loop.Post([&] {
+      seen += 'c';
+      loop.Stop();
+    });
+  });
+  loop.Run();
+  EXPECT_EQ(seen, "abc");
+}
+
+TEST(EventLoop, RunsOnABorrowedBase) {
+  const std::unique_ptr<event_base, decltype(&event_base_free)> base(event_base_new(),
+                                                                     &event_base_free);
+  EventLoop loop(base.get());
+  std::string seen;
+  Timer timer(loop, [&] { event_base_loopbreak(base.get()); });
+  loop.Post([&] {
+    seen += 'a';
+    loop.Post([&] {
+      seen += 'b';
+      timer.Set(microseconds(1));
+    });
+  });
+  event_base_loop(base.get(), EVLOOP_NO_EXIT_ON_EMPTY);
+  EXPECT_EQ(seen, "ab");
 }
 
 TEST(EventLoop, StopBeforeRunReturnsAtOnce) {

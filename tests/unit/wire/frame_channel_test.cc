@@ -245,6 +245,23 @@ TEST_F(FrameChannelTest, AHandlerMayDestroyTheChannel) {
   EXPECT_FALSE(receiver);
 }
 
+TEST_F(FrameChannelTest, MessagesForLaterGoWithTheNextOne) {
+  FrameChannel sender(loop_, std::move(ours_), 1 << 10, Ignore());
+  const auto arrived = [&] {
+    std::string bytes(1 << 10, '\0');
+    const ssize_t n = ::recv(theirs_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+    return bytes.substr(0, n < 0 ? 0 : static_cast<size_t>(n));
+  };
+  const std::string a = Frame(1, FrameClass::kControl, "a");
+  sender.SendLater(1, FrameClass::kControl, "a");
+  EXPECT_EQ(arrived(), "");
+  sender.Send(1, FrameClass::kControl, "b");
+  EXPECT_EQ(arrived(), a + Frame(1, FrameClass::kControl, "b")) << "in one write";
+  sender.SendLater(1, FrameClass::kControl, "a");
+  sender.Push();
+  EXPECT_EQ(arrived(), a);
+}
+
 TEST_F(FrameChannelTest, FlushIsBoundedWhenThePeerDoesNotRead) {
   FrameChannel sender(loop_, std::move(ours_), 1 << 10, Ignore());
   sender.Send(1, FrameClass::kStdio, std::string(4 << 20, 'x'));
