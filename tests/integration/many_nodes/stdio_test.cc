@@ -86,7 +86,7 @@ TEST_F(NodesStdioTest, AReaderThatGoesEndsTheJob) {
 // any more, though rexlaunch still holds what it has.
 TEST_F(NodesStdioTest, TwoSignalsEndAJobWhoseOutputIsStuck) {
   auto job = StartRex(On("2", "2", {Program(), "lines", "100000"}));
-  EXPECT_FALSE(job->WaitEndWithoutReading(seconds(2)));
+  EXPECT_FALSE(job->WaitEndWithoutReading(seconds(IsSanitized() ? 10 : 2)));  // it is stuck
   const auto runs = [&] { return !DescendantsNamed(job->pid(), "rexd-agent").empty(); };
   job->Signal(SIGTERM);
   EXPECT_FALSE(job->WaitEndWithoutReading(seconds(1)));
