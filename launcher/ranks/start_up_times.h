@@ -28,7 +28,7 @@ class StartUpTimes {
   void OnConnect(Time at) {
     if (!first_connect_) first_connect_ = at;
   }
-  // A fence of the whole namespace was released.
+  // A fence of the whole namespace was released. Hosts tell of the first few only.
   void OnFence(Time at) {
     if (!first_finalize_) fences_.push_back(at);
   }

@@ -4,6 +4,8 @@
 #include <pmix_server.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "launcher/base/log.h"
 #include "pmix-server/host/pmix_values.h"
 #include "pmix-server/host/progress_thread.h"
@@ -14,6 +16,8 @@ namespace {
 
 constexpr uint8_t kHostMessageKind = 1;  // host_client.cc agrees
 constexpr std::chrono::milliseconds kAlongBound{500};
+constexpr size_t kReleasesKept = 256;  // sets of participants; some are told again after that
+constexpr int kReleasesTold = 3;       // MPI_Init has at most two, MPI_Finalize one
 
 // The agent's side can't include libpmix's headers: here both meet.
 static_assert(kSuccess == PMIX_SUCCESS);
@@ -37,6 +41,11 @@ void SetRequest(HostMessage& message, uint64_t request) {
         if constexpr (requires { m.request; }) m.request = request;
       },
       message);
+}
+
+bool Names(const std::vector<ProcId>& procs, const std::string& name_space) {
+  return std::any_of(procs.begin(), procs.end(),
+                     [&](const ProcId& proc) { return proc.name_space == name_space; });
 }
 
 // Whether the agent would take it. Processes, keys and texts in a message come from applications.
@@ -105,8 +114,11 @@ void HostProcess::Leave(const Error& error) {
   ::_exit(0);
 }
 
-void HostProcess::TellAlong(HostMessage message) {
-  channel_->SendLater(kHostMessageKind, FrameClass::kControl, EncodeHostMessage(message));
+void HostProcess::TellRelease(FenceReleased release) {
+  if (releases_.size() > kReleasesKept) releases_.clear();
+  if (++releases_[release.participants] > kReleasesTold) return;
+  channel_->SendLater(kHostMessageKind, FrameClass::kControl,
+                      EncodeHostMessage(std::move(release)));
   if (!along_timer_->pending()) along_timer_->Set(kAlongBound);
 }
 
@@ -146,6 +158,7 @@ void HostProcess::OnMessage(HostMessage message) {
   if (auto* job = std::get_if<RegisterJob>(&message))
     return registration_->Register(std::move(*job));
   if (const auto* job = std::get_if<DeregisterJob>(&message)) {
+    std::erase_if(releases_, [&](const auto& told) { return Names(told.first, job->name_space); });
     return registration_->Deregister(job->name_space);
   }
   if (const auto* gone = std::get_if<RankGone>(&message))

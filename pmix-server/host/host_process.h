@@ -7,6 +7,7 @@
 #pragma once
 
 #include <latch>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,7 +35,7 @@ class HostProcess final : public UpcallSink {
 
   void Request(HostMessage message, OnAnswer on_answer) override;
   void Tell(HostMessage message, std::function<void()> then) override;
-  void TellAlong(HostMessage message) override;
+  void TellRelease(FenceReleased release) override;
   Clock::Time Now() const override { return clock_.Now(); }
 
  private:
@@ -54,6 +55,7 @@ class HostProcess final : public UpcallSink {
   std::unique_ptr<EventLoop> loop_;
   std::latch loop_made_{1};
   RequestTable requests_;
+  std::map<std::vector<ProcId>, int> releases_;  // told, by participants
   std::unique_ptr<Timer> along_timer_;
   std::unique_ptr<FrameChannel> channel_;
   std::unique_ptr<PmixServer> server_;

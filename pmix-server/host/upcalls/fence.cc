@@ -41,7 +41,7 @@ pmix_status_t OnFence(const pmix_proc_t* procs, size_t nprocs, const pmix_info_t
     const auto on_answer = [callback, cbdata,
                             participants = fence.participants](HostMessage& answer) {
       Release(answer, callback, cbdata);
-      Sink().TellAlong(FenceReleased{participants, Sink().Now()});
+      Sink().TellRelease(FenceReleased{participants, Sink().Now()});
     };
     Sink().Request(std::move(fence), on_answer);
     return PMIX_SUCCESS;
