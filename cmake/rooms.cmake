@@ -15,11 +15,12 @@ set(REX_EDGES_pmix_proto base)
 set(REX_EDGES_pmix_client base pmix_proto)
 set(REX_EDGES_pmix_host base pmix_proto topology)
 set(REX_EDGES_exchange base sched pmix_proto)
-set(REX_EDGES_keeper base)
+set(REX_EDGES_lease base)
+set(REX_EDGES_keeper base lease)
 set(REX_EDGES_part base wire sched policy)
-set(REX_EDGES_ranks base policy wire part sched topology pmix_proto template_proto template_client)
+set(REX_EDGES_ranks base lease policy wire part sched topology pmix_proto template_proto template_client)
 set(REX_EDGES_job base policy wire part sched pmix_proto)
-set(REX_EDGES_agent base observe policy wire link tree part exchange ranks job sched topology pmix_proto
+set(REX_EDGES_agent base lease observe policy wire link tree part exchange ranks job sched topology pmix_proto
     pmix_client template_client)
 set(REX_EDGES_cli base policy wire observe)
 

@@ -8,6 +8,8 @@
 
 #include "launcher/base/log.h"
 #include "launcher/base/private_dir.h"
+#include "launcher/lease/lease_message.h"
+#include "sched/placement/lease_plan.h"
 
 namespace rex {
 
@@ -47,6 +49,7 @@ NodeFacts ReadNodeFacts(const NodeOptions& options) {
   if (topology) {
     node.slots = topology->usable_cores();
     node.hardware = std::make_shared<const Hardware>(HardwareOf(*topology));
+    node.core_numbers = CoreNumbersOf(*topology, *node.hardware);
     node.topology = std::make_shared<const Topology>(*std::move(topology));
   } else {
     Log(LogLevel::kWarn, "topology unknown, one slot assumed why=" + topology.error().text);
@@ -120,7 +123,8 @@ void LocalNode::MakePart(JobNumber job, LaunchPart launch) {
                      if (!host_lost_) host_->Send(m);
                    },
                    [this, job](PartEvent event) { Tell(job, std::move(event)); },
-                   [this] { return KillLeftovers(); }},
+                   [this] { return KillLeftovers(); },
+                   [this, job](const std::vector<int>& fds) { KeepLeases(job, fds); }},
       facts_, std::move(launch));
   Part& part = *(parts_[job] = std::move(made));
   part.Start();
@@ -184,6 +188,13 @@ void LocalNode::OnHostClosed(const Error& error) {
   host_lost_ = HostFailure(error.text);
   exchange_->OnHostLost();
   for (const auto& [job, part] : parts_) part->OnHostLost(*host_lost_);
+}
+
+// Without the keeper they end with this process, which is no different when nobody is killed.
+void LocalNode::KeepLeases(JobNumber job, const std::vector<int>& fds) {
+  const int keeper = options_.keeper_fd.get();
+  const bool told = fds.empty() ? SendLeasesEnd(keeper, job) : SendLeases(keeper, job, fds);
+  if (!told) Log(LogLevel::kDebug, "the keeper was not told of leases job=" + std::to_string(job));
 }
 
 void LocalNode::OnKeeperGone() {

@@ -72,6 +72,7 @@ class LocalNode {
   void OnHostMessage(pmix::HostMessage message);
   void OnHostClosed(const Error& error);
   void OnKeeperGone();
+  void KeepLeases(JobNumber job, const std::vector<int>& fds);
   void MakePart(JobNumber job, LaunchPart launch);
   void Tell(JobNumber job, PartEvent event);
   std::vector<ProcessInfo> KillLeftovers();

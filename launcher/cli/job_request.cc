@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "launcher/cli/node_list.h"
+#include "launcher/cli/option_values.h"
 #include "launcher/cli/parameter.h"
 #include "sched/policy/policy_words.h"
 
@@ -157,6 +158,15 @@ void TakeJobOptions(const CommandLine& line, const Surroundings& here, JobSpec& 
   job.cwd_in_session = line.session_dir;
   job.described = line.cluster.nodes;
   job.topologies = line.cluster.topologies;
+}
+
+Status TakeLeaseChoice(const CommandLine& line, const Environment& env, JobSpec& job) {
+  job.leases = line.leases.value_or("");
+  const auto variable = FindVariable(env, "REX_LEASES");
+  if (line.leases || !variable || variable->empty()) return Ok{};
+  const Status taken = TakeLeasePlace(*variable, &job.leases);
+  if (taken) return taken;
+  return Error{Errc::kInvalid, "environment variable REX_LEASES: " + taken.error().text};
 }
 
 // ---- places that are named rank by rank
@@ -415,6 +425,7 @@ Result<JobSpec> MakeJobSpec(const CommandLine& line, const Surroundings& here,
   job.local_memory = parameters.WantsLocalMemory();
   if (auto taken = TakeNodes(line, env, pool, *std::move(list), job); !taken) return taken.error();
   if (auto fixed = TakeFixedPlaces(line, here, job); !fixed) return fixed.error();
+  if (auto taken = TakeLeaseChoice(line, env, job); !taken) return taken.error();
   if (FindVariable(env, "REX_OVERSUBSCRIBE") == "1" && !line.nooversubscribe) {
     job.oversubscribe = true;
   }

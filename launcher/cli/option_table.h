@@ -50,6 +50,7 @@ enum class OptionId : uint8_t {
   kCpuSet,
   kCpusPerRank,
   kHwthreadCpus,
+  kLeases,
   kRankfile,
   kNodesJson,
   kStdin,

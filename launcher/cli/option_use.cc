@@ -105,6 +105,10 @@ Status TakeSsh(const OptionUse& use, std::vector<std::string>* ssh) {
   return Ok{};
 }
 
+Status TakeLeases(const OptionUse& use, std::string* leases) {
+  return Explain(use, TakeLeasePlace(use.values[0], leases));
+}
+
 Status TakePrefix(const OptionUse& use, std::string* prefix) {
   const Status taken = TakeText(use, "a directory", prefix);
   if (!taken || prefix->front() == '/') return taken;

@@ -57,6 +57,7 @@ Status TakeSeconds(const OptionUse& use, std::chrono::milliseconds* time);  // r
 Status TakeTimerSlack(const OptionUse& use, std::chrono::microseconds* slack);
 Status TakeStdin(const OptionUse& use, int32_t* rank);  // a rank, kStdinAll or kStdinNone
 Status TakeSsh(const OptionUse& use, std::vector<std::string>* ssh);
+Status TakeLeases(const OptionUse& use, std::string* leases);  // as JobSpec::leases
 Status TakePrefix(const OptionUse& use, std::string* prefix);  // absolute
 Status TakeMaxModex(const OptionUse& use, uint64_t* bytes);
 Status TakeMaxVmSize(const OptionUse& use, std::optional<uint32_t>* nodes);

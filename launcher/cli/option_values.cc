@@ -172,6 +172,14 @@ Status TakeDisplay(std::string_view text, DisplayChoice* choice) {
   return Ok{};
 }
 
+Status TakeLeasePlace(std::string_view text, std::string* leases) {
+  if (text != "auto" && text != "none" && !text.starts_with('/')) {
+    return Bad(Quoted(text) + " is not known; write auto, none or a directory's whole path");
+  }
+  *leases = text == "auto" ? "" : text;
+  return Ok{};
+}
+
 Status TakeVirtualNodes(std::string_view text, VirtualChoice* choice) {
   const auto parts = Split(text, ':');
   const auto nodes = ParseWhole(parts[0]);

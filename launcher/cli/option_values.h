@@ -39,6 +39,9 @@ struct DisplayChoice {
 };
 Status TakeDisplay(std::string_view text, DisplayChoice* choice);
 
+// --leases, REX_LEASES: "auto" (then *leases is empty), "none" or an absolute directory.
+Status TakeLeasePlace(std::string_view text, std::string* leases);
+
 // --virtual-nodes: "N[:SLOTS]".
 struct VirtualChoice {
   uint32_t nodes = 0;  // 0: not asked for

@@ -57,6 +57,7 @@ struct CommandLine {
   bool nolocal = false;
   std::optional<uint32_t> max_nodes;      // --max-vm-size: at least 1
   std::optional<ManagerChoice> managers;  // --allocation; nullopt: not given, or auto
+  std::optional<std::string> leases;      // --leases, as JobSpec::leases; nullopt: not given
   std::string default_hostfile;           // as typed, or "none"; empty: not given
   VirtualChoice virtual_nodes;
   std::vector<std::string> ssh;  // the words of --ssh; empty: not given

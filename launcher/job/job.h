@@ -20,6 +20,7 @@
 #include "launcher/job/exit_rules.h"
 #include "launcher/job/job_placement.h"
 #include "launcher/job/job_state.h"
+#include "launcher/job/lease_notices.h"
 #include "launcher/job/name_store.h"
 #include "launcher/job/output_relay.h"
 #include "launcher/job/stdin_router.h"
@@ -117,12 +118,14 @@ class Job {
     bool ended = false;
     bool lost = false;
     std::optional<std::vector<std::string>> report;
+    LeaseNews leases;  // once planned
   };
 
   // State machine (job.cc).
   void On(JobEvent event);
   void Enter(JobState state);
   void EnterLaunching();
+  void TellLeases();
   void EnterRunning();
   void EnterStopping();
   void EnterDraining();
@@ -171,6 +174,7 @@ class Job {
   Status Take(NodeId from, PartReport& m);
   Status Take(NodeId from, PartDrained& m);
   Status Take(NodeId from, PartEnded& m);
+  uint32_t CoresOf(NodeId node) const;
   std::optional<uint64_t> PlanDigestOf(NodeId node) const;
   bool Owns(NodeId node, Rank rank) const;
   void OnRankEnd(const RankEnd& end);

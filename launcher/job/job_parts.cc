@@ -40,12 +40,29 @@ Status Job::Take(NodeId from, PartPlanned& m) {
     return Ok{};
   }
   parts_[from].planned = true;
+  parts_[from].leases = {NameOf(from), CoresOf(from), m.cores_held, std::move(m.lease_trouble),
+                         m.trouble_is_new};
   if (spec_.show_map) map_texts_[from] = std::move(m.map_text);
   if (spec_.show_topology) topology_texts_[from] = std::move(m.topology_text);
   const bool all =
       std::all_of(parts_.begin(), parts_.end(), [](const auto& p) { return p.second.planned; });
-  if (all && state_ == JobState::kLaunching) ShowPlan();
+  if (all && state_ == JobState::kLaunching) {
+    TellLeases();
+    ShowPlan();
+  }
   return Ok{};
+}
+
+void Job::TellLeases() {
+  std::vector<LeaseNews> news;
+  for (const auto& [node, part] : parts_) news.push_back(part.leases);
+  for (const Notice& notice : LeaseNotices(news)) client_.notice(notice);
+}
+
+uint32_t Job::CoresOf(NodeId node) const {
+  const auto it =
+      std::find_if(nodes_.begin(), nodes_.end(), [&](const JobNode& n) { return n.id == node; });
+  return it == nodes_.end() ? 0 : it->cores;
 }
 
 // What the node must have made of its ranks, as far as its hardware is known here.

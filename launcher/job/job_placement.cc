@@ -209,19 +209,10 @@ Result<Placement> PlaceForThreads(PlacementRequest request, const std::vector<ui
   const JobNode* full = FullNode(*placement, threads, nodes);
   notices->push_back(ThreadsNotice(threads, full));
   for (PlacePolicy& policy : placement->policies) {
+    policy.bind_is_default = true;  // nobody asked
     if (full != nullptr) policy.bind = BindTo::kNone;
   }
   return placement;
-}
-
-// Nobody asked for a binding, and a node keeps cores free: another job would be bound to the same
-// first ones, with the free ones beside it. For as long as jobs know nothing of each other's cores.
-bool LeavesCoresFree(const Placement& placement, const std::vector<JobNode>& nodes) {
-  for (size_t i = 0; i < nodes.size(); ++i) {
-    const uint32_t ranks = placement.node_ranks[i];
-    if (ranks > 0 && ranks < nodes[i].cores) return true;
-  }
-  return false;
 }
 
 Notice PolicyNotice(const std::vector<AppSpec>& apps) {
@@ -256,7 +247,6 @@ std::variant<PlacedJob, Failure> PlaceJob(const JobSpec& spec, const std::vector
                                                      &placed.notices);
   if (!placement) return NoResources(placement.error().text);
   const bool are_virtual = AreVirtual(spec, nodes);  // each would bind its ranks to the first cores
-  const bool free_cores = threads.empty() && LeavesCoresFree(*placement, nodes);
   resolved.dvm = DvmSpec{};  // parts need no nodes: their names come with the map
   resolved.described.clear();
   for (size_t i = 0; i < resolved.apps.size(); ++i) {
@@ -265,8 +255,7 @@ std::variant<PlacedJob, Failure> PlaceJob(const JobSpec& spec, const std::vector
     app.fixed.clear();
     app.ranks = placement->app_ranks[i];
     app.place = placement->policies[i];
-    const bool unbound = are_virtual || (free_cores && LeavesItToUs(spec.apps[i].place));
-    if (unbound && app.place.bind_is_default) app.place.bind = BindTo::kNone;
+    if (are_virtual && app.place.bind_is_default) app.place.bind = BindTo::kNone;
   }
   auto map = JobMap::Make(RunsOf(placement->node_of_rank), resolved.TotalRanks(), dvm_nodes);
   REX_CHECK(map.has_value());

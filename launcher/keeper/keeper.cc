@@ -145,7 +145,7 @@ Status Keeper::StartHost(int host_socket) {
 Status Keeper::StartAgent(int agent_host_socket) {
   const auto program = FindLibexecProgram("rexd-agent");
   if (!program) return program.error();
-  auto pair = MakeStreamPair();  // keeper - agent
+  auto pair = MakeSeqpacketPair();  // keeper - agent
   if (!pair) return pair.error();
   const int keeper_fd = pair->second.get();
   std::vector<std::string> argv = AgentArguments(keeper_fd, agent_host_socket);
@@ -283,9 +283,7 @@ void Keeper::OnLifeline() {
 }
 
 void Keeper::OnLiveness() {
-  std::array<char, 256> ignored;
-  const ssize_t n = ::recv(liveness_.get(), ignored.data(), ignored.size(), MSG_DONTWAIT);
-  if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) return;
+  if (leases_.Receive(liveness_.get())) return;
   liveness_.Reset();
   SetDeadline(kAgentEnding);
 }

@@ -1,4 +1,5 @@
-// The keeper: owner of a DVM's directories on a node, parent of its agent and host, last reaper.
+// The keeper: owner of a DVM's directories on a node and of its jobs' leases of cores, parent of
+// its agent and host, last reaper.
 //
 // Started by rexlaunch it keeps the head; started on another node (or a virtual one) by the agent
 // above it in the tree, it keeps an agent that joins. Then the channel that came as stdin and
@@ -21,6 +22,7 @@
 
 #include "launcher/base/fd.h"
 #include "launcher/base/private_dir.h"
+#include "launcher/lease/lease_message.h"
 
 namespace rex {
 
@@ -97,6 +99,7 @@ class Keeper {
   std::string temp_parent_;
   std::optional<PrivateDir> temp_dir_;
   std::optional<PrivateDir> shm_dir_;
+  KeptLeases leases_;  // given back by the kernel when this process ends: its ranks are gone then
 };
 
 // Blocks the signals that Keeper reads from its signalfd, and ignores SIGPIPE.

@@ -155,13 +155,17 @@ std::string Body(const PartPlanned& m) {
   out.set_map_text(m.map_text);
   out.set_topology_text(m.topology_text);
   out.set_plan_digest(m.plan_digest);
+  out.set_cores_held(m.cores_held);
+  out.set_lease_trouble(m.lease_trouble);
+  out.set_trouble_is_new(m.trouble_is_new);
   return out.SerializeAsString();
 }
 
 Result<PartPlanned> PlannedFromBody(std::string_view body) {
   const auto m = Parse<pb::PartPlanned>(body, "PartPlanned");
   if (!m) return m.error();
-  return PartPlanned{m->map_digest(), m->map_text(), m->topology_text(), m->plan_digest()};
+  return PartPlanned{m->map_digest(), m->map_text(),      m->topology_text(), m->plan_digest(),
+                     m->cores_held(), m->lease_trouble(), m->trouble_is_new()};
 }
 
 std::string Body(const PartBorn& m) {

@@ -67,6 +67,9 @@ struct PartPlanned {
   std::string map_text;
   std::string topology_text;
   uint64_t plan_digest = 0;
+  uint32_t cores_held = 0;
+  std::string lease_trouble;
+  bool trouble_is_new = false;
 };
 struct PartBorn {      // these ranks exist, and may have begun if the gates are open
   uint32_t first = 0;  // position among the part's ranks, which ascend

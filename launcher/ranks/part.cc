@@ -22,6 +22,7 @@ Part::Part(PartServices services, NodeFacts node, LaunchPart launch)
       node_(std::move(node)),
       launch_(std::move(launch)),
       spec_(*launch_.spec),
+      leases_(spec_.leases),
       output_(services_.loop,
               {[this](std::string payload) { services_.tell(PartOutput{std::move(payload)}); },
                [this] { Take(PartStep::kDrained); }}),
@@ -35,12 +36,17 @@ Part::Part(PartServices services, NodeFacts node, LaunchPart launch)
 
 void Part::Start() {
   deadline_.Set(kHostBound);
-  auto planned = PlanPart(launch_, node_);
+  auto planned = PlanPart(launch_, node_, &leases_);
   if (const Failure* failure = std::get_if<Failure>(&planned)) return Fail(*failure);
   plan_ = std::get<PartPlan>(std::move(planned));
   ranks_ = RankTable(plan_.ranks);
   for (const Notice& notice : plan_.notices) services_.tell(PartNotice{notice});
-  PartPlanned told{.map_digest = launch_.map->Digest(), .plan_digest = plan_.digest};
+  services_.keep_leases(leases_.fds());
+  PartPlanned told{.map_digest = launch_.map->Digest(),
+                   .plan_digest = plan_.digest,
+                   .cores_held = plan_.cores_held,
+                   .lease_trouble = leases_.trouble(),
+                   .trouble_is_new = leases_.trouble_is_new()};
   if (spec_.show_map) told.map_text = MapText(plan_, node_);
   if (spec_.show_topology) told.topology_text = TopologyText(node_);
   services_.tell(std::move(told));
@@ -168,6 +174,8 @@ void Part::EnterEnded() {
   ended.leftovers = std::move(leftovers_);
   output_.CloseAll();
   ended.phases = times_.Phases(node_.name);
+  leases_.GiveBackAll();
+  services_.keep_leases({});
   if (host_knows_) services_.to_host(pmix::DeregisterJob{plan_.name_space});
   for (const std::string& dir : {plan_.job_dir, plan_.shm_dir}) {
     if (!dir.empty()) RemoveTree(dir);

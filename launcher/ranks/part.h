@@ -17,6 +17,7 @@
 #include "launcher/base/child_table.h"
 #include "launcher/base/descendants.h"
 #include "launcher/base/event_loop.h"
+#include "launcher/lease/core_leases.h"
 #include "launcher/part/part_messages.h"
 #include "launcher/ranks/output_collector.h"
 #include "launcher/ranks/part_plan.h"
@@ -43,6 +44,8 @@ struct PartServices {
   std::function<void(PartEvent)> tell;
   // Ends what the job's ranks left behind (not ranks, not the agent's own helpers).
   std::function<std::vector<ProcessInfo>()> kill_leftovers;
+  // Has these leases kept beyond the agent's own end; none: the job has ended.
+  std::function<void(const std::vector<int>&)> keep_leases;
 };
 
 class Part {
@@ -157,6 +160,7 @@ class Part {
   const NodeFacts node_;
   const LaunchPart launch_;
   const JobSpec& spec_;  // launch_'s
+  CoreLeases leases_;    // of the cores that ranks are bound to, until none is left
   PartPlan plan_;
   PartState state_ = PartState::kPlanned;
   RankTable ranks_;

@@ -12,6 +12,7 @@
 #include "launcher/ranks/env_list.h"
 #include "launcher/ranks/program_search.h"
 #include "sched/placement/binding.h"
+#include "sched/placement/lease_plan.h"
 #include "sched/placement/node_places.h"
 
 namespace rex {
@@ -196,24 +197,68 @@ void TakeBindings(const NodeFacts& node, const JobSpec& spec, NodePlan node_plan
   }
 }
 
-std::optional<Failure> BindPlan(const LaunchPart& launch, const NodeFacts& node, PartPlan& plan) {
+// Jobs that know nothing of each other's cores would all be bound to the first ones, with free ones
+// beside them.
+Result<LeasedPlan> PlanWithoutLeases(const Hardware& hardware, const std::vector<NodeApp>& apps,
+                                     bool others_matter) {
+  auto plain = PlanNode(hardware, apps);
+  if (!plain) return plain.error();
+  LeasedPlan leased{.plan = *std::move(plain)};
+  leased.digest = Digest(leased.plan);
+  if (!others_matter || !ChoosesCores(apps)) return leased;
+  if (leased.plan.ranks.size() < hardware.Cores()) {
+    for (NodeRank& rank : leased.plan.ranks) rank.cpus.clear();
+  }
+  return leased;
+}
+
+Result<LeasedPlan> PlanRanks(const Hardware& hardware, const std::vector<NodeApp>& apps,
+                             const NodeFacts& node, CoreLeases* leases) {
+  if (!leases->usable()) return PlanWithoutLeases(hardware, apps, !leases->off());
+  const LeaseCalls calls = {[leases](uint32_t core) { return leases->HeldByOthers(core); },
+                            [leases](uint32_t core) { return leases->Take(core); },
+                            [leases](uint32_t core) { leases->GiveBack(core); }};
+  return PlanOnFreeCores(hardware, apps,
+                         node.core_numbers.empty() ? CoreNumbersOf(hardware) : node.core_numbers,
+                         calls);
+}
+
+void NoteLeases(const NodeFacts& node, const CoreLeases& leases, PartPlan& plan) {
+  const std::vector<uint32_t> cores = leases.cores();
+  if (cores.empty()) return;
+  CpuWords words;
+  for (const uint32_t core : cores) {
+    if (core / 64 >= words.size()) words.resize(core / 64 + 1);
+    words[core / 64] |= uint64_t{1} << (core % 64);
+  }
+  plan.notices.push_back({Notice::Level::kDetail, "on node " + node.name + " the job holds core" +
+                                                      (cores.size() == 1 ? " " : "s ") +
+                                                      CpuList(words)});
+}
+
+std::optional<Failure> BindPlan(const LaunchPart& launch, const NodeFacts& node, CoreLeases* leases,
+                                PartPlan& plan) {
   const Hardware plain = PlainHardware(node.slots);
   const Hardware& hardware = node.hardware ? *node.hardware : plain;
-  auto node_plan = PlanNode(hardware, NodeAppsOf(*launch.spec, *launch.map, node.id));
-  if (!node_plan) {
+  auto leased = PlanRanks(hardware, NodeAppsOf(*launch.spec, *launch.map, node.id), node, leases);
+  if (!leased) {
     Failure failure;
     failure.kind = FailureKind::kNoResources;
-    failure.detail = node_plan.error().text;
+    failure.detail = leased.error().text;
     return failure;
   }
-  plan.digest = Digest(*node_plan);
-  plan.oversubscribed = IsOversubscribed(launch, node, hardware, *node_plan);
+  NodePlan* node_plan = &leased->plan;
+  plan.digest = leased->digest;
+  plan.cores_held = leased->left_out ? leased->held_by_others : 0;
+  // Not bound for want of free cores, ranks share them with those of other jobs.
+  plan.oversubscribed = leased->left_out || IsOversubscribed(launch, node, hardware, *node_plan);
+  NoteLeases(node, *leases, plan);
   if (node_plan->default_left_out) {
     plan.notices.push_back(
         {Notice::Level::kDetail, "ranks on node " + node.name +
                                      " are not bound: it has too few processors for the default"});
   }
-  TakeBindings(node, *launch.spec, *std::move(node_plan), plan);
+  TakeBindings(node, *launch.spec, std::move(*node_plan), plan);
   return std::nullopt;
 }
 
@@ -237,14 +282,15 @@ uint64_t DescriptorsFor(const JobSpec& spec, uint64_t ranks) {
   return ranks * (spec.stdin_rank == kStdinAll ? 3 : 2) + kOfTheAgent;
 }
 
-std::variant<PartPlan, Failure> PlanPart(const LaunchPart& launch, const NodeFacts& node) {
+std::variant<PartPlan, Failure> PlanPart(const LaunchPart& launch, const NodeFacts& node,
+                                         CoreLeases* leases) {
   const JobSpec& spec = *launch.spec;
   PartPlan plan;
   plan.name_space = launch.name_space;
   plan.ranks = launch.map->RanksOf(node.id);
   if (auto failure = LackOfDescriptors(spec, plan.ranks.size(), node)) return *failure;
   // Whatever the slots say: ranks that share cores must yield while they wait.
-  if (auto failure = BindPlan(launch, node, plan)) return *failure;
+  if (auto failure = BindPlan(launch, node, leases, plan)) return *failure;
   plan.job_dir = node.session_dir + "/" + plan.name_space;
   plan.shm_dir = node.shm_dir + "/" + plan.name_space;
   Rank first_rank = 0;

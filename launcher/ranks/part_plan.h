@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "launcher/lease/core_leases.h"
 #include "launcher/part/part_messages.h"
 #include "launcher/ranks/fabric_probe.h"
 #include "launcher/wire/messages.h"
@@ -23,6 +24,7 @@ struct NodeFacts {
   uint32_t slots = 1;                        // usable cores
   std::shared_ptr<const Topology> topology;  // none: it could not be read
   std::shared_ptr<const Hardware> hardware;  // none: as if it had `slots` plain cores
+  std::vector<uint32_t> core_numbers;        // CoreNumbersOf(hardware); as it is, when empty
   uint64_t open_files = 1024;                // how many descriptors the agent may have
   std::string session_dir;                   // private, on disk or tmpfs
   std::string shm_dir;                       // private, memory-backed
@@ -48,14 +50,17 @@ struct PartPlan {
   // By ranks' places, as BirthBatch::Rank::cpuset; empty, or each may be: not bound.
   std::vector<std::vector<uint64_t>> bindings;
   std::vector<std::vector<uint64_t>> memory;  // the same: NUMA nodes, as ::mem_nodes; or empty
-  uint64_t digest = 0;                        // Digest(NodePlan)
+  uint64_t digest = 0;                        // Digest(NodePlan), without leases
+  uint32_t cores_held = 0;  // by other jobs: too many for the ranks to be bound; 0: not so
   std::vector<Notice> notices;
 
   const AppPlan& AppOf(Rank rank) const;
 };
 
-// A plan, or why this node can't do its part (exit code and text follow from the failure).
-std::variant<PartPlan, Failure> PlanPart(const LaunchPart& launch, const NodeFacts& node);
+// A plan, or why this node can't do its part (exit code and text follow from the failure). What the
+// ranks are bound to is held by `leases` then.
+std::variant<PartPlan, Failure> PlanPart(const LaunchPart& launch, const NodeFacts& node,
+                                         CoreLeases* leases);
 
 // How many the agent needs for so many ranks of its node: one for each stream of each rank.
 uint64_t DescriptorsFor(const JobSpec& spec, uint64_t ranks);

@@ -336,6 +336,7 @@ std::string ToWire(const JobSpec& m) {
   }
   for (const std::string& text : m.topologies) out.add_topologies(text);
   out.set_local_memory(m.local_memory);
+  out.set_leases(m.leases);
   DvmToPb(m.dvm, out.mutable_dvm());
   out.set_node_env(m.node_env);
   out.set_check(m.check);
@@ -420,6 +421,8 @@ Result<JobSpec> FromWire(const std::string& payload) {
   job.slots = m->slots();
   job.refuse_oversubscribe = m->refuse_oversubscribe();
   job.local_memory = m->local_memory();
+  job.leases = m->leases();
+  if (!job.leases.empty() && job.leases != "none" && job.leases[0] != '/') return Bad("leases");
   job.show_map = m->show_map();
   job.show_allocation = m->show_allocation();
   job.show_bindings = m->show_bindings();

@@ -123,6 +123,7 @@ struct JobSpec {
   uint32_t slots = 0;                 // of this node, named by the user; 0: its cores
   bool refuse_oversubscribe = false;  // more ranks than slots are refused, whoever named the slots
   bool local_memory = false;          // bound ranks get memory of their NUMA nodes only
+  std::string leases;  // where nodes lease cores: empty (their own choice), "none" or a directory
   std::vector<DescribedNode> described;  // with do_not_launch: the nodes, instead of real ones
   std::vector<std::string> topologies;   // of these: hwloc's XML, or its synthetic description
   bool show_map = false;

@@ -53,7 +53,7 @@ class Answer:
 def run(command, work, inside=()):
     """Its exit code (None: killed for taking too long), stderr and stdout together, seconds."""
     environment = {name: value for name, value in os.environ.items() if not DROPPED.match(name)}
-    environment.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", LC_ALL="C.UTF-8",
+    environment.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", LC_ALL="C.UTF-8", REX_LEASES="none",
                        XDG_CONFIG_HOME=os.path.join(work, "config"), HOME=work if not inside else os.environ["HOME"])
     environment[MARK] = work
     command = f"PATH={SEARCHED}; export PATH\n{command}"

@@ -78,6 +78,7 @@ NothingLeft::NothingLeft() : before_(SharedPlaces()) {
   tmp_dir_ = root_ + "/tmp";
   work_dir_ = root_ + "/work";
   REX_CHECK(::mkdir(tmp_dir_.c_str(), 0700) == 0 && ::mkdir(work_dir_.c_str(), 0700) == 0);
+  REX_CHECK(::mkdir((root_ + "/leases").c_str(), 0700) == 0);
   marker_ = std::string(kMarkerName) + "=" + RandomHex(16);
 }
 
@@ -89,6 +90,8 @@ NothingLeft::~NothingLeft() {
 std::map<std::string, std::string> NothingLeft::Environment() const {
   std::map<std::string, std::string> env = {{kMarkerName, marker_.substr(sizeof kMarkerName)},
                                             {"TMPDIR", tmp_dir_},
+                                            // What other tests hold must not move our ranks.
+                                            {"REX_LEASES", root_ + "/leases"},
                                             // Shared by all tests: a topology is discovered once.
                                             {"XDG_CACHE_HOME", BuildDir() + "/tests/cache"}};
   if (!IsSanitized()) return env;

@@ -228,6 +228,16 @@ std::vector<Option> PlacementOptions() {
        "",
        "Count hardware threads instead of cores: for slots that nobody named, for PE=N and "
        "for --cpu-set."},
+      {kLeases,
+       OptionScope::kJob,
+       OptionTopic::kPlacement,
+       OptionValue::kText,
+       1,
+       {"leases"},
+       "auto|none|DIR",
+       "How jobs on a node keep off each other's cores: auto (by lock files in /run/lock/rex, or "
+       "where there is no such directory in one of this user's own), none (bind as if there were "
+       "no other job, as mpirun does), or by lock files in DIR. Default: REX_LEASES, or auto."},
       {kRankfile,
        OptionScope::kJob,
        OptionTopic::kPlacement,

@@ -155,6 +155,9 @@ def _mount_private(member, own):
     for path, fd in [(member.cluster.dir, own)] + shared:
         os.makedirs(path, exist_ok=True)
         _bind(fd, "", path)
+    # The cores are the machine's: what a job holds of them on one node it holds on all.
+    os.mkdir("/run/lock/rex", 0o777)
+    _bind(own, "leases", "/run/lock/rex")
 
 
 def _open(path):

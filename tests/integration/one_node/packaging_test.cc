@@ -175,6 +175,23 @@ TEST_F(PackagingTest, AnInstalledTreeKnowsNoDirectoryOfTheBuild) {
   }
 }
 
+TEST_F(PackagingTest, TheDirectoryOfLeasesIsMadeByTmpfiles) {
+  const std::string root = left().work_dir() + "/root";
+  ASSERT_TRUE(
+      ExitedWith(Run({REX_TEST_CMAKE, "--install", BuildDir(), "--prefix", root + "/usr"}), 0));
+  const auto file = ReadFile(root + "/usr/lib/tmpfiles.d/rex.conf");
+  ASSERT_TRUE(file.has_value());
+  EXPECT_TRUE(Contains(*file, "\nd /run/lock/rex 1777 root root -\n"));
+  const CommandResult made = Run({"systemd-tmpfiles", "--create", "--root=" + root, "rex.conf"});
+  if (made.exit_code == kExitNotFound || ::geteuid() != 0) {
+    GTEST_SKIP() << "the file is there; no systemd-tmpfiles to try it with, or not root";
+  }
+  EXPECT_TRUE(ExitedWith(made, 0));
+  struct stat info {};
+  ASSERT_EQ(::stat((root + "/run/lock/rex").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode, S_IFDIR | 01777u);
+}
+
 TEST_F(PackagingTest, AnInstalledTreeCanBeMoved) {
   const std::string first = left().work_dir() + "/first";
   const std::string second = left().work_dir() + "/second place";

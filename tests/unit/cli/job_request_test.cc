@@ -506,6 +506,19 @@ TEST(MakeJobSpec, EachHostIsLookedUpOnce) {
   EXPECT_EQ(asked, 2);
 }
 
+TEST(MakeJobSpec, LeasesByOptionOrEnvironment) {
+  EXPECT_EQ(Made({"-n", "1", "a"})->leases, "");
+  EXPECT_EQ(Made({"-n", "1", "a"}, {"REX_LEASES=/l"})->leases, "/l");
+  EXPECT_EQ(Made({"-n", "1", "a"}, {"REX_LEASES="})->leases, "");
+  EXPECT_EQ(Made({"-n", "1", "--leases", "none", "a"}, {"REX_LEASES=/l"})->leases, "none");
+  EXPECT_EQ(Made({"-n", "1", "--leases", "auto", "a"}, {"REX_LEASES=/l"})->leases, "");
+  const auto bad = Made({"-n", "1", "a"}, {"REX_LEASES=l"});
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.error().text,
+            "environment variable REX_LEASES: 'l' is not known; write auto, none or a directory's "
+            "whole path");
+}
+
 TEST(MakeJobSpec, OversubscribingByEnvironment) {
   EXPECT_TRUE(Made({"-n", "1", "a"}, {"REX_OVERSUBSCRIBE=1"})->oversubscribe);
   EXPECT_FALSE(Made({"-n", "1", "a"}, {"REX_OVERSUBSCRIBE=0"})->oversubscribe);

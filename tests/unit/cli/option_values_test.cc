@@ -5,6 +5,20 @@
 namespace rex {
 namespace {
 
+TEST(TakeLeasePlace, AutoNoneOrADirectory) {
+  std::string leases = "x";
+  EXPECT_TRUE(TakeLeasePlace("auto", &leases));
+  EXPECT_EQ(leases, "");
+  EXPECT_TRUE(TakeLeasePlace("none", &leases));
+  EXPECT_EQ(leases, "none");
+  EXPECT_TRUE(TakeLeasePlace("/run/leases", &leases));
+  EXPECT_EQ(leases, "/run/leases");
+  const auto taken = TakeLeasePlace("leases", &leases);
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().text,
+            "'leases' is not known; write auto, none or a directory's whole path");
+}
+
 TEST(TakeOutput, TakesEveryWordInAnyOrder) {
   OutputChoice choice;
   ASSERT_TRUE(TakeOutput("merge,DIR=/d/x:nocopy,Tag,timestamp,file=f", &choice));

@@ -87,6 +87,7 @@ std::string ValueFor(const Option& option) {
     case OptionId::kExportMode:
       return "mpirun";
     case OptionId::kPrefix:
+    case OptionId::kLeases:
       return "/opt";
     case OptionId::kMapBy:
       return "slot";

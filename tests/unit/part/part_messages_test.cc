@@ -69,6 +69,10 @@ TEST(PartMessages, CommandsRoundTrip) {
 TEST(PartMessages, EventsRoundTrip) {
   EXPECT_EQ(BackEvent(PartPlanned{UINT64_MAX, "map", "topo"}).map_digest, UINT64_MAX);
   EXPECT_EQ(BackEvent(PartPlanned{1, "", "", UINT64_MAX}).plan_digest, UINT64_MAX);
+  const PartPlanned planned = BackEvent(PartPlanned{1, "", "", 2, 3, "no directory", true});
+  EXPECT_EQ(planned.cores_held, 3u);
+  EXPECT_EQ(planned.lease_trouble, "no directory");
+  EXPECT_TRUE(planned.trouble_is_new);
   const PartBorn born = BackEvent(PartBorn{7, {12, 13}, {true, false}});
   EXPECT_EQ(born.first, 7U);
   EXPECT_EQ(born.pids, (std::vector<int64_t>{12, 13}));

@@ -68,7 +68,8 @@ class PartPlanTest : public ::testing::Test {
     return spec;
   }
   static PartPlan Plan(const LaunchPart& launch, const NodeFacts& node) {
-    auto plan = PlanPart(launch, node);
+    CoreLeases none(kNoLeases);
+    auto plan = PlanPart(launch, node, &none);
     if (const Failure* failure = std::get_if<Failure>(&plan)) {
       ADD_FAILURE() << failure->detail;
       return {};
@@ -76,7 +77,8 @@ class PartPlanTest : public ::testing::Test {
     return std::get<PartPlan>(std::move(plan));
   }
   static Failure FailureOf(const LaunchPart& launch, const NodeFacts& node) {
-    auto plan = PlanPart(launch, node);
+    CoreLeases none(kNoLeases);
+    auto plan = PlanPart(launch, node, &none);
     const Failure* failure = std::get_if<Failure>(&plan);
     return failure != nullptr ? *failure : Failure{};
   }

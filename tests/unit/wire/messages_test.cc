@@ -141,6 +141,7 @@ JobSpec JobWithNodes() {
   job.dvm.allow_missing = true;
   job.dvm.max_modex_bytes = 9;
   job.local_memory = true;
+  job.leases = "/run/leases";
   job.node_env = true;
   job.apps[0].ranks = 0;
   job.apps[0].per_node = 2;
@@ -171,6 +172,7 @@ TEST(LaunchJob, NodesRoundTrip) {
   EXPECT_TRUE(back->dvm.allow_missing);
   EXPECT_EQ(back->dvm.max_modex_bytes, 9u);
   EXPECT_TRUE(back->local_memory);
+  EXPECT_EQ(back->leases, "/run/leases");
   EXPECT_TRUE(back->node_env);
   EXPECT_EQ(back->apps[0].ranks, 0u);
   EXPECT_EQ(back->apps[0].per_node, 2u);
