@@ -213,6 +213,11 @@ ExchangePort Dvm::Port() const {
   return port;
 }
 
+ImagePort Dvm::MakeImagePort() const {
+  REX_CHECK(tree_ != nullptr);
+  return ImagePortOf(*tree_);
+}
+
 std::chrono::microseconds Dvm::OffsetTo(NodeId node) const {
   if (!tree_ || node == kHeadNode) return std::chrono::microseconds(0);
   const auto offset = tree_->OffsetTo(node);

@@ -15,6 +15,7 @@
 #include "launcher/base/phase.h"
 #include "launcher/exchange/exchange_port.h"
 #include "launcher/job/job_placement.h"
+#include "launcher/staging/image_port.h"
 #include "launcher/tree/tree.h"
 #include "launcher/wire/messages.h"
 
@@ -54,6 +55,7 @@ class Dvm {
   void Send(NodeId to, uint8_t kind, FrameClass frame_class, std::string payload);
   void Broadcast(uint8_t kind, FrameClass frame_class, const std::string& payload);
   ExchangePort Port() const;
+  ImagePort MakeImagePort() const;  // with nodes only
   std::chrono::microseconds OffsetTo(NodeId node) const;
   std::optional<ClockOffset> ClockOf(NodeId node) const;  // this machine's: none
   const NodeNumbers& numbers() const { return numbers_; }

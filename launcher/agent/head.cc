@@ -117,6 +117,11 @@ Status Head::OnLaunchJob(const std::string& payload) {
   }
   job_ = std::make_unique<Job>(MakeServices(), *spec, MakeClient());
   job_->Start();
+  if (MayStage(*spec)) {
+    image_ = std::make_unique<HeadImage>(loop_, *spec, [this](const Failure& failure) {
+      if (job_) job_->OnLost(failure, false);
+    });
+  }
   return StartNodes(*spec);
 }
 
@@ -160,6 +165,11 @@ JobClient Head::MakeClient() {
       [this](JobEnded m) {
         if (auto phase = dvm_ ? dvm_->LinksPhase() : std::nullopt)
           m.phases.push_back(*std::move(phase));
+        if (image_) {
+          for (Phase& phase : image_->Phases(node_.facts().name)) {
+            m.phases.push_back(std::move(phase));
+          }
+        }
         // Behind the output, in its class: JobEnded is the last thing rexlaunch hears.
         launch_->Send(static_cast<uint8_t>(LaunchMessage::kJobEnded), FrameClass::kStdio,
                       ToWire(m));
@@ -196,6 +206,15 @@ void Head::Command(NodeId node, PartCommand command) {
 }
 
 void Head::CommandAll(PartCommand command) {
+  if (auto* launch = std::get_if<LaunchPart>(&command); launch != nullptr && image_) {
+    launch->image = image_->wire();
+    std::vector<NodeId> nodes = launch->map->nodes();
+    std::erase(nodes, kHeadNode);
+    if (!nodes.empty()) {
+      image_->Launch(kJob, nodes, dvm_->MakeImagePort(),
+                     [this](NodeId node) -> const std::string& { return dvm_->NameOf(node); });
+    }
+  }
   if (dvm_->size() > 1) {
     const PartFrame frame = EncodePart(kJob, command);
     dvm_->Broadcast(frame.kind, frame.frame_class, frame.payload);
@@ -249,12 +268,18 @@ void Head::OnNodesReady() {
   if (check_) return check_->OnNodesReady(*dvm_);
   if (!job_) return;
   if (auto phase = dvm_->StartPhase()) job_->AddPhase(*std::move(phase));
-  job_->OnNodes(dvm_->JobNodes(named_slots_), dvm_->size());
+  if (image_) return image_->Await([this] { PlaceJob(); });
+  PlaceJob();
+}
+
+void Head::PlaceJob() {
+  if (job_) job_->OnNodes(dvm_->JobNodes(named_slots_), dvm_->size());
 }
 
 void Head::OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure) {
   node_.OnNodesLost(nodes);
   if (check_) check_->OnNodesLost(nodes, failure);
+  if (image_) image_->OnNodesLost(nodes);
   if (job_) job_->OnNodesLost(nodes, failure);
 }
 
@@ -277,6 +302,9 @@ Status Head::TakeNodeMessage(NodeId from, uint8_t kind, std::string payload) {
     return node_.OnExchange(from, kind, std::move(payload));
   }
   if (check_) return check_->OnMessage(from, kind, payload);
+  if (kind >= kFirstImageKind && kind <= kLastImageKind) {
+    return image_ ? image_->OnMessage(from, kind, payload) : Status(Ok{});
+  }
   auto event = DecodeEvent(kind, payload);
   if (!event) return event.error();
   return job_ ? job_->OnPart(from, std::move(event->body)) : Status(Ok{});
@@ -310,6 +338,7 @@ void Head::EndWith(const Failure& failure, bool quick) {
 void Head::Finish() {
   job_.reset();
   check_.reset();
+  image_.reset();
   if (dvm_) dvm_->Close();
   if (!client_lost_) launch_->Flush(kFlushBound);
   node_.CleanUp();

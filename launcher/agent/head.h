@@ -7,6 +7,7 @@
 
 #include "launcher/agent/check.h"
 #include "launcher/agent/dvm.h"
+#include "launcher/agent/head_image.h"
 #include "launcher/agent/local_node.h"
 #include "launcher/base/frame_channel.h"
 #include "launcher/job/job.h"
@@ -39,6 +40,7 @@ class Head {
   Status StartNodes(const JobSpec& spec);
   std::function<void(const StartFailure&)> OnEachFailed();
   void OnNodesReady();
+  void PlaceJob();
   void OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure);
   void OnNodeMessage(NodeId from, uint8_t kind, std::string payload);
   Status TakeNodeMessage(NodeId from, uint8_t kind, std::string payload);
@@ -61,7 +63,8 @@ class Head {
   std::unique_ptr<Job> job_;
   std::unique_ptr<Check> check_;
   std::unique_ptr<Dvm> dvm_;
-  uint32_t named_slots_ = 0;  // of this machine alone
+  std::unique_ptr<HeadImage> image_;  // none: nothing is staged
+  uint32_t named_slots_ = 0;          // of this machine alone
   bool hello_seen_ = false;
   bool client_lost_ = false;
 };

@@ -101,8 +101,7 @@ void LocalNode::SetUp(NodeId id, const std::string& name, ExchangePort port,
 Status LocalNode::Command(JobNumber job, PartCommand command) {
   if (auto* launch = std::get_if<LaunchPart>(&command)) {
     if (name_spaces_.contains(job)) return Error{Errc::kProtocol, "one job launched twice"};
-    MakePart(job, std::move(*launch));
-    return Ok{};
+    return MakePart(job, std::move(*launch));
   }
   if (const auto name = name_spaces_.find(job);
       name != name_spaces_.end() && std::holds_alternative<EndPart>(command)) {
@@ -113,10 +112,53 @@ Status LocalNode::Command(JobNumber job, PartCommand command) {
   return part == parts_.end() ? Status(Ok{}) : part->second->On(std::move(command));
 }
 
-void LocalNode::MakePart(JobNumber job, LaunchPart launch) {
+void LocalNode::SetImagePort(ImagePort port, const std::string& store_suffix) {
+  store_suffix_ = store_suffix;
+  images_ = std::make_unique<ImageNode>(loop_, std::move(port));
+}
+
+Status LocalNode::OnImage(uint8_t kind, std::string payload) {
+  return images_ ? images_->OnMessage(kind, std::move(payload))
+                 : Status(Error{Errc::kProtocol, "pieces of an image for the head"});
+}
+
+void LocalNode::StageImage(JobNumber job, const std::string& name_space, const std::string& image,
+                           StageHandlers handlers) {
+  const std::string session = options_.session_dir + "/" + name_space;
+  const std::string shm = options_.shm_dir + "/" + name_space;
+  ImageFetch::Place place{job, {shm + "/image", session + "/image"}, session, store_suffix_};
+  ImageFetch::Handlers fetch;
+  fetch.on_planned = [planned = handlers.on_planned](const std::vector<StagedApp>& apps) {
+    std::vector<StagedProgram> programs;
+    for (const StagedApp& app : apps) {
+      programs.push_back({app.path, app.in_place, app.library_path, app.directory});
+    }
+    planned(std::move(programs));
+  };
+  fetch.on_placed = handlers.on_placed;
+  fetch.on_failed = [failed = handlers.on_failed](const StageProblem& problem) {
+    Failure failure = InternalFailure(problem.detail, problem.remedy);
+    failure.kind = problem.no_resources ? FailureKind::kNoResources : FailureKind::kNodeFailed;
+    failed(std::move(failure));
+  };
+  const Status begun = images_->Begin(place, image, std::move(fetch));
+  REX_CHECK(begun.has_value());  // decoded before
+}
+
+Status LocalNode::MakePart(JobNumber job, LaunchPart launch) {
+  if (!launch.image.empty()) {
+    const auto image = ImageFromWire<Image>(launch.image);
+    if (!image) return image.error();
+  }
   name_spaces_[job] = launch.name_space;
   exchange_->AddNamespace(launch.name_space, launch.map);
-  if (launch.map->CountOn(facts_.id) == 0) return;
+  if (launch.map->CountOn(facts_.id) == 0) return Ok{};
+  std::function<void(StageHandlers)> stage;
+  if (images_ && !launch.image.empty()) {
+    stage = [this, job, name = launch.name_space, image = launch.image](StageHandlers handlers) {
+      StageImage(job, name, image, std::move(handlers));
+    };
+  }
   auto made = std::make_unique<Part>(
       PartServices{loop_, children_, *maker_,
                    [this](const pmix::HostMessage& m) {
@@ -124,12 +166,17 @@ void LocalNode::MakePart(JobNumber job, LaunchPart launch) {
                    },
                    [this, job](PartEvent event) { Tell(job, std::move(event)); },
                    [this] { return KillLeftovers(); },
-                   [this, job](const std::vector<int>& fds) { KeepLeases(job, fds); }},
+                   [this, job](const std::vector<int>& fds) { KeepLeases(job, fds); },
+                   std::move(stage)},
       facts_, std::move(launch));
   Part& part = *(parts_[job] = std::move(made));
   part.Start();
-  if (host_lost_) return part.OnHostLost(*host_lost_);
-  if (host_ready_) part.OnHostReady();
+  if (host_lost_) {
+    part.OnHostLost(*host_lost_);
+  } else if (host_ready_) {
+    part.OnHostReady();
+  }
+  return Ok{};
 }
 
 // Events leave in a turn of their own, so that nobody is called back from inside a call.
@@ -142,7 +189,9 @@ void LocalNode::Tell(JobNumber job, PartEvent event) {
   loop_.Post([this, job, event = std::move(event)]() mutable {
     const bool ended = std::holds_alternative<PartEnded>(event);
     handlers_.tell(job, std::move(event));
-    if (ended) parts_.erase(job);
+    if (!ended) return;
+    parts_.erase(job);
+    if (images_) images_->End(job);
   });
 }
 

@@ -14,6 +14,7 @@
 #include "launcher/exchange/exchange.h"
 #include "launcher/part/part_messages.h"
 #include "launcher/ranks/part.h"
+#include "launcher/staging/image_node.h"
 #include "pmix-server/client/host_client.h"
 
 namespace rex {
@@ -48,6 +49,12 @@ class LocalNode {
   // Which node of which tree this is; before the first Command. `port`: how to reach the others.
   void SetUp(NodeId id, const std::string& name, ExchangePort port, uint64_t max_modex_bytes);
 
+  // How images come; before the first Command. `suffix`: of the store's directory, for nodes that
+  // are one machine.
+  void SetImagePort(ImagePort port, const std::string& store_suffix);
+  // A message about an image, which is the head's. Errors: kProtocol.
+  Status OnImage(uint8_t kind, std::string payload);
+
   // The head's word about a job; LaunchPart makes the part, if the node has ranks. Commands for
   // jobs that have no part here do nothing. Errors: kProtocol.
   Status Command(JobNumber job, PartCommand command);
@@ -73,7 +80,9 @@ class LocalNode {
   void OnHostClosed(const Error& error);
   void OnKeeperGone();
   void KeepLeases(JobNumber job, const std::vector<int>& fds);
-  void MakePart(JobNumber job, LaunchPart launch);
+  Status MakePart(JobNumber job, LaunchPart launch);
+  void StageImage(JobNumber job, const std::string& name_space, const std::string& image,
+                  StageHandlers handlers);
   void Tell(JobNumber job, PartEvent event);
   std::vector<ProcessInfo> KillLeftovers();
 
@@ -86,6 +95,8 @@ class LocalNode {
   std::unique_ptr<ReadWatcher> keeper_watcher_;
   NodeFacts facts_;
   std::unique_ptr<Exchange> exchange_;
+  std::unique_ptr<ImageNode> images_;  // not on the head: it has the files
+  std::string store_suffix_;
   std::map<JobNumber, std::unique_ptr<Part>> parts_;
   std::map<JobNumber, std::string> name_spaces_;  // known to the exchange
   std::optional<pmix::HostReady> host_ready_;

@@ -73,6 +73,9 @@ void Member::OnWelcome(const Welcome& welcome) {
   const std::string hostname = node_.facts().name;
   node_.SetUp(tree_->self(), welcome.name, std::move(port),
               welcome.options.max_message_bytes - kMaxExchangeHeaderBytes);
+  node_.SetImagePort(ImagePortOf(*tree_), welcome.options.kind == BootstrapKind::kVirtual
+                                              ? "-" + welcome.name
+                                              : std::string());
   node_.job_begin = loop_.clock().Now();
   tree_->Ready({hostname, node_.facts().slots, EncodeHardware(*node_.facts().hardware), "",
                 REX_VERSION, node_.facts().open_files});
@@ -93,6 +96,9 @@ Status Member::Take(NodeId from, uint8_t kind, std::string payload) {
     return node_.OnExchange(from, kind, std::move(payload));
   }
   if (from != kHeadNode) return Error{Errc::kProtocol, "a command that is not the head's"};
+  if (kind >= kFirstImageKind && kind <= kLastImageKind) {
+    return node_.OnImage(kind, std::move(payload));
+  }
   if (kind == kCheckAskKind) {
     auto path = DecodeAsk(payload);
     if (!path) return path.error();

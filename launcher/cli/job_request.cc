@@ -156,6 +156,10 @@ void TakeJobOptions(const CommandLine& line, const Surroundings& here, JobSpec& 
   job.do_not_launch = line.do_not_launch;
   job.check = line.check;
   job.cwd_in_session = line.session_dir;
+  job.stage = line.stage;
+  for (std::string& file : job.stage.preload_files) {
+    if (!file.starts_with('/')) file = here.cwd + "/" + file;
+  }
   job.described = line.cluster.nodes;
   job.topologies = line.cluster.topologies;
 }

@@ -8,7 +8,6 @@ namespace rex {
 namespace {
 using enum MpirunSupport;
 
-constexpr std::string_view kOnEveryNode = "files must be on every node under the same path";
 constexpr std::string_view kDebuggers =
     "attach one to a rank: --report-state-on-timeout or -v show pids";
 
@@ -43,12 +42,11 @@ constexpr std::array kOptions = std::to_array<MpirunOption>({
     {"ompi-server", 1, kNotYet, ""},
     {"output-proctable", 0, kNotYet, "-v shows each rank's node and pid"},
     {"personality", 1, kIgnored, ""},
-    {"preload-binary", 0, kNotYet, kOnEveryNode},
-    {"preload-files", 1, kNotYet, kOnEveryNode},
+    {"preload-binary", 0, kIgnored, ""},
     {"report-child-jobs-separately", 0, kIgnored, ""},
     {"report-events", 1, kNever, "use --timeline"},
     {"report-uri", 1, kNotYet, ""},
-    {"s", 0, kNotYet, kOnEveryNode},
+    {"s", 0, kIgnored, ""},
     {"show-progress", 0, kNotYet, "use --timeline"},
     {"tv", 0, kNotYet, kDebuggers},
     {"use-regexp", 0, kIgnored, ""},

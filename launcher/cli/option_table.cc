@@ -11,7 +11,8 @@ namespace {
 
 std::vector<Option> WholeTable() {
   std::vector<Option> table;
-  for (auto part : {PlacementOptions, NodeOptions, RunOptions, DisplayOptions, GeneralOptions}) {
+  for (auto part :
+       {PlacementOptions, NodeOptions, ImageOptions, RunOptions, DisplayOptions, GeneralOptions}) {
     std::vector<Option> options = part();
     std::move(options.begin(), options.end(), std::back_inserter(table));
   }

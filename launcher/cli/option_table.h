@@ -39,6 +39,12 @@ enum class OptionId : uint8_t {
   kPrefix,
   kTree,
   kShipAgent,
+  kStage,
+  kCreation,
+  kStore,
+  kStoreSize,
+  kImageHold,
+  kPreloadFiles,
   kStartTimeout,
   kAllowMissingNodes,
   kNodeTimeout,
@@ -88,9 +94,18 @@ enum class OptionId : uint8_t {
 };
 
 // What --help TOPIC shows together.
-enum class OptionTopic : uint8_t { kGeneral, kPlacement, kNodes, kInput, kOutput, kEnd, kDisplay };
-inline constexpr std::string_view kTopicNames[] = {"general", "placement", "nodes",  "input",
-                                                   "output",  "end",       "display"};
+enum class OptionTopic : uint8_t {
+  kGeneral,
+  kPlacement,
+  kNodes,
+  kImage,
+  kInput,
+  kOutput,
+  kEnd,
+  kDisplay
+};
+inline constexpr std::string_view kTopicNames[] = {"general", "placement", "nodes", "image",
+                                                   "input",   "output",    "end",   "display"};
 
 enum class OptionScope : uint8_t { kApp, kJob };  // kApp: counts for the app it stands in
 enum class OptionValue : uint8_t {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "launcher/base/text.h"
 #include "launcher/cli/number.h"
 #include "launcher/cli/option_values.h"
 
@@ -115,6 +116,60 @@ Status TakePrefix(const OptionUse& use, std::string* prefix) {
   return BadWord(
       use.Where() + ": " + Quoted(*prefix) +
       " is relative, and other nodes have another current directory; write the whole path");
+}
+
+namespace {
+Status TakeStore(const OptionUse& use, StageSpec* stage) {
+  const std::string& word = use.values[0];
+  stage->store_dir.clear();
+  if (word == "memory" || word == "disk") {
+    stage->store = word == "disk" ? StoreRequest::kDisk : StoreRequest::kMemory;
+    return Ok{};
+  }
+  if (!word.starts_with('/')) return NotKnown(use, "'memory', 'disk' or a whole path");
+  stage->store = StoreRequest::kDirectory;
+  stage->store_dir = word;
+  return Ok{};
+}
+
+// Relative ones are made absolute where the current directory is known.
+Status TakePreloadFiles(const OptionUse& use, StageSpec* stage) {
+  for (const std::string_view file : Split(use.values[0], ',')) {
+    if (file.empty()) {
+      return BadWord(use.Where() + ": " + Quoted(use.values[0]) +
+                     " has an empty name; write names with single commas between them");
+    }
+    stage->preload_files.emplace_back(file);
+  }
+  return Ok{};
+}
+}  // namespace
+
+Status TakeStage(const OptionUse& use, StageSpec* stage) {
+  switch (use.option.id) {
+    case OptionId::kStage:
+      return TakeChoice<StageRequest>(use,
+                                      {{"auto", StageRequest::kAuto},
+                                       {"always", StageRequest::kAlways},
+                                       {"never", StageRequest::kNever}},
+                                      "'auto', 'always' or 'never'", &stage->mode);
+    case OptionId::kCreation:
+      return TakeChoice<CreationRequest>(
+          use, {{"group", CreationRequest::kGroup}, {"multiple", CreationRequest::kMultiple}},
+          "'group' or 'multiple'", &stage->creation);
+    case OptionId::kStore:
+      return TakeStore(use, stage);
+    case OptionId::kStoreSize:
+      return TakeMaxModex(use, &stage->store_bytes);
+    case OptionId::kPreloadFiles:
+      return TakePreloadFiles(use, stage);
+    default: {
+      std::chrono::seconds hold{};
+      const Status taken = TakeBound(use, &hold);
+      if (taken) stage->hold = hold;
+      return taken;
+    }
+  }
 }
 
 Status TakeMaxModex(const OptionUse& use, uint64_t* bytes) {

@@ -59,6 +59,8 @@ Status TakeStdin(const OptionUse& use, int32_t* rank);  // a rank, kStdinAll or 
 Status TakeSsh(const OptionUse& use, std::vector<std::string>* ssh);
 Status TakeLeases(const OptionUse& use, std::string* leases);  // as JobSpec::leases
 Status TakePrefix(const OptionUse& use, std::string* prefix);  // absolute
+// --stage, --creation, --store, --store-size, --image-hold, --preload-files.
+Status TakeStage(const OptionUse& use, StageSpec* stage);
 Status TakeMaxModex(const OptionUse& use, uint64_t* bytes);
 Status TakeMaxVmSize(const OptionUse& use, std::optional<uint32_t>* nodes);
 Status TakeMca(const OptionUse& use, std::vector<EnvSetting>* settings);

@@ -268,6 +268,13 @@ class Parser {
         return TakeTree(use);
       case OptionId::kShipAgent:
         return TakeShipAgent(use);
+      case OptionId::kStage:
+      case OptionId::kCreation:
+      case OptionId::kStore:
+      case OptionId::kStoreSize:
+      case OptionId::kImageHold:
+      case OptionId::kPreloadFiles:
+        return TakeStage(use, &line_.stage);
       case OptionId::kStartTimeout:
         return TakeBound(use, &line_.start_timeout);
       case OptionId::kAllowMissingNodes:

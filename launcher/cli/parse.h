@@ -64,6 +64,7 @@ struct CommandLine {
   std::string prefix;            // absolute; empty: not given
   TreeRequest tree = TreeRequest::kAuto;
   ShipRequest ship = ShipRequest::kAuto;
+  StageSpec stage;  // its preload_files as typed
   std::chrono::seconds start_timeout{30};
   std::chrono::seconds node_timeout{120};
   bool allow_missing_nodes = false;

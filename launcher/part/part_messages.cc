@@ -48,6 +48,7 @@ std::string Body(const LaunchPart& m) {
   for (const std::string& name : m.node_names) out.add_node_names(name);
   out.set_unbuffered(m.unbuffered);
   out.set_virtual_nodes(m.virtual_nodes);
+  out.set_image(m.image);
   return out.SerializeAsString();
 }
 
@@ -80,6 +81,7 @@ Result<LaunchPart> LaunchFromBody(std::string_view body, uint32_t nodes) {
   if (out.node_names.size() != out.map->nodes().size()) return Bad("LaunchPart.node_names");
   out.unbuffered = m->unbuffered();
   out.virtual_nodes = m->virtual_nodes();
+  out.image = m->image();
   return out;
 }
 

@@ -29,6 +29,7 @@ struct LaunchPart {
   std::vector<std::string> node_names;  // of map->nodes()
   bool unbuffered = false;
   bool virtual_nodes = false;
+  std::string image;  // an encoded Image (image.proto); empty: each node finds the programs itself
 };
 struct OpenGates {};
 struct SignalPart {

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -35,8 +36,35 @@ Part::Part(PartServices services, NodeFacts node, LaunchPart launch)
 }
 
 void Part::Start() {
+  if (services_.stage) return StagePrograms();
+  placed_ = true;
+  Plan({});
+}
+
+// How long that takes is the image's own business: it has bounds for what it waits for.
+void Part::StagePrograms() {
+  times_.image.begin = services_.loop.clock().Now();
+  services_.stage({WhileAlive([this](const std::vector<StagedProgram>& staged) {
+                     if (state_ == PartState::kPlanned) Plan(staged);
+                   }),
+                   WhileAlive([this](std::string note) { OnPlaced(std::move(note)); }),
+                   WhileAlive([this](Failure failure) {
+                     if (state_ < PartState::kForking) Fail(std::move(failure));
+                   })});
+}
+
+void Part::OnPlaced(std::string note) {
+  times_.image.end = services_.loop.clock().Now();
+  times_.image_note = std::move(note);
+  placed_ = true;
+  if (!planned_ || state_ > PartState::kRegistering) return;
+  StartTemplates();
+  BeginBirthsWhenReady();
+}
+
+void Part::Plan(const std::vector<StagedProgram>& staged) {
   deadline_.Set(kHostBound);
-  auto planned = PlanPart(launch_, node_, &leases_);
+  auto planned = PlanPart(launch_, node_, &leases_, staged);
   if (const Failure* failure = std::get_if<Failure>(&planned)) return Fail(*failure);
   plan_ = std::get<PartPlan>(std::move(planned));
   ranks_ = RankTable(plan_.ranks);
@@ -52,8 +80,9 @@ void Part::Start() {
   services_.tell(std::move(told));
   if (spec_.do_not_launch) return deadline_.Cancel();  // the head ends the part
   if (const Status made = MakeDirs(); !made) return;
+  if (const Status linked = LinkPreloadFiles(); !linked) return;
   output_.SetUnbuffered(launch_.unbuffered);
-  StartTemplates();
+  if (placed_) StartTemplates();
   OpenStdioAhead();
   planned_ = true;
   if (host_ready_) Take(PartStep::kHostReady);
@@ -71,6 +100,21 @@ Status Part::MakeDirs() {
     } else {
       failure.kind = FailureKind::kNoResources;
     }
+    Fail(std::move(failure));
+    return error;
+  }
+  return Ok{};
+}
+
+// Where the user is they need not be sent: they are linked.
+Status Part::LinkPreloadFiles() {
+  if (services_.stage) return Ok{};
+  for (const std::string& file : spec_.stage.preload_files) {
+    const std::string to = plan_.job_dir + "/" + file.substr(file.rfind('/') + 1);
+    if (::symlink(file.c_str(), to.c_str()) == 0 || errno == EEXIST) continue;
+    const Error error = Error::FromErrno(errno, "link '" + to + "'");
+    Failure failure = InternalFailure(error.text, "look at the free space and permissions there");
+    failure.kind = FailureKind::kNoResources;
     Fail(std::move(failure));
     return error;
   }
@@ -371,7 +415,13 @@ void Part::OnRegistered(pmix::JobRegistered registered) {
                                 "run again with REX_LOG=debug and report this"));
   }
   registered_ = std::move(registered);
-  Take(PartStep::kRegistered);
+  known_here_ = true;
+  deadline_.Cancel();
+  BeginBirthsWhenReady();
+}
+
+void Part::BeginBirthsWhenReady() {
+  if (known_here_ && placed_) Take(PartStep::kRegistered);
 }
 
 void Part::OnLog(const pmix::LogText& log) {

@@ -34,6 +34,14 @@
 
 namespace rex {
 
+// How the programs of a part come to this node. Called from the loop, never from inside a call of
+// the part's; at most once each.
+struct StageHandlers {
+  std::function<void(std::vector<StagedProgram>)> on_planned;  // where they will be
+  std::function<void(std::string note)> on_placed;             // they are there
+  std::function<void(Failure)> on_failed;
+};
+
 // What the agent lends to a part; outlives it.
 struct PartServices {
   EventLoop& loop;
@@ -46,6 +54,8 @@ struct PartServices {
   std::function<std::vector<ProcessInfo>()> kill_leftovers;
   // Has these leases kept beyond the agent's own end; none: the job has ended.
   std::function<void(const std::vector<int>&)> keep_leases;
+  // Begins to bring what LaunchPart.image names. Not set: it names nothing for this node.
+  std::function<void(StageHandlers)> stage = {};
 };
 
 class Part {
@@ -89,6 +99,13 @@ class Part {
       if (!alive.expired()) f(std::forward<decltype(args)>(args)...);
     };
   }
+
+  // Programs.
+  void StagePrograms();
+  void Plan(const std::vector<StagedProgram>& staged);
+  void OnPlaced(std::string note);
+  void BeginBirthsWhenReady();
+  Status LinkPreloadFiles();
 
   // State machine.
   void Take(PartStep step);
@@ -185,6 +202,8 @@ class Part {
   size_t batches_unborn_ = 0;
   bool host_ready_ = false;
   bool planned_ = false;
+  bool placed_ = false;      // the programs are where they are to be run
+  bool known_here_ = false;  // the host knows the namespace
   bool gates_open_ = false;
   bool kill_sent_ = false;
   uint64_t drain_read_ = 0;             // output's bytes() when the drain's time was last up

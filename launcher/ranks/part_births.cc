@@ -34,14 +34,16 @@ void Part::StartTemplate(size_t index) {
   };
   const TemplateProgram program = ChooseTemplate(app.path, app.argv, app.env);
   if (!program.why_exec.empty()) return tell(program.why_exec);
-  const TemplateKey key{program.path, program.argv, app.wdir, LoaderEnvironment(app.env),
-                        OwnLimits(),  OwnAffinity()};
+  TemplateKey key{program.path, program.argv, app.wdir, LoaderEnvironment(app.env),
+                  OwnLimits(),  OwnAffinity()};
+  key.loader_env.push_back(app.library_path);
   const auto now = services_.loop.clock().Now();
   app_templates_[index] = templates_.Find(key, now);
   if (app_templates_[index] != nullptr) return;
-  auto made = TemplateMaker::Start(services_.loop, services_.children, services_.maker,
-                                   {program.path, program.argv, app.wdir, app.env, program.files},
-                                   kTemplateBound, tell);
+  auto made = TemplateMaker::Start(
+      services_.loop, services_.children, services_.maker,
+      {program.path, program.argv, app.wdir, app.env, program.files, app.own_dir, app.library_path},
+      kTemplateBound, tell);
   if (!made) return tell(made.error().text);
   app_templates_[index] = std::move(*made);
   templates_.Put(key, app_templates_[index], now);
@@ -167,6 +169,7 @@ Result<BirthBatch> Part::MakeBatch(size_t first, size_t count) {
   batch.path = app.path;
   batch.argv = app.argv;
   batch.wdir = app.wdir;
+  batch.library_path = app.library_path;
   batch.common_env = MergeEnvironments({&app.env, &registered_.common_env});
   batch.umask = spec_.umask;
   batch.open_files = spec_.open_files;

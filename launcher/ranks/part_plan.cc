@@ -125,7 +125,8 @@ AppPlan NamesOf(const JobSpec& spec, const AppSpec& app, Rank first_rank) {
 }
 
 std::variant<AppPlan, Failure> PlanApp(const LaunchPart& launch, const AppSpec& app,
-                                       Rank first_rank, const NodeFacts& node, PartPlan& part) {
+                                       Rank first_rank, const NodeFacts& node,
+                                       const StagedProgram& staged, PartPlan& part) {
   const JobSpec& spec = *launch.spec;
   AppPlan plan = NamesOf(spec, app, first_rank);
   const Rank lowest = LowestHere(part, first_rank);
@@ -141,7 +142,14 @@ std::variant<AppPlan, Failure> PlanApp(const LaunchPart& launch, const AppSpec& 
       spec.node_env ? OwnEnvironment() : std::vector<std::string>{};
   const std::vector<std::string> slurm = SlurmEnvironment();
   plan.env = MergeEnvironments({&own, &defaults, &spec.env, &slurm, &app.env, &pwd});
-  ProgramSearch found = FindProgram({app.argv[0], SearchDir(spec, app), SearchEnv(app, plan.env)});
+  plan.library_path = staged.library_path;
+  plan.own_dir = staged.own_dir;
+  if (!staged.path.empty() && !staged.in_place) {  // it may not have come yet
+    plan.path = staged.path;
+    return plan;
+  }
+  const std::string& name = staged.path.empty() ? app.argv[0] : staged.path;
+  ProgramSearch found = FindProgram({name, SearchDir(spec, app), SearchEnv(app, plan.env)});
   if (!found.path) return ProgramFailure(app, lowest, found.path.error(), found.remedy);
   plan.path = *std::move(found.path);
   return plan;
@@ -282,8 +290,19 @@ uint64_t DescriptorsFor(const JobSpec& spec, uint64_t ranks) {
   return ranks * (spec.stdin_rank == kStdinAll ? 3 : 2) + kOfTheAgent;
 }
 
+FoundProgram FindAppProgram(const JobSpec& spec, const AppSpec& app) {
+  const std::vector<std::string> own =
+      spec.node_env ? OwnEnvironment() : std::vector<std::string>{};
+  FoundProgram found;
+  found.env = MergeEnvironments({&own, &spec.env, &app.env});
+  auto path = FindProgram({app.argv[0], SearchDir(spec, app), SearchEnv(app, found.env)}).path;
+  if (path) found.path = *std::move(path);
+  return found;
+}
+
 std::variant<PartPlan, Failure> PlanPart(const LaunchPart& launch, const NodeFacts& node,
-                                         CoreLeases* leases) {
+                                         CoreLeases* leases,
+                                         const std::vector<StagedProgram>& staged) {
   const JobSpec& spec = *launch.spec;
   PartPlan plan;
   plan.name_space = launch.name_space;
@@ -301,7 +320,9 @@ std::variant<PartPlan, Failure> PlanPart(const LaunchPart& launch, const NodeFac
       plan.apps.push_back(std::move(names));
       continue;
     }
-    auto planned = PlanApp(launch, app, names.first_rank, node, plan);
+    const size_t index = plan.apps.size();
+    auto planned = PlanApp(launch, app, names.first_rank, node,
+                           index < staged.size() ? staged[index] : StagedProgram{}, plan);
     if (Failure* failure = std::get_if<Failure>(&planned)) return std::move(*failure);
     plan.apps.push_back(std::get<AppPlan>(std::move(planned)));
     AddFabricSettings(node, plan.apps.back(), plan.notices);

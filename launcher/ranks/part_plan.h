@@ -31,8 +31,18 @@ struct NodeFacts {
   FabricFacts fabrics;                       // which network devices are there
 };
 
+// A program that was brought here, or found to be here already (docs/design/image.md).
+struct StagedProgram {
+  std::string path;          // absolute; empty: it is looked for as ever
+  bool in_place = false;     // the node's own file
+  std::string library_path;  // before LD_LIBRARY_PATH, for ld.so alone; empty: nothing
+  std::string own_dir;       // below it are links of rex's own making; empty: nothing was staged
+};
+
 struct AppPlan {
-  std::string path;  // absolute
+  std::string path;          // absolute
+  std::string library_path;  // as StagedProgram's
+  std::string own_dir;       // likewise
   std::vector<std::string> argv;
   std::string wdir;
   std::vector<std::string> env;  // the app's common environment, without the host's part
@@ -58,9 +68,18 @@ struct PartPlan {
 };
 
 // A plan, or why this node can't do its part (exit code and text follow from the failure). What the
-// ranks are bound to is held by `leases` then.
+// ranks are bound to is held by `leases` then. `staged`: by app; empty: nothing was staged.
 std::variant<PartPlan, Failure> PlanPart(const LaunchPart& launch, const NodeFacts& node,
-                                         CoreLeases* leases);
+                                         CoreLeases* leases,
+                                         const std::vector<StagedProgram>& staged = {});
+
+// Where the head finds an app's program, by the rules of a node, and the environment that ld.so
+// sees; an empty path: nowhere, or it can't be run.
+struct FoundProgram {
+  std::string path;
+  std::vector<std::string> env;
+};
+FoundProgram FindAppProgram(const JobSpec& spec, const AppSpec& app);
 
 // How many the agent needs for so many ranks of its node: one for each stream of each rank.
 uint64_t DescriptorsFor(const JobSpec& spec, uint64_t ranks);

@@ -21,6 +21,8 @@ std::vector<Phase> StartUpTimes::Phases(const std::string& node) const {
   add("keeper", "keeper", keeper.begin, keeper.end);
   add("agent", "agent", agent.begin, agent.end);
   add("host", "host", host.begin, host.end);
+  add("image", "agent", image.begin, image.end);
+  if (image.begin && image.end) phases.back().note = image_note;
   add("namespace", "host", name_space.begin, name_space.end);
   add("births", "agent", births.begin, births.end);
   if (births.begin && births.end) phases.back().note = births_note;

@@ -18,9 +18,11 @@ class StartUpTimes {
     std::optional<Time> begin;
     std::optional<Time> end;
   };
-  Span keeper;              // keeper's main to agent's main
-  Span agent;               // agent's main to the job's arrival
-  Span host;                // libpmix initialising
+  Span keeper;  // keeper's main to agent's main
+  Span agent;   // agent's main to the job's arrival
+  Span host;    // libpmix initialising
+  Span image;   // programs looked for, and received where they were missing
+  std::string image_note;
   Span name_space;          // registration of the job with libpmix
   Span births;              // first batch sent to last rank in its program
   std::string births_note;  // which way they came

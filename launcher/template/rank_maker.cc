@@ -17,6 +17,7 @@
 
 #include "launcher/base/programs.h"
 #include "launcher/template/batch_blob.h"
+#include "launcher/template/template_process.h"
 
 namespace rex {
 
@@ -213,6 +214,11 @@ void RankMaker::Impl::ReturnQueue() {
 }
 
 Status RankMaker::Impl::Send(Batch& batch) {
+  if (!program_.is_template && !batch.order.library_path.empty()) {
+    batch.order.common_env =
+        ExecEnvironment(batch.order.common_env, RestoringPreload(batch.order.path),
+                        std::exchange(batch.order.library_path, ""));
+  }
   const std::string bytes = EncodeBatch(batch.order, ::getpid());
   if (bytes.size() > REX_BATCH_MAX_BLOB_BYTES) {
     return Error{Errc::kInvalid, "arguments and environment of a batch take " +

@@ -22,6 +22,7 @@ struct BirthBatch {
   std::vector<std::string> argv;  // at least one word
   std::string wdir;               // absolute
   std::vector<std::string> common_env;
+  std::string library_path = {};  // of an exec, for its ld.so alone; empty: nothing
   uint32_t umask = 022;
   uint64_t open_files = 1024;               // RLIMIT_NOFILE: soft
   uint64_t open_files_hard = 1 << 20;       // and hard; never above the spawner's

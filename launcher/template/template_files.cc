@@ -60,13 +60,16 @@ Result<MappedFile> TrustedFile(const std::string& path, std::timespec now) {
   return file;
 }
 
-Result<std::vector<MappedFile>> ReadMappedFiles(pid_t pid, std::timespec started) {
+Result<std::vector<MappedFile>> ReadMappedFiles(pid_t pid, std::timespec started,
+                                                const std::string& own) {
   const auto maps = ReadFile("/proc/" + std::to_string(pid) + "/maps");
   if (!maps) return maps.error();
   std::vector<MappedFile> files;
   for (const std::string& path : MappedPaths(*maps)) {
-    auto file = TrustedFile(path, started);
+    const bool ours = !own.empty() && path.starts_with(own + "/");
+    auto file = ours ? Look(path) : TrustedFile(path, started);
     if (!file) return file.error();
+    if (ours) file->changed_ns = 0;
     files.push_back(std::move(*file));
   }
   if (files.empty()) return Error{Errc::kInvalid, "its mapped files are not shown"};
@@ -75,8 +78,9 @@ Result<std::vector<MappedFile>> ReadMappedFiles(pid_t pid, std::timespec started
 
 Status StillAsMapped(const std::vector<MappedFile>& files) {
   for (const MappedFile& file : files) {
-    const auto now = Look(file.path);
+    auto now = Look(file.path);
     if (!now) return now.error();
+    if (file.changed_ns == 0) now->changed_ns = 0;
     if (*now != file) return Error{Errc::kInvalid, "'" + file.path + "' was changed or replaced"};
   }
   return Ok{};

@@ -21,7 +21,7 @@ struct MappedFile {
   uint64_t inode = 0;
   uint64_t bytes = 0;
   int64_t modified_ns = 0;  // mtime
-  int64_t changed_ns = 0;   // ctime
+  int64_t changed_ns = 0;   // ctime; 0: does not count
 
   // NOLINTNEXTLINE(modernize-use-nullptr): false alarm
   auto operator<=>(const MappedFile&) const = default;
@@ -37,8 +37,10 @@ std::vector<std::string> MappedPaths(std::string_view maps);
 Result<MappedFile> TrustedFile(const std::string& path, std::timespec now);
 
 // The files that `pid` has mapped. kInvalid: one is gone, or changed at `started` or later
-// (CLOCK_REALTIME), so that nobody knows which content was mapped.
-Result<std::vector<MappedFile>> ReadMappedFiles(pid_t pid, std::timespec started);
+// (CLOCK_REALTIME), so that nobody knows which content was mapped. Files below `own` (not empty)
+// are links that rex made itself of content that nobody changes: their ctime tells of links only.
+Result<std::vector<MappedFile>> ReadMappedFiles(pid_t pid, std::timespec started,
+                                                const std::string& own = {});
 
 // kInvalid, naming the file, when one is not as it was.
 Status StillAsMapped(const std::vector<MappedFile>& files);

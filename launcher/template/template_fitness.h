@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "launcher/template/elf_facts.h"
+#include "launcher/elf/elf_facts.h"
 #include "launcher/template/template_files.h"
 
 namespace rex {

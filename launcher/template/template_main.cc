@@ -3,7 +3,8 @@
 //
 // Its only entry is the constructor below, which ld.so calls before all others (-z initfirst), when
 // everything is mapped and relocated and nothing initialised: no libc, no environ, no stdio.
-// Without REX_TEMPLATE_FD in the environment it does nothing. In the template it never returns; in
+// Without REX_TEMPLATE_FD in the environment it only gives an exec'ed rank its own environment back
+// (REX_KEEP_NAME in template_proto.h). In the template it never returns; in
 // each rank it returns once, and ld.so goes on with the rank's own start-up.
 #include "launcher/template/elf_abi.h"
 #include "launcher/template/maker_core.h"
@@ -149,10 +150,72 @@ int SocketNumber(const char* text) {
   return *text == '\0' && number > 2 ? number : -1;
 }
 
+// "NAME=" of two entries is the same.
+bool SameName(const char* a, const char* b) {
+  for (; *a == *b; ++a, ++b) {
+    if (*a == '=') return true;
+    if (*a == '\0') return false;
+  }
+  return false;
+}
+
+// Takes the entries out for which `gone` holds.
+template <typename F>
+void RemoveEntries(char** envp, F gone) {
+  char** to = envp;
+  for (char** from = envp; *from != nullptr; ++from) {
+    if (!gone(*from)) *to++ = *from;
+  }
+  *to = nullptr;
+}
+
+// Programs that walk the stack find the auxiliary vector behind the shorter environment, too. ld.so
+// keeps to the old one. `entries`: of the environment before.
+void MoveAux(char** envp, size_t entries) {
+  size_t left = 0;
+  while (envp[left] != nullptr) ++left;
+  const elf::Aux* from = g_stack.aux();
+  size_t count = 0;
+  while (from[count++].type != elf::kAuxNull) {
+  }
+  if ((entries - left) * sizeof(char*) < count * sizeof(elf::Aux)) return;
+  auto* to = reinterpret_cast<uint64_t*>(envp + left + 1);
+  for (size_t i = 0; i < count; ++i) {
+    *to++ = from[i].type;
+    *to++ = from[i].value;
+  }
+}
+
+// ld.so has done its search: what follows sees the environment as the user made it.
+void RestoreEnvironment(char** envp) {
+  size_t entries = 0;
+  while (envp[entries] != nullptr) ++entries;
+  constexpr size_t kNameBytes = sizeof(REX_KEEP_NAME) - 1;
+  static_assert(sizeof(REX_KEEP_NAME) == sizeof(REX_DROP_NAME));
+  for (size_t i = 0; envp[i] != nullptr;) {
+    const bool keep = StartsWith(envp[i], REX_KEEP_NAME);
+    if (!keep && !StartsWith(envp[i], REX_DROP_NAME)) {
+      ++i;
+      continue;
+    }
+    char* const order = envp[i];
+    char* const own = order + kNameBytes;
+    for (size_t j = 0; keep && envp[j] != nullptr; ++j) {
+      if (SameName(envp[j], own)) envp[j] = own;
+    }
+    RemoveEntries(envp, [order, own, keep](const char* entry) {
+      return entry == order || (!keep && SameName(entry, own));
+    });
+    i = 0;
+  }
+  RemoveEntries(envp, [](const char* entry) { return StartsWith(entry, REX_TEMPLATE_PAD_NAME); });
+  MoveAux(envp, entries);
+}
+
 void Start(int, char**, char** envp) {
   const bool sound = g_stack.Read(envp);
   const int socket = SocketNumber(g_stack.Find(REX_TEMPLATE_FD_NAME));
-  if (socket < 0) return;
+  if (socket < 0) return RestoreEnvironment(envp);
   sys::Call(sys::kPrctl, sys::kPrSetPdeathsig, sys::kSigKill);
   ThreadState state;
   const rex_template_fitness fitness = sound ? JudgeAll(g_stack, &state) : REX_TEMPLATE_LAYOUT;

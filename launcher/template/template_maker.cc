@@ -11,6 +11,7 @@ Result<std::unique_ptr<TemplateMaker>> TemplateMaker::Start(EventLoop& loop, Chi
   std::unique_ptr<TemplateMaker> self(new TemplateMaker(spawner, std::move(on_fallback)));
   self->loader_env_ = LoaderEnvironment(order.env);
   self->files_ = order.files;
+  self->own_dir_ = order.own_dir;
   // Files' times have this clock's resolution: time(7), "the kernel's software clock".
   ::clock_gettime(CLOCK_REALTIME_COARSE, &self->started_);
   MakerProgram program;
@@ -27,7 +28,7 @@ Result<std::unique_ptr<TemplateMaker>> TemplateMaker::Start(EventLoop& loop, Chi
 }
 
 Status TemplateMaker::OnGreeting(pid_t pid) {
-  auto files = ReadMappedFiles(pid, started_);
+  auto files = ReadMappedFiles(pid, started_, own_dir_);
   if (!files) return files.error();
   files_.insert(files_.end(), files->begin(), files->end());
   return Ok{};

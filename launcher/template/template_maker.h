@@ -44,6 +44,7 @@ class TemplateMaker {
   RankMaker& spawner_;
   OnFallback on_fallback_;
   std::vector<std::string> loader_env_;
+  std::string own_dir_;
   std::timespec started_{};
   std::vector<MappedFile> files_;
   std::unique_ptr<RankMaker> maker_;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "launcher/base/programs.h"
+#include "launcher/elf/elf_facts.h"
 
 namespace rex {
 
@@ -69,25 +70,77 @@ bool CanBePreloaded(const std::string& path) {
 }
 }  // namespace
 
-std::vector<std::string> TemplateEnvironment(const std::vector<std::string>& env,
-                                             const std::string& library, int socket) {
-  static constexpr std::string_view kPreload = "LD_PRELOAD=";
+namespace {
+constexpr std::string_view kPreloadName = "LD_PRELOAD=";
+constexpr std::string_view kSearchName = "LD_LIBRARY_PATH=";
+
+// `env` with `value` put before (`first`) or behind what `name` (with its "=") has there. `was`
+// gets the entry as it was; empty: there was none.
+std::vector<std::string> With(const std::vector<std::string>& env, std::string_view name,
+                              const std::string& value, bool first, std::string* was) {
   std::vector<std::string> out;
-  out.reserve(env.size() + kTemplateSpareEntries + 3);
-  std::string preload = std::string(kPreload) + library;
+  out.reserve(env.size() + kTemplateSpareEntries + 4);
+  std::string made = std::string(name) + value;
   for (const std::string& entry : env) {
-    if (!entry.starts_with(kPreload)) {
+    if (!entry.starts_with(name)) {
       out.push_back(entry);
-    } else if (entry.size() > kPreload.size()) {
-      preload = entry + ":" + library;
+      continue;
     }
+    *was = entry;
+    const std::string old = entry.substr(name.size());
+    if (old.empty()) continue;
+    made = std::string(name) + (first ? value + ":" + old : old + ":" + value);
   }
-  out.push_back(std::move(preload));
+  out.push_back(std::move(made));
+  return out;
+}
+
+std::string Keep(std::string_view name, const std::string& was) {
+  return was.empty() ? REX_DROP_NAME + std::string(name) : REX_KEEP_NAME + was;
+}
+}  // namespace
+
+std::vector<std::string> ExecEnvironment(const std::vector<std::string>& env,
+                                         const std::string& library,
+                                         const std::string& library_path) {
+  std::string search;
+  std::vector<std::string> out = With(env, kSearchName, library_path, true, &search);
+  if (library.empty()) return out;
+  std::string preload;
+  out = With(out, kPreloadName, library, false, &preload);
+  out.push_back(Keep(kSearchName, search));
+  out.push_back(Keep(kPreloadName, preload));
+  // Room for the auxiliary vector behind the shorter environment.
+  constexpr size_t kSpare = 96;
+  for (size_t i = 0; i < kSpare; ++i) out.emplace_back(REX_TEMPLATE_PAD_NAME);
+  return out;
+}
+
+std::vector<std::string> TemplateEnvironment(const std::vector<std::string>& env,
+                                             const std::string& library, int socket,
+                                             const std::string& library_path) {
+  std::string was;
+  std::vector<std::string> out = With(env, kPreloadName, library, false, &was);
+  if (!library_path.empty()) out = With(out, kSearchName, library_path, true, &was);
   out.push_back(REX_TEMPLATE_FD_NAME + std::to_string(socket));
   const std::string pad =
       REX_TEMPLATE_PAD_NAME + std::string(kTemplateSpareBytes / kTemplateSpareEntries, '.');
   for (size_t i = 0; i < kTemplateSpareEntries; ++i) out.push_back(pad);
   return out;
+}
+
+std::string RestoringPreload(const std::string& program) {
+  static constexpr std::string_view kSanitizers[] = {"libasan.so", "libtsan.so",   "libubsan.so",
+                                                     "liblsan.so", "libhwasan.so", "libclang_rt."};
+  const auto facts = ReadElfFacts(program);
+  if (!facts || !facts->is_native || facts->interpreter.empty() || facts->has_sanitizer) return "";
+  for (const std::string& needed : facts->needed) {
+    for (const std::string_view name : kSanitizers) {
+      if (needed.starts_with(name)) return "";
+    }
+  }
+  const auto library = FindLibexecProgram(kLibrary);
+  return library && CanBePreloaded(*library) ? *library : "";
 }
 
 Result<MakerProcess> StartTemplateProcess(const TemplateOrder& order) {
@@ -112,7 +165,7 @@ Result<MakerProcess> StartTemplateProcess(const TemplateOrder& order) {
   plan.Place(words.get(), STDERR_FILENO);
   plan.Keep(pair->second.get());
   plan.Enter(order.wdir);
-  const auto env = TemplateEnvironment(order.env, *library, pair->second.get());
+  const auto env = TemplateEnvironment(order.env, *library, pair->second.get(), order.library_path);
   const auto pid = plan.Run(order.path, order.argv, env);
   if (!pid) return pid.error();
   return MakerProcess{*pid, std::move(pair->first)};

@@ -15,6 +15,8 @@ struct TemplateOrder {
   std::string wdir;
   std::vector<std::string> env;   // of the ranks, as far as known; LD_* and the like whole
   std::vector<MappedFile> files;  // beside what it maps: as they must be for each batch
+  std::string own_dir = {};       // files below it are links of rex's own making
+  std::string library_path = {};  // before LD_LIBRARY_PATH, for the template's ld.so alone
 };
 
 // Spare room for what a rank's environment has more than the order's: entries and bytes.
@@ -24,7 +26,19 @@ inline constexpr size_t kTemplateSpareBytes = 32 << 10;
 // Environment of the template: the order's, with `library` behind the user's own preloads, the
 // socket's number, and the spare entries. Pure.
 std::vector<std::string> TemplateEnvironment(const std::vector<std::string>& env,
-                                             const std::string& library, int socket);
+                                             const std::string& library, int socket,
+                                             const std::string& library_path = {});
+
+// `env` for an exec whose ld.so is to search `library_path` (not empty) first. With `library`, as
+// the last preload, the program itself sees `env` as it was (template_main.cc); without, what ld.so
+// sees. Pure.
+std::vector<std::string> ExecEnvironment(const std::vector<std::string>& env,
+                                         const std::string& library,
+                                         const std::string& library_path);
+
+// The preload that gives a program started with ExecEnvironment its own environment back; empty
+// where it can't be preloaded, or into that program: what a sanitizer or nothing loads.
+std::string RestoringPreload(const std::string& program);
 
 // In the order's directory, with a memory file as stdout and stderr, in a process group of its own.
 // Errors: as posix_spawn(3), kNotFound (the library).

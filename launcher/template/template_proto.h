@@ -42,6 +42,13 @@
 #define REX_TEMPLATE_FD_NAME "REX_TEMPLATE_FD="
 #define REX_TEMPLATE_PAD_NAME "REX_TEMPLATE_PAD="
 
+/* For an exec whose ld.so searches directories that the program is not to know: entries
+ * REX_KEEP_NAME=VALUE and REX_DROP_NAME= in its environment make the preloaded library give NAME
+ * that value, or take it out, and take these entries out, before anything else of the program runs.
+ */
+#define REX_KEEP_NAME "REX_KEEP_"
+#define REX_DROP_NAME "REX_DROP_"
+
 struct rex_batch_request {
   uint32_t magic;
   uint32_t version;

@@ -236,6 +236,13 @@ std::string Tree::NameOf(NodeId node) const {
   return found != specs_.end() ? found->second.name : std::to_string(Index(node));
 }
 
+size_t Tree::QueuedBytesTo(NodeId to) const {
+  const auto child = routes_.ChildFor(to);
+  if (!child && is_head()) return 0;
+  const Link* link = LinkTo(child.value_or(parent_));
+  return link != nullptr ? link->QueuedBytes() : 0;
+}
+
 size_t Tree::links_on_tcp() const {
   size_t count = parent_link_ && parent_link_->on_tcp() ? 1 : 0;
   for (const auto& [node, child] : children_) count += child.link && child.link->on_tcp() ? 1 : 0;

@@ -118,6 +118,19 @@ class Tree {
   // Links that have moved to TCP.
   size_t links_on_tcp() const;
 
+  // Beside the tree: connections of any two of its nodes, whose handshake is that of links.
+  Result<std::unique_ptr<LinkListener>> ListenForPeers(LinkListener::Wanted wanted,
+                                                       LinkListener::OnChild on_child);
+  std::unique_ptr<LinkDialer> DialPeer(NodeId peer, const std::string& peer_name,
+                                       std::vector<std::string> addresses, uint16_t port,
+                                       std::chrono::milliseconds bound,
+                                       std::function<void(Result<AuthenticatedStream>)> on_done);
+  std::vector<std::string> OwnAddresses() const;  // where other nodes find this one
+  const LinkKey& key() const { return key_; }
+  const std::string& name() const { return name_; }
+  // What waits here on the link by which `to` is reached.
+  size_t QueuedBytesTo(NodeId to) const;
+
   // Orderly end, blocking: the children are told, links are flushed and closed, ssh's are awaited,
   // all that for at most `flush_bound`; then they are killed and reaped (0.5 s at most). No handler
   // of the tree is called any more.

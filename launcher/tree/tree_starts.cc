@@ -355,6 +355,25 @@ Status Tree::OnWelcome(const std::string& payload) {
   return Ok{};
 }
 
+std::vector<std::string> Tree::OwnAddresses() const {
+  std::vector<std::string> addresses = AddressesFor(options_.kind);
+  if (addresses.size() > kMaxParentAddresses) addresses.resize(kMaxParentAddresses);
+  return addresses;
+}
+
+Result<std::unique_ptr<LinkListener>> Tree::ListenForPeers(LinkListener::Wanted wanted,
+                                                           LinkListener::OnChild on_child) {
+  return LinkListener::Open(loop_, self_, dvm_, key_, version_, std::move(wanted),
+                            std::move(on_child));
+}
+
+std::unique_ptr<LinkDialer> Tree::DialPeer(
+    NodeId peer, const std::string& peer_name, std::vector<std::string> addresses, uint16_t port,
+    std::chrono::milliseconds bound, std::function<void(Result<AuthenticatedStream>)> on_done) {
+  return std::make_unique<LinkDialer>(loop_, ParamsFor(LinkRole::kChild, peer, "node " + peer_name),
+                                      std::move(addresses), port, bound, std::move(on_done));
+}
+
 void Tree::DialBack(const Welcome& welcome) {
   if (welcome.port == 0 || options_.kind == BootstrapKind::kSlurm) return;
   std::vector<std::string> addresses = welcome.addresses;

@@ -161,6 +161,44 @@ Result<NodeRequest> NodeFromPb(const pb::NodeRequest& m) {
   return NodeRequest{m.name(), m.here(), m.slots(), m.user(), m.port(), m.max_slots()};
 }
 
+void StageToPb(const StageSpec& in, pb::Stage* out) {
+  out->set_mode(static_cast<uint32_t>(in.mode));
+  out->set_creation(static_cast<uint32_t>(in.creation));
+  out->set_store(static_cast<uint32_t>(in.store));
+  out->set_store_dir(in.store_dir);
+  out->set_store_bytes(in.store_bytes);
+  out->set_hold_ms(static_cast<uint32_t>(in.hold.count()));
+  for (const std::string& file : in.preload_files) out->add_preload_files(file);
+}
+
+bool IsAbsolute(const std::string& path) {
+  return !path.empty() && path[0] == '/' && !HasNul(path) && path.size() <= 4096;
+}
+
+Result<StageSpec> StageFromPb(const pb::Stage& m) {
+  StageSpec stage;
+  if (m.mode() > static_cast<uint32_t>(StageRequest::kNever)) return Bad("Stage.mode");
+  if (m.creation() > static_cast<uint32_t>(CreationRequest::kMultiple))
+    return Bad("Stage.creation");
+  if (m.store() > static_cast<uint32_t>(StoreRequest::kDirectory)) return Bad("Stage.store");
+  stage.mode = static_cast<StageRequest>(m.mode());
+  stage.creation = static_cast<CreationRequest>(m.creation());
+  stage.store = static_cast<StoreRequest>(m.store());
+  const bool named = stage.store == StoreRequest::kDirectory;
+  if (named ? !IsAbsolute(m.store_dir()) : !m.store_dir().empty()) return Bad("Stage.store_dir");
+  if (m.hold_ms() > kMaxMilliseconds) return Bad("Stage.hold_ms");
+  if (m.preload_files_size() > static_cast<int>(kMaxPreloadFiles))
+    return Bad("Stage.preload_files");
+  for (const std::string& file : m.preload_files()) {
+    if (!IsAbsolute(file)) return Bad("Stage.preload_files");
+    stage.preload_files.push_back(file);
+  }
+  stage.store_dir = m.store_dir();
+  stage.store_bytes = m.store_bytes();
+  stage.hold = std::chrono::milliseconds(m.hold_ms());
+  return stage;
+}
+
 void DvmToPb(const DvmSpec& in, pb::Dvm* out) {
   for (const NodeRequest& node : in.nodes) {
     pb::NodeRequest* n = out->add_nodes();
@@ -338,6 +376,7 @@ std::string ToWire(const JobSpec& m) {
   out.set_local_memory(m.local_memory);
   out.set_leases(m.leases);
   DvmToPb(m.dvm, out.mutable_dvm());
+  StageToPb(m.stage, out.mutable_stage());
   out.set_node_env(m.node_env);
   out.set_check(m.check);
   for (const auto& e : m.env) out.add_env(e);
@@ -377,6 +416,9 @@ Result<JobSpec> FromWire(const std::string& payload) {
   auto dvm = DvmFromPb(m->dvm());
   if (!dvm) return dvm.error();
   job.dvm = *std::move(dvm);
+  auto stage = StageFromPb(m->stage());
+  if (!stage) return stage.error();
+  job.stage = *std::move(stage);
   if (auto s = TakeDescribed(*m, &job.described); !s) return s.error();
   if (auto s = TakeStrings(m->topologies(), "topologies", &job.topologies); !s) return s.error();
   const size_t nodes = job.described.empty() ? job.dvm.nodes.size() : job.described.size();

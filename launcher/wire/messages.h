@@ -97,6 +97,22 @@ struct DvmSpec {
   uint32_t max_slots = 0;      // without nodes: of this machine, as NodeRequest's
 };
 
+// Whether, and how, programs are sent to nodes that lack them. docs/design/image.md.
+enum class StageRequest : uint8_t { kAuto, kAlways, kNever };
+enum class CreationRequest : uint8_t { kGroup, kMultiple };
+enum class StoreRequest : uint8_t { kMemory, kDisk, kDirectory };
+inline constexpr size_t kMaxPreloadFiles = 4096;
+struct StageSpec {
+  StageRequest mode = StageRequest::kAuto;
+  CreationRequest creation = CreationRequest::kGroup;
+  StoreRequest store = StoreRequest::kMemory;
+  std::string store_dir;     // kDirectory: absolute; else empty
+  uint64_t store_bytes = 0;  // the most that the store holds; 0: half of its file system
+  std::chrono::milliseconds hold{10'000};  // pieces that come before their launch are kept
+  std::vector<std::string> preload_files;  // absolute
+  bool operator==(const StageSpec&) const = default;
+};
+
 inline constexpr int32_t kStdinAll = -1;
 inline constexpr int32_t kStdinNone = -2;
 
@@ -135,6 +151,7 @@ struct JobSpec {
   bool stack_traces = false;    // on timeout
   bool cwd_in_session = false;  // ranks start in the job's own directory
   bool no_template = false;     // every rank by exec
+  StageSpec stage;
 
   uint32_t TotalRanks() const;
 };

@@ -167,8 +167,8 @@ ON_NODES = [
          on=(("n1", "cp /bin/true /run/lock/app"),)),
     Case("directory-on-one-node", "The working directory is missing on one node",
          "$LAUNCH --host n1,n2 --wdir /run/lock/dir -n 2 true", on=(("n1", "mkdir /run/lock/dir"),)),
-    Case("library-on-one-node", "A library of the program is missing on one node",
-         f"$LAUNCH --host n1,n2 -n 2 {_MPI}", mpirun=SAME, hide=("n2:/usr/lib/x86_64-linux-gnu/libmpi.so.40",)),
+    Case("library-on-one-node", "A library of the program is missing on one node, and may not be sent",
+         f"$LAUNCH --stage=never --host n1,n2 -n 2 {_MPI}", mpirun=f"$LAUNCH --host n1,n2 -n 2 {_MPI}", hide=("n2:/usr/lib/x86_64-linux-gnu/libmpi.so.40",)),
 ]
 
 _IN_SLURM = "salloc -Q -N2 --ntasks-per-node=1 sh -c '%s'"

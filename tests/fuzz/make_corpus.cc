@@ -12,6 +12,9 @@
 #include <vector>
 
 #include "launcher/exchange/exchange_messages.h"
+#include "launcher/image/digest_cache.h"
+#include "launcher/image/image_messages.h"
+#include "launcher/image/seal.h"
 #include "launcher/link/handshake.h"
 #include "launcher/link/little_endian.h"
 #include "launcher/link/record.h"
@@ -414,10 +417,76 @@ void TreeMessageInputs(const Corpus& corpus) {
   corpus.Add("ticket", "\10"s + ToWire(ticket));
 }
 
+// A program with an interpreter, a library, an old and a new path; and damaged ones.
+std::string ElfInput(bool lies) {
+  const std::string strings = "\0libx.so.1\0libself.so\0/a:$ORIGIN/b\0"s;
+  const uint64_t at = 0x200;
+  const Elf64_Dyn dynamic[] = {
+      {DT_NEEDED, {1}}, {DT_SONAME, {11}}, {DT_RUNPATH, {22}},
+      {DT_RPATH, {22}}, {DT_STRTAB, {at}}, {DT_STRSZ, {lies ? ~uint64_t{0} : strings.size()}},
+      {DT_NULL, {0}}};
+  Elf64_Ehdr header{};
+  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_CLASS] = ELFCLASS64;
+  header.e_ident[EI_DATA] = ELFDATA2LSB;
+  header.e_type = ET_DYN;
+  header.e_machine = EM_X86_64;
+  header.e_phoff = sizeof header;
+  header.e_phentsize = sizeof(Elf64_Phdr);
+  header.e_phnum = 2;
+  Elf64_Phdr load{};
+  load.p_type = PT_LOAD;
+  load.p_filesz = 0x400;
+  Elf64_Phdr section{};
+  section.p_type = PT_DYNAMIC;
+  section.p_offset = 0x300;
+  section.p_filesz = sizeof dynamic;
+  std::string file = Raw(header) + Raw(load) + Raw(section);
+  file.resize(at);
+  file += strings;
+  file.resize(0x300);
+  return file + Raw(dynamic);
+}
+
+void ElfInputs(const Corpus& corpus) {
+  corpus.Add("library", ElfInput(false));
+  corpus.Add("strings-beyond-the-end", ElfInput(true));
+  corpus.Add("script", "#!/bin/sh\n");
+  corpus.Add("cut", ElfInput(false).substr(0, 100));
+}
+
+void ImageInputs(const Corpus& corpus) {
+  Image image;
+  ImageFile file;
+  file.path = file.place = "/a/b";
+  file.digest.bytes = kBlockBytes + 1;
+  file.digest.blocks = {BlockDigest("x"), BlockDigest("y")};
+  file.digest.whole = WholeDigest(file.digest.bytes, file.digest.blocks);
+  image.files = {file};
+  image.apps = {{0, {0}}};
+  corpus.Add("image", "\0"s + ToWire(image));
+  BlockSet set(9);
+  set.Add(3);
+  corpus.Add("need", "\1"s + ToWire(ImageNeed{1, set, 4000, {"192.0.2.1"}}));
+  corpus.Add("route",
+             "\2"s + ToWire(ImageRoute{1, {7}, set, NodeId{2}, "n2", 4000, {"::1"}, {NodeId{3}}}));
+  corpus.Add("repair", "\3"s + ToWire(ImageRepair{1, {7}, set, "why"}));
+  corpus.Add("failed", "\4"s + ToWire(ImageFailed{1, "detail", "remedy", true}));
+  corpus.Add("piece", "\5"s + SealPiece(TransferKey(), TransferId{1}, 5, "content"));
+  corpus.Add("end", "\5"s + EndRecord());
+  corpus.Add("entry", "\6"s + EncodeEntry({{1, 2, file.digest.bytes, 3, 4}, file.digest}));
+  std::string cache = "glibc-ld.so.cache1.1"s;
+  const uint32_t numbers[] = {1, 32, 0, 0, 0, 0, 0, 0x303, 72, 82, 0, 0, 0};
+  for (const uint32_t number : numbers) cache += Raw(number);
+  corpus.Add("cache", "\7"s + cache + "libc.so.6\0/lib/libc.so.6\0"s);
+}
+
 void MakeCorpora(const std::filesystem::path& base) {
   BatchBlobInputs({base, "batch_blob"});
   CommandLineInputs({base, "command_line"});
   DaemonNewsInputs({base, "daemon_news"});
+  ElfInputs({base, "elf"});
+  ImageInputs({base, "image"});
   ExchangeMessageInputs({base, "exchange_messages"});
   PartMessageInputs({base, "part_messages"});
   FrameReaderInputs({base, "frame_reader"});

@@ -10,6 +10,7 @@ namespace rex {
 
 std::vector<Option> PlacementOptions();
 std::vector<Option> NodeOptions();
+std::vector<Option> ImageOptions();
 std::vector<Option> RunOptions();
 std::vector<Option> DisplayOptions();
 std::vector<Option> GeneralOptions();

@@ -1,5 +1,5 @@
 """What is in a node that the cluster did not put there. A node begins with nothing, so whatever is
-there after a job has ended, the job left. A dead node has nothing."""
+there after a job has ended, the job left, but for the user's store. A dead node has nothing."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from .store import HEAD, ClusterError
 
 _PRIVATE = ("/tmp", "/dev/shm", "/run")
 _OWN_FILES = ("/run/sshd", "/run/sshd.pid", "/run/lock", "/run/munge", "/run/slurmd", "/run/slurmd.pid")
+_STAYS = "rexstore-"  # the user's store of programs: for later launches
 _OWN_PID_FILES = ("run/sshd.pid", "run/munge/munged.pid", "run/slurmd.pid")
 
 
@@ -34,7 +35,7 @@ def files(cluster, name):
 def _unknown_below(root, top, known):
     for entry in sorted(os.listdir(root + top)):
         path = os.path.join(top, entry)
-        if path in known:
+        if path in known or entry.startswith(_STAYS):
             continue
         if any(place.startswith(path + "/") for place in known):
             yield from _unknown_below(root, path, known)

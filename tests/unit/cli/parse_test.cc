@@ -83,7 +83,12 @@ std::string ValueFor(const Option& option) {
     case OptionId::kTree:
       return "flat";
     case OptionId::kShipAgent:
+    case OptionId::kStage:
       return "never";
+    case OptionId::kCreation:
+      return "multiple";
+    case OptionId::kStore:
+      return "disk";
     case OptionId::kExportMode:
       return "mpirun";
     case OptionId::kPrefix:

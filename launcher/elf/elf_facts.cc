@@ -1,4 +1,4 @@
-#include "launcher/template/elf_facts.h"
+#include "launcher/elf/elf_facts.h"
 
 #include <elf.h>
 #include <fcntl.h>
@@ -88,11 +88,17 @@ bool TakeDynamic(const File& file, const std::vector<Elf64_Phdr>& headers, ElfFa
   uint64_t strings_at = 0;
   uint64_t strings_bytes = 0;
   std::vector<uint64_t> needed;
+  std::optional<uint64_t> soname;
+  std::optional<uint64_t> rpath;
+  std::optional<uint64_t> runpath;
   for (const Elf64_Dyn& entry : entries) {
     if (entry.d_tag == DT_NULL) break;
     if (entry.d_tag == DT_STRTAB) strings_at = entry.d_un.d_ptr;
     if (entry.d_tag == DT_STRSZ) strings_bytes = entry.d_un.d_val;
     if (entry.d_tag == DT_NEEDED) needed.push_back(entry.d_un.d_val);
+    if (entry.d_tag == DT_SONAME) soname = entry.d_un.d_val;
+    if (entry.d_tag == DT_RPATH) rpath = entry.d_un.d_val;
+    if (entry.d_tag == DT_RUNPATH) runpath = entry.d_un.d_val;
     if (entry.d_tag == DT_FLAGS_1) {
       facts->wants_first_call = (entry.d_un.d_val & DF_1_INITFIRST) != 0;
     }
@@ -105,6 +111,12 @@ bool TakeDynamic(const File& file, const std::vector<Elf64_Phdr>& headers, ElfFa
     if (at >= strings->size()) return false;
     facts->needed.emplace_back(strings->c_str() + at);
   }
+  const auto take = [&](const std::optional<uint64_t>& at, std::string* to) {
+    if (at && *at < strings->size()) *to = strings->c_str() + *at;
+  };
+  take(soname, &facts->soname);
+  take(rpath, &facts->rpath);
+  take(runpath, &facts->runpath);
   facts->has_sanitizer = NamesASanitizer(*strings);
   return true;
 }

@@ -1,4 +1,5 @@
-// What a program's ELF headers say about how it is started. Reads a few pages of the file.
+// What the ELF headers of a program or shared library say about how it is started and loaded. Reads
+// a few pages of the file.
 #pragma once
 
 #include <string>
@@ -13,6 +14,9 @@ struct ElfFacts {
   bool is_script = false;   // starts with #!
   bool is_native = false;   // 64 bit, little-endian, this machine's architecture, an executable
   std::string interpreter;  // PT_INTERP: the ld.so it asks for; empty: static
+  std::string soname;
+  std::string rpath;    // DT_RPATH, as written
+  std::string runpath;  // DT_RUNPATH, as written
   std::vector<std::string> needed;
   bool wants_first_call = false;  // DF_1_INITFIRST
   bool has_sanitizer = false;     // has a sanitizer's entry points itself

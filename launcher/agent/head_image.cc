@@ -1,0 +1,130 @@
+#include "launcher/agent/head_image.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <thread>
+
+#include "launcher/ranks/part_plan.h"
+#include "launcher/store/store.h"
+
+namespace rex {
+
+namespace {
+StoreOptions StoreOf(const StageSpec& stage) {
+  return {static_cast<StoreKind>(stage.store), stage.store_dir, stage.store_bytes};
+}
+
+// Looks for the programs, and reads what belongs to them.
+Result<MadeImage> Make(const JobSpec& spec) {
+  ImageQuery query;
+  query.always = spec.stage.mode == StageRequest::kAlways;
+  query.preload_files = spec.stage.preload_files;
+  for (const AppSpec& app : spec.apps) {
+    FoundProgram found = FindAppProgram(spec, app);
+    query.apps.push_back({std::move(found.path), std::move(found.env), {}});
+  }
+  const bool any = std::any_of(query.apps.begin(), query.apps.end(), [&](const auto& app) {
+    return !app.program.empty() && (query.always || !IsSystemPath(app.program));
+  });
+  if (!any && query.preload_files.empty()) return MadeImage{};
+  const auto store = Store::Open(StoreOf(spec.stage), "");
+  return MakeImage(query, SendRules(ReadSendRuleFiles(spec.env)),
+                   store ? &(*store)->digests() : nullptr);
+}
+}  // namespace
+
+bool MayStage(const JobSpec& spec) {
+  const bool elsewhere = std::any_of(spec.dvm.nodes.begin(), spec.dvm.nodes.end(),
+                                     [](const NodeRequest& node) { return !node.here; });
+  if (!elsewhere || spec.do_not_launch || spec.check) return false;
+  // Virtual nodes have this machine's files.
+  if (spec.dvm.bootstrap == Bootstrap::kVirtual) return spec.stage.mode == StageRequest::kAlways;
+  return spec.stage.mode != StageRequest::kNever;
+}
+
+HeadImage::HeadImage(EventLoop& loop, const JobSpec& spec,
+                     std::function<void(const Failure&)> on_failed)
+    : loop_(loop),
+      stage_(spec.stage),
+      on_failed_(std::move(on_failed)),
+      begin_(loop.clock().Now()) {
+  std::thread([this, loop = &loop_, alive = alive_, spec] {
+    auto made = std::make_shared<Result<MadeImage>>(Make(spec));
+    loop->Post([this, alive, made] {
+      if (*alive) OnMade(std::move(*made));
+    });
+  }).detach();
+}
+
+void HeadImage::OnMade(Result<MadeImage> made) {
+  made_at_ = loop_.clock().Now();
+  if (!made) {
+    Failure failure;
+    failure.kind = FailureKind::kProgramNotRunnable;
+    failure.detail = made.error().text;
+    failure.remedy = "make it readable, or leave it to the nodes: --stage=never";
+    return on_failed_(failure);
+  }
+  Image& image = made->image;
+  if (!image.files.empty()) {
+    image.hold = stage_.hold;
+    image.store = StoreOf(stage_);
+    const char* fault = std::getenv("REX_IMAGE_FAULT");
+    if (fault != nullptr) image.fault = fault;
+    image_ = std::make_shared<const Image>(std::move(image));
+    wire_ = ToWire(*image_);
+  }
+  made_ = true;
+  if (then_) std::exchange(then_, nullptr)();
+}
+
+void HeadImage::Await(std::function<void()> then) {
+  then_ = std::move(then);
+  if (!made_) return;
+  loop_.Post([this, alive = alive_] {
+    if (*alive && then_) std::exchange(then_, nullptr)();
+  });
+}
+
+void HeadImage::Launch(uint32_t job, const std::vector<NodeId>& nodes, ImagePort port,
+                       std::function<const std::string&(NodeId)> name_of) {
+  if (wire_.empty() || nodes.empty()) return;
+  name_of_ = std::move(name_of);
+  source_ = std::make_unique<ImageSource>(
+      loop_, std::move(port), image_, static_cast<Creation>(stage_.creation),
+      ImageSource::Handlers{
+          name_of_, [this](NodeId at, const ImageFailed& failed) { OnSourceFailed(at, failed); }});
+  source_->Begin(job, nodes);
+}
+
+void HeadImage::OnSourceFailed(NodeId at, const ImageFailed& failed) {
+  Failure failure;
+  failure.kind = at == kHeadNode ? FailureKind::kProgramNotRunnable : FailureKind::kNodeFailed;
+  failure.node = name_of_(at);
+  failure.detail = failed.detail;
+  failure.remedy = failed.remedy;
+  on_failed_(failure);
+}
+
+Status HeadImage::OnMessage(NodeId from, uint8_t kind, const std::string& payload) {
+  return source_ ? source_->OnMessage(from, kind, payload) : Status(Ok{});
+}
+
+void HeadImage::OnNodesLost(const std::vector<NodeId>& nodes) {
+  if (source_) source_->OnNodesLost(nodes);
+}
+
+std::vector<Phase> HeadImage::Phases(const std::string& node) const {
+  std::vector<Phase> phases;
+  if (!image_) return phases;
+  phases.push_back(
+      {"closure", begin_, made_at_, node, "agent",
+       std::to_string(image_->files.size()) + " files of " + SizeText(image_->bytes())});
+  if (!source_) return phases;
+  const ImageSource::Account account = source_->account();
+  const Clock::Time end = account.end.count() > 0 ? account.end : loop_.clock().Now();
+  phases.push_back({"image sent", account.begin, end, node, "agent", account.note});
+  return phases;
+}
+
+}  // namespace rex

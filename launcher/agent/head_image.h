@@ -1,0 +1,62 @@
+// The image of the head's job: made in a thread while nodes start, sent by an ImageSource once they
+// are told to launch. Loop thread only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launcher/base/event_loop.h"
+#include "launcher/base/phase.h"
+#include "launcher/image/image_maker.h"
+#include "launcher/staging/image_source.h"
+#include "launcher/wire/messages.h"
+
+namespace rex {
+
+// Whether a job's programs may have to be sent to somebody.
+bool MayStage(const JobSpec& spec);
+
+class HeadImage {
+ public:
+  // `on_failed`: the job can't go on.
+  HeadImage(EventLoop& loop, const JobSpec& spec, std::function<void(const Failure&)> on_failed);
+  HeadImage(const HeadImage&) = delete;
+  HeadImage& operator=(const HeadImage&) = delete;
+  ~HeadImage() { *alive_ = false; }
+
+  // `then` is called once the image is made, in another turn; not if that fails.
+  void Await(std::function<void()> then);
+
+  // For LaunchPart; empty: there is nothing to send. After Await's word.
+  const std::string& wire() const { return wire_; }
+  // LaunchPart goes to `nodes` (without the head's own) now.
+  void Launch(uint32_t job, const std::vector<NodeId>& nodes, ImagePort port,
+              std::function<const std::string&(NodeId)> name_of);
+  Status OnMessage(NodeId from, uint8_t kind, const std::string& payload);
+  void OnNodesLost(const std::vector<NodeId>& nodes);
+
+  // "closure" and "image", as far as they have begun.
+  std::vector<Phase> Phases(const std::string& node) const;
+
+ private:
+  void OnMade(Result<MadeImage> made);
+  void OnSourceFailed(NodeId at, const ImageFailed& failed);
+
+  EventLoop& loop_;
+  const StageSpec stage_;
+  std::function<void(const Failure&)> on_failed_;
+  std::function<void()> then_;
+  std::function<const std::string&(NodeId)> name_of_;
+  Clock::Time begin_;
+  Clock::Time made_at_{0};
+  bool made_ = false;
+  std::shared_ptr<const Image> image_;
+  std::string wire_;
+  std::unique_ptr<ImageSource> source_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace rex

@@ -1,0 +1,34 @@
+// From programs to an image: closures followed, files chosen by the rules, digests read or
+// remembered. Takes as long as reading all files does, the first time: not for a loop's thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "launcher/image/digest_cache.h"
+#include "launcher/image/image_messages.h"
+#include "launcher/image/send_rules.h"
+
+namespace rex {
+
+struct ImageQuery {
+  struct App {
+    std::string program;            // absolute, as found; empty: not found here
+    std::vector<std::string> env;   // NAME=VALUE
+    std::vector<std::string> more;  // absolute: plug-ins that it was seen to open
+  };
+  std::vector<App> apps;
+  std::vector<std::string> preload_files;  // absolute
+  bool always = false;
+};
+
+struct MadeImage {
+  Image image;                       // without files: nothing is to be sent, whatever nodes have
+  std::vector<std::string> missing;  // libraries that were found nowhere, for a notice
+};
+// `cache`: none: nothing is remembered. Errors: a file that has to be sent can't be read, or
+// changes all the time; too many files.
+Result<MadeImage> MakeImage(const ImageQuery& query, const SendRules& rules,
+                            const DigestCache* cache);
+
+}  // namespace rex

@@ -1,0 +1,127 @@
+// The head's end of a job's image: learns what each node lacks, decides who gets pieces from whom,
+// reads, compares and seals, sends to the first node, and sends over the tree what somebody missed.
+// docs/design/image.md, "Order". Loop thread only.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "launcher/base/event_loop.h"
+#include "launcher/image/image_messages.h"
+#include "launcher/staging/follower_port.h"
+#include "launcher/staging/piece_stream.h"
+
+namespace rex {
+
+enum class Creation : uint8_t { kGroup, kMultiple };
+
+// Blocks of the head's files, each compared with its digest when it is read.
+class ImageReader {
+ public:
+  explicit ImageReader(std::shared_ptr<const Image> image);
+  // Errors: kInvalid: the file is not as it was; as open(2), read(2). All name it.
+  Result<std::string> Read(uint64_t block);
+
+ private:
+  std::shared_ptr<const Image> image_;
+  const Geometry geometry_;
+  std::optional<uint32_t> open_file_;
+  UniqueFd fd_;
+};
+
+class ImageSource {
+ public:
+  struct Handlers {
+    std::function<const std::string&(NodeId)> name_of;
+    // The launch can't go on. From the loop, never from inside a call of the owner's.
+    std::function<void(NodeId at, const ImageFailed&)> on_failed;
+  };
+  // `image`: with at least one file.
+  ImageSource(EventLoop& loop, ImagePort port, std::shared_ptr<const Image> image,
+              Creation creation, Handlers handlers);
+  ImageSource(const ImageSource&) = delete;
+  ImageSource& operator=(const ImageSource&) = delete;
+  ~ImageSource() { *alive_ = false; }
+
+  // LAUNCH with the image goes to these nodes now.
+  void Begin(uint32_t job, const std::vector<NodeId>& nodes);
+  // kFirstImageKind to kLastImageKind. Errors: kProtocol.
+  Status OnMessage(NodeId from, uint8_t kind, const std::string& payload);
+  void OnNodesLost(const std::vector<NodeId>& nodes);
+
+  // For the timeline: "3 files, …"; begin and end of all of it. No end yet: not all nodes are done.
+  struct Account {
+    Clock::Time begin{0};
+    Clock::Time end{0};
+    std::string note;
+  };
+  Account account() const;
+
+  static constexpr std::chrono::seconds kConnectBound{4};  // of the first node
+
+ private:
+  // One sealed stream: to one node, or by it to all.
+  struct Transfer {
+    TransferId id{};
+    TransferKey key;
+    BlockSet coming;
+    uint64_t next_block = 0;
+    NodeId first{};
+    std::unique_ptr<PieceSender> sender;
+    bool ended = false;
+  };
+  struct Repair {
+    NodeId node{};
+    TransferId transfer{};
+    uint64_t block = 0;
+  };
+
+  Status OnNeed(NodeId from, const std::string& payload);
+  Status OnRepair(NodeId from, const std::string& payload);
+  Status OnDone(NodeId from, const std::string& payload);
+  void RouteWhenAllAnswered();
+  void Route();
+  Transfer& NewTransfer(const BlockSet& coming);
+  void SendRoute(const Transfer& transfer, NodeId to, NodeId source,
+                 const std::vector<NodeId>& followers);
+  bool OnFollower(const TransferId& id, NodeId node, UniqueFd& socket);
+  void Pump(Transfer* transfer);
+  bool SealBlock(const Transfer& transfer, uint64_t block, std::vector<Record>* records);
+  void PumpRepairs();
+  Transfer* Find(const TransferId& id);
+  void Fail(NodeId at, ImageFailed failed);
+
+  EventLoop& loop_;
+  const ImagePort port_;
+  const std::shared_ptr<const Image> image_;
+  const Geometry geometry_;
+  const Creation creation_;
+  Handlers handlers_;
+  ImageReader reader_;
+  FollowerPort follower_port_;
+  uint32_t job_ = 0;
+  std::set<NodeId> unanswered_;
+  std::map<NodeId, ImageNeed> needs_;  // of those that want something
+  std::map<NodeId, TransferId> routed_;
+  std::set<NodeId> awaited_;  // nodes that have not all yet
+  std::map<TransferId, std::unique_ptr<Transfer>> transfers_;
+  std::deque<Repair> repairs_;
+  Timer repair_timer_;
+  bool failed_ = false;
+  bool routed_all_ = false;
+  unsigned fan_out_ = 1;
+  Clock::Time begin_{0};
+  Clock::Time end_{0};
+  uint64_t sent_direct_ = 0;
+  uint64_t sent_by_tree_ = 0;
+  uint64_t received_ = 0;  // by all nodes, as they said
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace rex

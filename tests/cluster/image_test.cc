@@ -1,0 +1,305 @@
+// Programs that are only where the user is: they come to the nodes, once, whole, and run as if they
+// lay there.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+
+#include "tests/cluster/nodes_fixture.h"
+
+namespace rex::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+class ImageTest : public NodesTest {
+ protected:
+  // The nodes' /tmp is another one: nothing in there is seen by them.
+  ImageTest() : home_("/tmp/imagetest-" + std::to_string(::getpid())) {
+    fs::create_directories(home_);
+  }
+  ~ImageTest() override { fs::remove_all(home_); }
+
+  // Puts the program with its library and plug-in there, and gives its path.
+  std::string PutApp() {
+    const fs::path built = fs::path(ProgramPath("testprog")).parent_path() / "image";
+    fs::copy(built, home_ + "/app", fs::copy_options::recursive);
+    return home_ + "/app/bin/image_app";
+  }
+  std::string PutCopy(const std::string& program) {
+    const std::string to = home_ + "/" + fs::path(program).filename().string();
+    fs::copy_file(program, to);
+    return to;
+  }
+  // Bytes that do not repeat.
+  std::string PutData(const std::string& name, size_t bytes) {
+    std::string text(bytes, '\0');
+    uint32_t x = 1;
+    for (char& c : text) c = static_cast<char>((x = x * 1664525 + 1013904223) >> 24);
+    std::ofstream(home_ + "/" + name, std::ios::binary) << text;
+    return home_ + "/" + name;
+  }
+  CommandResult Run(std::vector<std::string> args, int exit_code = 0) {
+    args.insert(args.begin(), {"--timeline", "-"});
+    CommandResult result = RexOnHead(args);
+    EXPECT_TRUE(ExitedWith(result, exit_code)) << result.err;
+    return result;
+  }
+  // "image sent": how many bytes the head's timeline says.
+  static long Sent(const CommandResult& result) {
+    std::smatch match;
+    const std::regex sent("image sent .* (\\d+) bytes sent");
+    return std::regex_search(result.err, match, sent) ? std::stol(match[1]) : -1;
+  }
+  static std::string Births(const CommandResult& result) {
+    std::smatch match;
+    const std::regex births("births .* (template|exec)");
+    return std::regex_search(result.err, match, births) ? match[1].str() : "";
+  }
+  const std::string home_;
+};
+
+TEST_F(ImageTest, AProgramThatOnlyTheHeadHasRunsOnEveryNode) {
+  ASSERT_TRUE(StartNodes(3));
+  const std::string app = PutApp();
+  const CommandResult result =
+      Run({"--host", "n1,n2,n3", "--preload-files", home_ + "/app/lib/libimage_plugin.so", app});
+  for (const char* node : {"n1", "n2", "n3"}) {
+    EXPECT_TRUE(Contains(result.out, std::string("on=") + node + " library=42 plugin=7 name=" +
+                                         app + " exe=/dev/shm/rex-"));
+  }
+  EXPECT_EQ(CountOf(result.out, "/image" + app + " path=(unset) preload=(unset)\n"), 3u);
+  EXPECT_EQ(Births(result), "template");
+}
+
+TEST_F(ImageTest, RanksKeepTheirOwnLibraryPathHoweverTheyAreBorn) {
+  ASSERT_TRUE(StartNodes(2));
+  const std::string app = PutApp();
+  for (const char* kind : {"auto", "none"}) {
+    std::vector<std::string> args{"--host", "n1,n2", "-x", "LD_LIBRARY_PATH=/mine:/yours", app};
+    if (kind == std::string("none")) args.insert(args.begin(), {"--template", kind});
+    const CommandResult result = Run(args);
+    EXPECT_EQ(CountOf(result.out, "library=42 "), 2u) << result.out;
+    EXPECT_EQ(CountOf(result.out, "path=/mine:/yours preload=(unset)\n"), 2u) << result.out;
+    EXPECT_EQ(Births(result), kind == std::string("none") ? "exec" : "template");
+  }
+}
+
+TEST_F(ImageTest, NeverLeavesItToTheNodes) {
+  ASSERT_TRUE(StartNodes(2));
+  const std::string app = PutApp();
+  const CommandResult result = RexOnHead({"--host", "n1,n2", "--stage=never", app});
+  ExpectFailure(result, 127, {"program '" + app + "' was not found on node n", "No such file"});
+}
+
+TEST_F(ImageTest, ASecondLaunchSendsNothingAndAChangedProgramItsChangedBlocks) {
+  ASSERT_TRUE(StartNodes(2));
+  const std::string program = PutCopy(ProgramPath("testprog"));
+  const std::string data = PutData("data", 3'000'000);
+  const std::vector<std::string> args{"--host", "n1,n2", "--preload-files", data, program,
+                                      "print",  "x"};
+  const CommandResult first = Run(args);
+  EXPECT_EQ(first.out, "xx");
+  EXPECT_GT(Sent(first), 3'000'000);
+  const CommandResult second = Run(args);
+  EXPECT_EQ(second.out, "xx");
+  EXPECT_EQ(Sent(second), 0) << second.err;
+  std::fstream file(data, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(1'000'000);
+  file << "changed";
+  file.close();
+  const CommandResult third = Run(args);
+  EXPECT_GT(Sent(third), 256 << 10);
+  EXPECT_LT(Sent(third), 300 << 10) << third.err;
+}
+
+TEST_F(ImageTest, WhatIsTheSameOnTheNodesIsUsedWhereItLies) {
+  ASSERT_TRUE(StartNodes(2));
+  const std::string app = PutApp();
+  const std::string shared = left().work_dir() + "/app";
+  fs::copy(home_ + "/app", shared, fs::copy_options::recursive);
+  const CommandResult result = Run({"--host", "n1,n2", shared + "/bin/image_app"});
+  EXPECT_EQ(CountOf(result.out, "exe=" + shared + "/bin/image_app "), 2u) << result.out;
+  EXPECT_EQ(Sent(result), 0);
+  // Unless it is said that every node shall run what is here.
+  const CommandResult always =
+      Run({"--host", "n1,n2", "--stage=always", shared + "/bin/image_app"});
+  EXPECT_EQ(CountOf(always.out, "/image" + shared + "/bin/image_app "), 2u) << always.out;
+}
+
+TEST_F(ImageTest, AnotherProgramUnderTheSamePathIsNotRun) {
+  ASSERT_TRUE(StartNodes(2));
+  const std::string app = PutApp();
+  Shell("n2", "mkdir -p " + home_ + "/app/bin && printf '#!/bin/sh\\necho wrong\\n' > " + app +
+                  " && chmod +x " + app);
+  const CommandResult result = Run({"--host", "n1,n2", app});
+  EXPECT_EQ(CountOf(result.out, "library=42"), 2u) << result.out;
+  Shell("n2", "rm -r " + home_);
+}
+
+TEST_F(ImageTest, AnMpiProgramAndItsPlugInsRun) {
+  ASSERT_TRUE(StartNodes(2));
+  const std::string hello = PutCopy(ProgramPath("mpi_hello"));
+  const CommandResult result = Run({"--host", "n1:2,n2:2", hello});
+  for (int rank = 0; rank < 4; ++rank) {
+    EXPECT_TRUE(Contains(result.out, "hello rank=" + std::to_string(rank) + " size=4"));
+  }
+  EXPECT_EQ(Births(result), "template");
+}
+
+TEST_F(ImageTest, TheHeadSendsOnceAndNodesPassItOn) {
+  ASSERT_TRUE(StartNodes(4));
+  const std::string program = PutCopy(ProgramPath("testprog"));
+  const std::string data = PutData("data", 8'000'000);
+  const long size = 8'000'000 + static_cast<long>(fs::file_size(program));
+  const CommandResult group =
+      Run({"--host", "n1,n2,n3,n4", "--preload-files", data, program, "print", "x"});
+  EXPECT_GE(Sent(group), size);
+  EXPECT_LE(Sent(group), size * 105 / 100);
+  EXPECT_TRUE(Contains(group.err, "for 4 nodes (chain)"));
+}
+
+TEST_F(ImageTest, MultipleSendsOneImageToEachNode) {
+  ASSERT_TRUE(StartNodes(3));
+  const std::string program = PutCopy(ProgramPath("testprog"));
+  const long size = static_cast<long>(fs::file_size(program));
+  const CommandResult result =
+      Run({"--host", "n1,n2,n3", "--creation=multiple", program, "print", "x"});
+  EXPECT_GE(Sent(result), 3 * size);
+  EXPECT_TRUE(Contains(result.err, "for 3 nodes (one each)"));
+}
+
+TEST_F(ImageTest, PreloadedFilesLieInTheSessionDirectory) {
+  ASSERT_TRUE(StartNodes(2));
+  const std::string data = home_ + "/numbers.txt";
+  std::ofstream(data) << "one two\n";
+  const CommandResult result = RexOnHead({"--host", "n1,n2,head", "--preload-files", data,
+                                          "--set-cwd-to-session-dir", "/bin/cat", "numbers.txt"});
+  EXPECT_EQ(CountOf(result.out, "one two\n"), 3u) << result.err;
+}
+
+TEST_F(ImageTest, WhereNobodyCanConnectItGoesOverTheTree) {
+  ASSERT_TRUE(StartNodes(2));
+  EXPECT_TRUE(ExitedWith(cluster().BlockBack("all"), 0));
+  const std::string program = PutCopy(ProgramPath("testprog"));
+  const CommandResult result = Run({"--host", "n1,n2", program, "print", "x"});
+  EXPECT_EQ(result.out, "xx");
+  EXPECT_TRUE(Contains(result.err, "of them over the tree"));
+}
+
+TEST_F(ImageTest, ADamagedPieceIsSentAgain) {
+  ASSERT_TRUE(StartNodes(2));
+  const std::string program = PutCopy(ProgramPath("testprog"));
+  const std::string data = PutData("data", 2'000'000);
+  CommandOptions options;
+  options.set_env["REX_IMAGE_FAULT"] = "n1:damage=5 n2:damage=9";
+  const CommandResult result = RexOnHead(
+      {"--timeline", "-", "--host", "n1,n2", "--preload-files", data, program, "print", "x"},
+      options);
+  EXPECT_TRUE(ExitedWith(result, 0));
+  EXPECT_EQ(result.out, "xx");
+  EXPECT_TRUE(Contains(result.err, "of them over the tree"));
+}
+
+TEST_F(ImageTest, ANodeKilledInMidTransferIsNamed) {
+  ASSERT_TRUE(StartNodes(3));
+  EXPECT_TRUE(ExitedWith(cluster().Rate("all", "20mbit"), 0));
+  const std::string program = PutCopy(ProgramPath("testprog"));
+  const std::string data = PutData("data", 20'000'000);
+  auto job = StartRexOnHead(
+      {"--host", "n1,n2,n3", "--preload-files", data, program, "print", "not reached"});
+  ASSERT_TRUE(Await(
+      [&] {
+        return !RunIn("n3", {"sh", "-c", "ls /dev/shm/rexstore-*/incoming"}).out.empty();
+      },
+      seconds(20)));
+  EXPECT_TRUE(ExitedWith(cluster().Kill("n2"), 0));
+  ExpectFailure(job->Wait(seconds(60)), 120, {"node n2 was lost before any rank ran"});
+}
+
+TEST_F(ImageTest, AFullDiskIsNamed) {
+  ASSERT_TRUE(StartNodes(2));
+  Shell("n1", "mkdir -p /run/lock/st");
+  Shell("n2", "mkdir -p /run/lock/st && mount -n -t tmpfs -o size=1m tmpfs /run/lock/st");
+  const std::string program = PutCopy(ProgramPath("testprog"));
+  const std::string data = PutData("data", 3'000'000);
+  const CommandResult result =
+      RexOnHead({"--host", "n1,n2", "--store", "/run/lock/st", "--store-size", "1G",
+                 "--preload-files", data, program, "print", "not reached"});
+  ExpectFailure(result, 122, {"node n2", "/run/lock/st", "No space left"});
+  Shell("n2", "umount -n /run/lock/st");
+}
+
+TEST_F(ImageTest, AStoreThatIsTooSmallIsNamedWithNumbers) {
+  ASSERT_TRUE(StartNodes(1));
+  const std::string data = PutData("data", 3'000'000);
+  const CommandResult result =
+      RexOnHead({"--host", "n1", "--store-size", "1M", "--preload-files", data, "/bin/true"});
+  ExpectFailure(result, 122, {"node n1", "3.0 MB does not fit", "--store-size"});
+}
+
+TEST_F(ImageTest, AFileThatCannotBeReadIsNamedBeforeAnythingIsSent) {
+  ASSERT_TRUE(StartNodes(1));
+  const CommandResult result = RexOnHead({"--host", "n1", "--preload-files", home_, "/bin/true"});
+  ExpectFailure(result, 126,
+                {"'" + home_ + "' belongs to the program and can't be sent", "not a regular file"});
+}
+
+TEST_F(ImageTest, ASlowNodeIsAwaited) {
+  ASSERT_TRUE(StartNodes(3));
+  EXPECT_TRUE(ExitedWith(cluster().Rate("n2", "4mbit"), 0));
+  const std::string program = PutCopy(ProgramPath("testprog"));
+  const std::string data = PutData("data", 1'500'000);
+  const CommandResult result =
+      Run({"--host", "n1,n2,n3", "--preload-files", data, program, "print", "x"});
+  EXPECT_EQ(result.out, "xxx");
+}
+
+TEST_F(ImageTest, TwoLaunchesAtOnce) {
+  ASSERT_TRUE(StartNodes(2));
+  EXPECT_TRUE(ExitedWith(cluster().Rate("all", "50mbit"), 0));
+  const std::string program = PutCopy(ProgramPath("testprog"));
+  const std::string data = PutData("data", 4'000'000);
+  const std::vector<std::string> args{"--host", "n1,n2", "--preload-files", data, program,
+                                      "print",  "x"};
+  auto one = StartRexOnHead(args);
+  auto two = StartRexOnHead(args);
+  for (auto* job : {&one, &two}) {
+    const CommandResult result = (*job)->Wait(seconds(60));
+    EXPECT_TRUE(ExitedWith(result, 0)) << result.err;
+    EXPECT_EQ(result.out, "xx");
+  }
+}
+
+TEST_F(ImageTest, AStoppedJobLeavesNothingHalfReceived) {
+  ASSERT_TRUE(StartNodes(2));
+  EXPECT_TRUE(ExitedWith(cluster().Rate("all", "10mbit"), 0));
+  const std::string data = PutData("data", 20'000'000);
+  auto job = StartRexOnHead({"--host", "n1,n2", "--preload-files", data, "/bin/true"});
+  const auto incoming = [&](const std::string& node) {
+    return RunIn(node, {"sh", "-c", "ls /dev/shm/rexstore-*/incoming"}).out;
+  };
+  ASSERT_TRUE(Await([&] { return !incoming("n2").empty(); }, seconds(20)));
+  job->Signal(SIGINT);
+  EXPECT_TRUE(ExitedWith(job->Wait(seconds(30)), 130));
+  EXPECT_TRUE(Await([&] { return incoming("n1").empty() && incoming("n2").empty(); }, seconds(5)));
+}
+
+// Without root: every virtual node has a store of its own.
+using VirtualImageTest = RexTest;
+
+TEST_F(VirtualImageTest, AlwaysGoesForVirtualNodesToo) {
+  const CommandResult result =
+      Rex({"--virtual-nodes", "3", "--stage=always", "--store", left().work_dir(), "--timeline",
+           "-", ProgramPath("image/bin/image_app")});
+  EXPECT_TRUE(ExitedWith(result, 0)) << result.err;
+  EXPECT_EQ(CountOf(result.out, "library=42"), 3u);
+  EXPECT_TRUE(Contains(result.err, "for 3 nodes (chain)"));
+}
+
+}  // namespace
+}  // namespace rex::testing

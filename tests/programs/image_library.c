@@ -1,0 +1,1 @@
+int image_library(void) { return 42; }

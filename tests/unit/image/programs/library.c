@@ -1,0 +1,3 @@
+#define JOIN(a, b) a##b
+#define SYMBOL(name) JOIN(closure_, name)
+int SYMBOL(NAME)(void) { return 1; }
