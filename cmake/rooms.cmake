@@ -24,8 +24,8 @@ set(REX_EDGES_lease base)
 set(REX_EDGES_keeper base lease)
 set(REX_EDGES_part base wire sched policy)
 set(REX_EDGES_ranks base lease policy wire part sched topology pmix_proto template_proto template_client)
-set(REX_EDGES_job base policy wire part sched pmix_proto)
-set(REX_EDGES_agent base lease observe policy wire link tree image store staging part exchange ranks job sched topology pmix_proto
+set(REX_EDGES_job base observe policy wire part sched pmix_proto)
+set(REX_EDGES_agent base lease load observe policy wire link tree image store staging part exchange ranks job sched topology pmix_proto
     pmix_client template_client)
 set(REX_EDGES_cli base policy wire observe)
 

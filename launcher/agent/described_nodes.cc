@@ -1,5 +1,6 @@
 #include "launcher/agent/described_nodes.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 
@@ -44,6 +45,8 @@ Result<std::vector<Kind>> KindsOf(const JobSpec& spec) {
 
 std::vector<JobNode> NodesOf(const JobSpec& spec, const std::vector<Kind>& kinds) {
   std::vector<JobNode> nodes;
+  const bool loads = std::any_of(spec.described.begin(), spec.described.end(),
+                                 [](const DescribedNode& node) { return node.load > 0; });
   for (const DescribedNode& described : spec.described) {
     JobNode node;
     node.id = NodeId(static_cast<uint32_t>(nodes.size()));
@@ -53,6 +56,7 @@ std::vector<JobNode> NodesOf(const JobSpec& spec, const std::vector<Kind>& kinds
     node.counted = described.slots == 0;
     node.slots = node.counted ? node.cores : described.slots;
     node.slots_from_cores = false;
+    if (loads) node.load = NodeLoad{0, described.load * node.cores, 100 * node.cores};
     nodes.push_back(std::move(node));
   }
   CountThreads(spec, &nodes);
@@ -92,7 +96,9 @@ std::variant<std::vector<Notice>, Failure> PlaceOnDescribed(const JobSpec& spec)
   if (Failure* failure = std::get_if<Failure>(&placed)) return std::move(*failure);
   const PlacedJob& job = std::get<PlacedJob>(placed);
   std::vector<Notice> shown = job.notices;
-  if (spec.show_allocation) shown.push_back({Notice::Level::kPlain, AllocationText(nodes)});
+  if (spec.show_allocation)
+    shown.push_back(
+        {Notice::Level::kPlain, spec.show_json ? AllocationJson(nodes) : AllocationText(nodes)});
   std::map<NodeId, std::string> lines;
   for (size_t i = 0; i < nodes.size(); ++i) {
     if (job.map->CountOn(nodes[i].id) == 0) continue;

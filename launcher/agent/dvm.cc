@@ -2,10 +2,14 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <set>
 #include <sstream>
 
+#include "launcher/agent/load_news.h"
 #include "launcher/base/programs.h"
+#include "launcher/base/text.h"
 
 namespace rex {
 
@@ -35,7 +39,7 @@ BootstrapKind KindOf(Bootstrap bootstrap) {
   }
 }
 
-TreeOptions OptionsOf(const DvmSpec& spec, std::string rexd, bool verbose) {
+TreeOptions OptionsOf(const DvmSpec& spec, std::string rexd, const Dvm::StartOptions& asked) {
   TreeOptions options;
   options.kind = KindOf(spec.bootstrap);
   options.shape = spec.tree == TreeRequest::kFlat       ? TreeShape::kFlat
@@ -49,8 +53,9 @@ TreeOptions OptionsOf(const DvmSpec& spec, std::string rexd, bool verbose) {
   options.start_timeout = spec.start_timeout;
   options.node_timeout = spec.node_timeout;
   options.max_message_bytes = spec.max_modex_bytes + kMaxExchangeHeaderBytes;
-  options.allow_missing = spec.allow_missing;
-  options.verbose = verbose;
+  options.allow_missing = spec.allow_missing || spec.pool;
+  options.looks = asked.looks;
+  options.verbose = asked.verbose;
   const char* level = std::getenv("REX_LOG");
   if (level != nullptr) options.log_level = level;
   return options;
@@ -66,9 +71,16 @@ Dvm::Dvm(EventLoop& loop, ChildTable& children, const DvmSpec& spec, JobNode her
       here_(std::move(here)),
       handlers_(std::move(handlers)),
       numbers_(NumberNodes(spec_, here_.name)),
-      report_(loop, [this] { ReportFailure(); }) {}
+      report_(loop, [this] { ReportFailure(); }),
+      stragglers_(loop, [this] { GiveUpStragglers(); }),
+      loads_timer_(loop, [this] { TellLoads(); }) {}
 
-Status Dvm::Start(bool verbose) {
+Status Dvm::Start(const StartOptions& options) {
+  const auto here = [](const NodeRequest& node) { return node.here; };
+  const bool is_used =
+      spec_.nodes.empty() || std::any_of(spec_.nodes.begin(), spec_.nodes.end(), here);
+  awaits_own_load_ = options.looks != LoadLooks::kNever && is_used;
+  if (spec_.pool) wanted_slots_ = options.wanted_slots;
   begin_ = loop_.clock().Now();
   std::vector<NodeSpec> nodes;
   for (size_t i = 0; i < numbers_.ids.size(); ++i) {
@@ -83,7 +95,7 @@ Status Dvm::Start(bool verbose) {
       if (!own) return own.error();
       rexd = *std::move(own);
     }
-    tree_ = Tree::Head(loop_, children_, OptionsOf(spec_, std::move(rexd), verbose),
+    tree_ = Tree::Head(loop_, children_, OptionsOf(spec_, std::move(rexd), options),
                        numbers_.names[0], std::move(nodes), TreeHandlers());
   }
   loop_.Post([this] { Resolve(); });
@@ -116,15 +128,96 @@ Tree::Handlers Dvm::TreeHandlers() {
 }
 
 void Dvm::OnNodeReady(NodeId node, const AgentFacts& facts) {
+  if (gave_up_) {  // too late
+    if (tree_) tree_->Release({node});
+    return;
+  }
   facts_[node] = facts;
+  if (facts.capacity > 0) TakeLoad(node, facts.foreign, facts.capacity);
+  CountSlots(node, facts);
   Resolve();
 }
 
+// Of nodes that nobody named those that come soon are enough.
+void Dvm::CountSlots(NodeId node, const AgentFacts& facts) {
+  if (wanted_slots_ == 0) return;
+  const auto at = std::find(numbers_.ids.begin(), numbers_.ids.end(), node) - numbers_.ids.begin();
+  const uint32_t named = spec_.nodes[static_cast<size_t>(at)].slots;
+  ready_slots_ += named > 0 ? named : facts.cores;
+  if (ready_slots_ < wanted_slots_ || stragglers_.pending()) return;
+  const auto took = loop_.clock().Now() - begin_;
+  stragglers_.Set(std::max<Clock::Time>(took, kStragglersLeast));
+}
+
+void Dvm::GiveUpStragglers() {
+  if (told_ || awaits_own_load_) return;
+  gave_up_ = true;
+  handlers_.on_notice(
+      {Notice::Level::kWarning,
+       "left out, as they do not come and the others are enough: " + Listed(MissingNodes())});
+  told_ = true;
+  ready_at_ = loop_.clock().Now();
+  handlers_.on_ready();
+}
+
+// ---- loads
+
+void Dvm::OnOwnLoad(const FoundLoad& found) {
+  TakeLoad(kHeadNode, found.foreign, found.capacity);
+  if (!std::exchange(awaits_own_load_, false)) return;
+  Resolve();
+}
+
+Status Dvm::OnLoadNews(NodeId child, const std::string& payload) {
+  const auto news = DecodeLoadNews(payload);
+  if (!news) return news.error();
+  if (!tree_) return Ok{};
+  const std::vector<NodeId>& below = tree_->below(child);
+  for (const LoadNews& one : *news) {
+    const bool known =
+        one.node == child || std::find(below.begin(), below.end(), one.node) != below.end();
+    if (known && facts_.contains(one.node)) TakeLoad(one.node, one.foreign, one.capacity);
+  }
+  return Ok{};
+}
+
+void Dvm::TakeLoad(NodeId node, uint32_t foreign, uint32_t capacity) {
+  if (loads_.OnTold(node, foreign, capacity, loop_.clock().Now())) TellLoads();
+}
+
+// At once, or when the last time is kLoadsPause ago.
+void Dvm::TellLoads() {
+  if (!told_ || !handlers_.on_loads || loads_timer_.pending()) return;
+  const Clock::Time now = loop_.clock().Now();
+  const Clock::Time due = loads_told_ + kLoadsPause;
+  if (due > now) return loads_timer_.Set(due - now);
+  loads_told_ = now;
+  handlers_.on_loads();
+}
+
+void Dvm::KeepOnly(const std::vector<NodeId>& used) {
+  if (!tree_ || !spec_.pool) return;
+  std::vector<NodeId> unused;
+  const std::set<NodeId> kept(used.begin(), used.end());
+  for (const NodeId child : tree_->children()) {
+    const std::vector<NodeId>& below = tree_->below(child);
+    const bool keeps =
+        kept.contains(child) ||
+        std::any_of(below.begin(), below.end(), [&](NodeId node) { return kept.contains(node); });
+    if (!keeps) unused.push_back(child);
+  }
+  for (const NodeId node : tree_->Release(unused)) {
+    facts_.erase(node);
+    loads_.Forget(node);
+  }
+}
+
 void Dvm::OnStartFailed(const StartFailure& failure) {
+  if (gave_up_) return;
   failures_.push_back(failure);
   if (handlers_.on_each_failed) {
     handlers_.on_each_failed(failure);
-  } else if (spec_.allow_missing) {
+  } else if (spec_.allow_missing || spec_.pool) {
     handlers_.on_notice({Notice::Level::kWarning, LeftOutText(failure)});
   } else if (!report_.pending()) {
     report_.Set(kFailTogether);
@@ -134,9 +227,12 @@ void Dvm::OnStartFailed(const StartFailure& failure) {
 
 void Dvm::Resolve() {
   if (told_ || facts_.size() + failures_.size() + 1 < numbers_.names.size()) return;
-  const bool enough = handlers_.on_each_failed || (spec_.allow_missing && HasNodes(spec_, facts_));
+  if (awaits_own_load_) return;
+  const bool some = (spec_.allow_missing || spec_.pool) && HasNodes(spec_, facts_);
+  const bool enough = handlers_.on_each_failed || some;
   if (!failures_.empty() && !enough) return ReportFailure();
   told_ = true;
+  stragglers_.Cancel();
   ready_at_ = loop_.clock().Now();
   handlers_.on_ready();
 }
@@ -150,7 +246,9 @@ void Dvm::ReportFailure() {
 
 void Dvm::OnLost(const std::vector<NodeId>& nodes, const Error& why) {
   // What one node's failed start takes along (srun ends them all) is not what is to be told.
-  if (!told_ && (spec_.allow_missing || handlers_.on_each_failed)) return LeaveOut(nodes, why);
+  for (const NodeId node : nodes) loads_.Forget(node);
+  const bool may_go = spec_.allow_missing || spec_.pool || handlers_.on_each_failed;
+  if (!told_ && may_go) return LeaveOut(nodes, why);
   if (!told_ && !failures_.empty()) return ReportFailure();
   std::vector<std::string> names;
   for (const NodeId node : nodes) names.push_back(NameOf(node));
@@ -159,7 +257,9 @@ void Dvm::OnLost(const std::vector<NodeId>& nodes, const Error& why) {
 }
 
 std::vector<JobNode> Dvm::JobNodes(uint32_t slots) const {
-  return JobNodesOf(spec_, numbers_, here_, facts_, slots);
+  std::vector<JobNode> nodes = JobNodesOf(spec_, numbers_, here_, facts_, slots);
+  FillLoads(loads_, loop_.clock().Now(), &nodes);
+  return nodes;
 }
 
 std::vector<std::string> Dvm::MissingNodes() const {

@@ -18,6 +18,8 @@
 #include "launcher/staging/image_port.h"
 #include "launcher/tree/tree.h"
 #include "launcher/wire/messages.h"
+#include "sched/load/load_watch.h"
+#include "sched/placement/load_table.h"
 
 namespace rex {
 
@@ -32,19 +34,41 @@ class Dvm {
     std::function<void(const Notice&)> on_notice;
     // When set, on_failed is not called: each failed start is told by itself, and the others come.
     std::function<void(const StartFailure&)> on_each_failed = {};
+    // Some node's load is another than before; at most every kLoadsPause.
+    std::function<void()> on_loads = {};
   };
+  struct StartOptions {
+    bool verbose = false;
+    LoadLooks looks = LoadLooks::kNever;  // of every node
+    // With DvmSpec::pool: once the nodes that are there have so many, the others get as much time
+    // again, at least kStragglersLeast. 0: all are waited for.
+    uint64_t wanted_slots = 0;
+  };
+  static constexpr std::chrono::milliseconds kLoadsPause{100};
+  static constexpr std::chrono::milliseconds kStragglersLeast{2000};
+
   // `here`: this machine's name and cores. `loop` and `children` are borrowed. Nothing is called
   // from inside a call of the owner's.
   Dvm(EventLoop& loop, ChildTable& children, const DvmSpec& spec, JobNode here, Handlers handlers);
 
   // Begins to start the nodes. Errors: kNotFound: rexd.
-  Status Start(bool verbose);
+  Status Start(const StartOptions& options);
 
   // In the user's order, once ready; those that were left out are marked. Without named nodes: this
   // machine, with `slots` (0: its cores).
   std::vector<JobNode> JobNodes(uint32_t slots) const;
   // Nodes that have neither answered nor failed, with what is awaited: "n3 (ssh for 30 s)".
   std::vector<std::string> MissingNodes() const;
+  // Loads: ranks by the jobs' events, the rest as nodes tell it. The head's own node has to be
+  // watched by the owner, who passes on what is found.
+  bool awaits_own_load() const { return awaits_own_load_; }
+  void OnOwnLoad(const FoundLoad& found);
+  // From a child of this agent's. Errors: kProtocol.
+  Status OnLoadNews(NodeId child, const std::string& payload);
+  LoadTable& loads() { return loads_; }
+  // With DvmSpec::pool: lets nodes go that nothing of `used` is on or behind.
+  void KeepOnly(const std::vector<NodeId>& used);
+
   // How many have answered, of how many; this machine does not count.
   std::pair<uint32_t, uint32_t> Answered() const;
   uint32_t size() const {
@@ -74,6 +98,10 @@ class Dvm {
   void LeaveOut(const std::vector<NodeId>& nodes, const Error& why);
   void Resolve();
   void ReportFailure();
+  void TakeLoad(NodeId node, uint32_t foreign, uint32_t capacity);
+  void TellLoads();
+  void CountSlots(NodeId node, const AgentFacts& facts);
+  void GiveUpStragglers();
 
   EventLoop& loop_;
   ChildTable& children_;
@@ -88,6 +116,14 @@ class Dvm {
   Clock::Time begin_{0};
   Clock::Time ready_at_{0};
   bool told_ = false;  // ready or failed
+  LoadTable loads_;
+  bool awaits_own_load_ = false;
+  uint64_t wanted_slots_ = 0;
+  uint64_t ready_slots_ = 0;
+  bool gave_up_ = false;  // on nodes that come too late
+  Timer stragglers_;
+  Timer loads_timer_;
+  Clock::Time loads_told_{0};
 };
 
 }  // namespace rex

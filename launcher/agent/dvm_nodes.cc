@@ -84,6 +84,15 @@ std::shared_ptr<const Hardware> HardwareKinds::Get(const std::string& text, uint
   return kind;
 }
 
+void FillLoads(const LoadTable& loads, Clock::Time now, std::vector<JobNode>* nodes) {
+  for (JobNode& node : *nodes) {
+    const KnownLoad known = loads.Of(node.id);
+    if (!known.told) continue;
+    node.load = known.load;
+    node.load_age = std::chrono::duration_cast<std::chrono::milliseconds>(now - *known.told);
+  }
+}
+
 std::vector<JobNode> JobNodesOf(const DvmSpec& spec, const NodeNumbers& numbers,
                                 const JobNode& here, const std::map<NodeId, AgentFacts>& facts,
                                 uint32_t slots) {

@@ -10,6 +10,7 @@
 #include "launcher/tree/tree_messages.h"
 #include "launcher/tree/tree_options.h"
 #include "launcher/wire/messages.h"
+#include "sched/placement/load_table.h"
 
 namespace rex {
 
@@ -41,6 +42,10 @@ class HardwareKinds {
  private:
   std::map<std::pair<std::string, uint32_t>, std::shared_ptr<const Hardware>> kinds_;
 };
+
+// What the nodes' agents told of themselves is known; this fills in their loads, those of nodes
+// that have told one.
+void FillLoads(const LoadTable& loads, Clock::Time now, std::vector<JobNode>* nodes);
 
 // In the user's order. Without named nodes: this machine, with `slots` (0: its cores). Nodes that
 // `facts` does not have are missing.

@@ -2,7 +2,10 @@
 
 #include <signal.h>
 
+#include <algorithm>
+
 #include "launcher/agent/described_nodes.h"
+#include "launcher/agent/load_news.h"
 #include "launcher/base/log.h"
 
 namespace rex {
@@ -187,13 +190,19 @@ void Head::OnClientGone(const Error& error) {
 // ---- the job
 
 JobServices Head::MakeServices() {
-  return {loop_,
-          [this](NodeId node, PartCommand m) { Command(node, std::move(m)); },
-          [this](PartCommand m) { CommandAll(std::move(m)); },
-          [this](NodeId node, const pmix::HostMessage& m) { node_.exchange().AnswerTo(node, m); },
-          [this] { return dvm_ ? dvm_->MissingNodes() : std::vector<std::string>{}; },
-          [this] { return dvm_ ? dvm_->Answered() : std::pair<uint32_t, uint32_t>(); },
-          [this](NodeId node) { return dvm_->OffsetTo(node); }};
+  return {
+      loop_,
+      [this](NodeId node, PartCommand m) { Command(node, std::move(m)); },
+      [this](PartCommand m) { CommandAll(std::move(m)); },
+      [this](NodeId node, const pmix::HostMessage& m) { node_.exchange().AnswerTo(node, m); },
+      [this] { return dvm_ ? dvm_->MissingNodes() : std::vector<std::string>{}; },
+      [this] { return dvm_ ? dvm_->Answered() : std::pair<uint32_t, uint32_t>(); },
+      [this](NodeId node) { return dvm_->OffsetTo(node); },
+      [this](std::vector<JobNode>* nodes) { FillLoads(dvm_->loads(), loop_.clock().Now(), nodes); },
+      [this](NodeId node, int64_t threads) {
+        dvm_->loads().AddRanks(node, threads);
+        if (threads < 0 && job_) job_->OnLoads();
+      }};
 }
 
 void Head::Command(NodeId node, PartCommand command) {
@@ -215,11 +224,18 @@ void Head::CommandAll(PartCommand command) {
                      [this](NodeId node) -> const std::string& { return dvm_->NameOf(node); });
     }
   }
+  if (const auto* launch = std::get_if<LaunchPart>(&command)) OnLaunch(*launch);
   if (dvm_->size() > 1) {
     const PartFrame frame = EncodePart(kJob, command);
     dvm_->Broadcast(frame.kind, frame.frame_class, frame.payload);
   }
   REX_CHECK(node_.Command(kJob, std::move(command)).has_value());
+}
+
+// A one-shot DVM places no other job: nobody has to look at loads any more.
+void Head::OnLaunch(const LaunchPart& launch) {
+  node_.StopWatchingLoad();
+  dvm_->KeepOnly(launch.map->nodes());
 }
 
 void Head::OnPartEvent(NodeId from, PartEvent event) {
@@ -250,13 +266,30 @@ Status Head::StartNodes(const JobSpec& spec) {
                     [this](const Notice& notice) {
                       if (job_) SendControl(*launch_, LaunchMessage::kNotice, notice);
                     },
-                    OnEachFailed()});
-  const Status started = dvm_->Start(spec.verbose);
+                    OnEachFailed(),
+                    [this] {
+                      if (job_) job_->OnLoads();
+                    }});
+  const Status started = dvm_->Start(StartOptionsOf(spec));
+  if (dvm_->awaits_own_load()) {
+    node_.WatchLoad([this](const FoundLoad& found) { dvm_->OnOwnLoad(found); });
+  }
   // Before a node can say anything: its host may be lost while others are still being started.
   if (started && dvm_->size() > 1) {
     node_.SetUp(kHeadNode, dvm_->NameOf(kHeadNode), dvm_->Port(), spec.dvm.max_modex_bytes);
   }
   return started;
+}
+
+Dvm::StartOptions Head::StartOptionsOf(const JobSpec& spec) {
+  Dvm::StartOptions options;
+  options.verbose = spec.verbose;
+  const bool looks = spec.WantsLoads() && !spec.check;
+  options.looks = looks ? LoadLooks::kUntilLaunch : LoadLooks::kNever;
+  const bool counted = std::all_of(spec.apps.begin(), spec.apps.end(),
+                                   [](const AppSpec& app) { return app.ranks > 0; });
+  options.wanted_slots = counted ? spec.TotalRanks() : 0;
+  return options;
 }
 
 std::function<void(const StartFailure&)> Head::OnEachFailed() {
@@ -301,6 +334,7 @@ Status Head::TakeNodeMessage(NodeId from, uint8_t kind, std::string payload) {
   if (kind >= kFirstExchangeKind && kind <= kLastExchangeKind) {
     return node_.OnExchange(from, kind, std::move(payload));
   }
+  if (kind == kLoadNewsKind) return dvm_->OnLoadNews(from, payload);
   if (check_) return check_->OnMessage(from, kind, payload);
   if (kind >= kFirstImageKind && kind <= kLastImageKind) {
     return image_ ? image_->OnMessage(from, kind, payload) : Status(Ok{});

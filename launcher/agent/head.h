@@ -34,10 +34,12 @@ class Head {
   JobServices MakeServices();
   void Command(NodeId node, PartCommand command);
   void CommandAll(PartCommand command);
+  void OnLaunch(const LaunchPart& launch);
   void OnPartEvent(NodeId from, PartEvent event);
 
   // The nodes.
   Status StartNodes(const JobSpec& spec);
+  static Dvm::StartOptions StartOptionsOf(const JobSpec& spec);
   std::function<void(const StartFailure&)> OnEachFailed();
   void OnNodesReady();
   void PlaceJob();

@@ -96,6 +96,13 @@ void LocalNode::SetUp(NodeId id, const std::string& name, ExchangePort port,
                                                         max_modex_bytes});
 }
 
+void LocalNode::WatchLoad(std::function<void(const FoundLoad&)> on_found) {
+  constexpr size_t kWords = 1024 / 64;  // where nothing is known of the cores: any thread counts
+  CpuMask cpus = facts_.topology ? facts_.topology->usable_cpus() : CpuMask(kWords, ~uint64_t{0});
+  load_watch_ = std::make_unique<LoadWatch>(
+      loop_, WatchThisNode(std::move(cpus), facts_.slots, ::getppid()), std::move(on_found));
+}
+
 // ---- the head's word
 
 Status LocalNode::Command(JobNumber job, PartCommand command) {

@@ -16,6 +16,7 @@
 #include "launcher/ranks/part.h"
 #include "launcher/staging/image_node.h"
 #include "pmix-server/client/host_client.h"
+#include "sched/load/load_watch.h"
 
 namespace rex {
 
@@ -68,6 +69,10 @@ class LocalNode {
   // Last: ends what is left below this process; without a keeper also removes the directories.
   void CleanUp();
 
+  // Watches the node's load from now on; `on_found` is called as LoadWatch does. Once started.
+  void WatchLoad(std::function<void(const FoundLoad&)> on_found);
+  void StopWatchingLoad() { load_watch_.reset(); }
+
   const NodeFacts& facts() const { return facts_; }
   Exchange& exchange() { return *exchange_; }
   bool keeper_lost() const { return keeper_lost_; }
@@ -94,6 +99,7 @@ class LocalNode {
   std::unique_ptr<pmix::HostClient> host_;
   std::unique_ptr<ReadWatcher> keeper_watcher_;
   NodeFacts facts_;
+  std::unique_ptr<LoadWatch> load_watch_;
   std::unique_ptr<Exchange> exchange_;
   std::unique_ptr<ImageNode> images_;  // not on the head: it has the files
   std::string store_suffix_;

@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "launcher/agent/check_facts.h"
 #include "launcher/base/log.h"
@@ -33,6 +34,7 @@ Member::Member(EventLoop& loop, MemberOptions options)
              [this] { OnKeeperLost(); },
              {}}),
       sigterm_(loop, SIGTERM, [this] { OnTerminate(); }),
+      loads_timer_(loop, [this] { PassLoadsOn(); }),
       leave_(loop, [this] { Finish(); }),
       check_(loop, [this] { AnswerCheck(); }) {}
 
@@ -77,8 +79,47 @@ void Member::OnWelcome(const Welcome& welcome) {
                                               ? "-" + welcome.name
                                               : std::string());
   node_.job_begin = loop_.clock().Now();
-  tree_->Ready({hostname, node_.facts().slots, EncodeHardware(*node_.facts().hardware), "",
-                REX_VERSION, node_.facts().open_files});
+  facts_ = AgentFacts{hostname, node_.facts().slots, EncodeHardware(*node_.facts().hardware),
+                      "",       REX_VERSION,         node_.facts().open_files};
+  looks_ = welcome.options.looks;
+  if (looks_ != LoadLooks::kNever) {
+    return node_.WatchLoad([this](const FoundLoad& found) { OnFoundLoad(found); });
+  }
+  tree_->Ready(*std::exchange(facts_, std::nullopt));
+}
+
+void Member::OnFoundLoad(const FoundLoad& found) {
+  if (leaving_) return;
+  if (facts_) {
+    facts_->foreign = found.foreign;
+    facts_->capacity = found.capacity;
+    return tree_->Ready(*std::exchange(facts_, std::nullopt));
+  }
+  loads_.Add({tree_->self(), found.foreign, found.capacity});
+  PassLoadsOn();
+}
+
+Status Member::OnLoadNews(NodeId child, const std::string& payload) {
+  const auto news = DecodeLoadNews(payload);
+  if (!news) return news.error();
+  const std::vector<NodeId>& below = tree_->below(child);
+  for (const LoadNews& one : *news) {
+    const bool known =
+        one.node == child || std::find(below.begin(), below.end(), one.node) != below.end();
+    // What was on its way when a node changed its place in the tree is old.
+    if (known) loads_.Add(one);
+  }
+  PassLoadsOn();
+  return Ok{};
+}
+
+void Member::PassLoadsOn() {
+  const auto due = loads_.Due();
+  if (!due || leaving_) return;
+  const Clock::Time now = loop_.clock().Now();
+  if (*due > now) return loads_timer_.Set(*due - now);
+  tree_->Send(tree_->parent(), kLoadNewsKind, FrameClass::kControl,
+              EncodeLoadNews(loads_.Take(now)));
 }
 
 // A head that can't be understood is none.
@@ -95,6 +136,7 @@ Status Member::Take(NodeId from, uint8_t kind, std::string payload) {
   if (kind >= kFirstExchangeKind && kind <= kLastExchangeKind) {
     return node_.OnExchange(from, kind, std::move(payload));
   }
+  if (kind == kLoadNewsKind) return OnLoadNews(from, payload);
   if (from != kHeadNode) return Error{Errc::kProtocol, "a command that is not the head's"};
   if (kind >= kFirstImageKind && kind <= kLastImageKind) {
     return node_.OnImage(kind, std::move(payload));
@@ -109,6 +151,8 @@ Status Member::Take(NodeId from, uint8_t kind, std::string payload) {
   }
   auto command = DecodeCommand(kind, payload, dvm_nodes_);
   if (!command) return command.error();
+  const bool launch = std::holds_alternative<LaunchPart>(command->body);
+  if (launch && looks_ == LoadLooks::kUntilLaunch) node_.StopWatchingLoad();
   return node_.Command(command->job, std::move(command->body));
 }
 

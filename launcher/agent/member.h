@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "launcher/agent/load_news.h"
 #include "launcher/agent/local_node.h"
 #include "launcher/tree/tree.h"
 
@@ -28,6 +29,10 @@ class Member {
   void OnWelcome(const Welcome& welcome);
   void OnMessage(NodeId from, uint8_t kind, std::string payload);
   Status Take(NodeId from, uint8_t kind, std::string payload);
+  // This node's load, and that of nodes below, on its way to the head.
+  void OnFoundLoad(const FoundLoad& found);
+  Status OnLoadNews(NodeId child, const std::string& payload);
+  void PassLoadsOn();
   // --check: answered when it is known whether there is a way back.
   void AnswerCheck();
   void OnLost(const std::vector<NodeId>& nodes, const Error& why);
@@ -43,6 +48,10 @@ class Member {
   LocalNode node_;
   std::unique_ptr<Tree> tree_;
   SignalWatcher sigterm_;
+  LoadLooks looks_ = LoadLooks::kNever;
+  std::optional<AgentFacts> facts_;  // not told yet
+  LoadRelay loads_;
+  Timer loads_timer_;
   Timer leave_;  // bounds Leave
   Timer check_;  // looks again
   std::string check_path_;

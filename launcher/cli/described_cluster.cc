@@ -1,6 +1,7 @@
 #include "launcher/cli/described_cluster.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -44,6 +45,8 @@ class ClusterReader {
     if (!entry.is_object()) return Bad("it is not an object in braces");
     const auto slots = SlotsOf(entry);
     if (!slots) return slots.error();
+    const auto load = LoadOf(entry);
+    if (!load) return load.error();
     const auto topology = TopologyOf(entry);
     if (!topology) return topology.error();
     if (!entry.contains("hostname") || !entry["hostname"].is_string()) {
@@ -54,7 +57,7 @@ class ClusterReader {
     for (const std::string& name : *names) {
       if (!names_.insert(name).second) return Bad("the hostname '" + name + "' is there twice");
       if (cluster_.nodes.size() == kMaxDescribedNodes) return Bad("too many nodes");
-      cluster_.nodes.push_back({name, *slots, *topology});
+      cluster_.nodes.push_back({name, *slots, *topology, *load});
     }
     return Ok{};
   }
@@ -66,6 +69,17 @@ class ClusterReader {
                       slots.get<uint64_t>() <= kMaxRanks;
     if (!good) return Bad("\"slots\" is not a number from 1 to " + std::to_string(kMaxRanks));
     return slots.get<uint32_t>();
+  }
+
+  // Hundredths.
+  Result<uint32_t> LoadOf(const Json& entry) {
+    if (!entry.contains("load")) return 0U;
+    const Json& load = entry["load"];
+    constexpr double kMost = kMostMaxLoad / 100.0;
+    const bool good = load.is_number() && load.get<double>() >= 0 && load.get<double>() <= kMost;
+    if (!good) return Bad("\"load\" is not a number from 0 to 10000, of threads per core");
+    cluster_.has_loads = true;
+    return static_cast<uint32_t>(std::lround(load.get<double>() * 100));
   }
 
   Result<uint32_t> TopologyOf(const Json& entry) {

@@ -14,10 +14,12 @@ namespace rex {
 struct DescribedCluster {
   std::vector<DescribedNode> nodes;     // empty: not asked for
   std::vector<std::string> topologies;  // each once
+  bool has_loads = false;
 };
 
 // {"nodes": [{"hostname": "n[1-8]", "slots": 4, "topology": "package:2 core:8 pu:2"}, ...]}, or the
-// list alone. `hostname` may be a list as Slurm writes it; without `slots` a node has its cores;
+// list alone. `hostname` may be a list as Slurm writes it; without `slots` a node has its
+// cores; `load`, runnable threads per core, may be missing and is then 0;
 // `topology` is hwloc's synthetic syntax, XML, or the name of an XML file (ending in .xml, relative
 // to `file`'s directory, read by `read_file`). Errors: kInvalid, with `file` and the node's number.
 Result<DescribedCluster> ParseDescribedCluster(std::string_view text, const std::string& file,

@@ -47,13 +47,13 @@ bool HeadCounts(const AppLine& app, const AppNodes& own) {
 
 // The part of an app that says where it runs.
 Status PlaceAppSpec(const AppLine& app, const NodeList& list, size_t index,
-                    const Surroundings& here, bool allow_missing, AppSpec* out) {
+                    const Surroundings& here, bool may_be_fewer, AppSpec* out) {
   const AppNodes& own = list.apps[index];
   const size_t all = std::max<size_t>(list.nodes.size(), 1);
   const size_t count = !list.elsewhere ? 1 : own.nodes.empty() ? all : own.nodes.size();
-  // Of nodes that may turn out to be missing nobody can count the slots now.
-  const bool unknown = list.elsewhere && (own.slots == 0 || allow_missing) && !app.ranks &&
-                       (!app.per_node || allow_missing);
+  // Of nodes that may turn out to be missing, or too busy, nobody can count the slots now.
+  const bool unknown = list.elsewhere && (own.slots == 0 || may_be_fewer) && !app.ranks &&
+                       (!app.per_node || may_be_fewer);
   const auto ranks = unknown || HeadCounts(app, own) ? Result<uint64_t>(uint64_t{0})
                                                      : RanksOf(app, own, count, here);
   if (!ranks) return ranks.error();
@@ -171,6 +171,36 @@ Status TakeLeaseChoice(const CommandLine& line, const Environment& env, JobSpec&
   const Status taken = TakeLeasePlace(*variable, &job.leases);
   if (taken) return taken;
   return Error{Errc::kInvalid, "environment variable REX_LEASES: " + taken.error().text};
+}
+
+// ---- loads
+
+// Some program names a node; leaving nodes out is not naming.
+bool NamesNodes(const CommandLine& line) {
+  const auto names = [](const HostEntry& host) { return host.kind != HostKind::kExcluded; };
+  return std::any_of(line.apps.begin(), line.apps.end(), [&](const AppLine& app) {
+    return std::any_of(app.hosts.begin(), app.hosts.end(), names) ||
+           std::any_of(app.hostfile.begin(), app.hostfile.end(), names);
+  });
+}
+
+// The nodes are rex's to choose.
+bool UsesPool(const CommandLine& line, const NodePool& pool) {
+  return pool.configured && !NamesNodes(line);
+}
+
+bool NamesMapping(const AppSpec& app) {
+  return app.place.map != MapBy::kUnset && !app.place.map_is_default;
+}
+
+// docs/design/sched.md, "Which nodes: lightest first", has the reasons.
+void TakeLoads(const CommandLine& line, const NodePool& pool, JobSpec& job) {
+  job.load.max_load = line.max_load;
+  job.load.wait = line.wait;
+  job.show_json = line.json && line.display.allocation;
+  job.dvm.pool = UsesPool(line, pool) && !job.dvm.nodes.empty();
+  const bool mapped = std::any_of(job.apps.begin(), job.apps.end(), NamesMapping);
+  job.load.lightest_first = !mapped && (job.dvm.pool || line.cluster.has_loads);
 }
 
 // ---- places that are named rank by rank
@@ -417,8 +447,9 @@ Result<JobSpec> MakeJobSpec(const CommandLine& line, const Surroundings& here,
       app.per_node = line.apps[i].per_node.value_or(0);
       continue;
     }
-    const Status placed =
-        PlaceAppSpec(line.apps[i], *list, i, here, line.allow_missing_nodes, &app);
+    const bool fewer =
+        line.allow_missing_nodes || UsesPool(line, pool) || line.max_load != kNoMaxLoad;
+    const Status placed = PlaceAppSpec(line.apps[i], *list, i, here, fewer, &app);
     if (!placed) return placed.error();
   }
   TakeJobOptions(line, here, job);
@@ -428,6 +459,7 @@ Result<JobSpec> MakeJobSpec(const CommandLine& line, const Surroundings& here,
   }
   job.local_memory = parameters.WantsLocalMemory();
   if (auto taken = TakeNodes(line, env, pool, *std::move(list), job); !taken) return taken.error();
+  TakeLoads(line, pool, job);
   if (auto fixed = TakeFixedPlaces(line, here, job); !fixed) return fixed.error();
   if (auto taken = TakeLeaseChoice(line, env, job); !taken) return taken.error();
   if (FindVariable(env, "REX_OVERSUBSCRIBE") == "1" && !line.nooversubscribe) {

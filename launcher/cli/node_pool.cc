@@ -62,8 +62,9 @@ NodePool PoolOf(Allocation allocation) {
 // A hostfile that may be used when nobody names nodes.
 struct Candidate {
   std::string file;
-  std::string named_by;  // for messages; empty: a fixed place, where a file may be missing
-  bool of_home = false;  // below HOME, which may be somebody else's (su, setpriv)
+  std::string named_by;     // for messages; empty: a fixed place, where a file may be missing
+  bool of_home = false;     // below HOME, which may be somebody else's (su, setpriv)
+  bool configured = false;  // rex's own
 };
 
 // What the user, or who runs the cluster, set for this purpose. kubeflow's mpi-operator sets one of
@@ -92,11 +93,11 @@ std::vector<Candidate> FixedCandidates(const Environment& env) {
   const auto config = FindVariable(env, "XDG_CONFIG_HOME");
   const auto home = FindVariable(env, "HOME");
   if (config && config->starts_with('/')) {
-    files.push_back({std::string(*config) + "/rex/nodes", "", true});
+    files.push_back({std::string(*config) + "/rex/nodes", "", true, true});
   } else if (home && home->starts_with('/')) {
-    files.push_back({std::string(*home) + "/.config/rex/nodes", "", true});
+    files.push_back({std::string(*home) + "/.config/rex/nodes", "", true, true});
   }
-  files.push_back({"/etc/rex/nodes", ""});
+  files.push_back({"/etc/rex/nodes", "", false, true});
   return files;
 }
 
@@ -127,8 +128,10 @@ Result<NodePool> DefaultNodes(const CommandLine& line, const Outside& outside) {
     if (!hosts) return hosts.error();
     std::erase_if(*hosts, [](const HostEntry& host) { return host.kind != HostKind::kName; });
     if (hosts->empty()) continue;
-    return NodePool{
-        .kind = NodePool::Kind::kFile, .hosts = *std::move(hosts), .origin = candidate.file};
+    return NodePool{.kind = NodePool::Kind::kFile,
+                    .configured = candidate.configured,
+                    .hosts = *std::move(hosts),
+                    .origin = candidate.file};
   }
   return NodePool{};
 }

@@ -21,6 +21,8 @@ struct NodePool {
     kFile,        // a default hostfile or the configured nodes
   };
   Kind kind = Kind::kNone;
+  // The nodes that rex's own configuration has for those who name none; no other launcher reads it.
+  bool configured = false;
   std::optional<Manager> manager;  // whose allocation
   std::vector<HostEntry> hosts;    // in order
   std::string origin;              // "Slurm job 7 (SLURM_JOB_NODELIST)", "/etc/rex/nodes"

@@ -79,6 +79,19 @@ Status TakeSeconds(const OptionUse& use, std::chrono::milliseconds* time) {
   return Ok{};
 }
 
+Status TakeMaxLoad(const OptionUse& use, uint32_t* hundredths) {
+  // A decimal number, as times are.
+  const auto parsed = ParseTime(use.values[0], std::chrono::seconds(1));
+  const int64_t wanted = parsed ? parsed->count() / 10'000 : kMostMaxLoad + 1;
+  if (wanted > kMostMaxLoad) {
+    return BadWord(use.Where() + ": " + Quoted(use.values[0]) +
+                   " is not a load; write runnable threads per core from 0 to 10000, for example "
+                   "0.5");
+  }
+  *hundredths = static_cast<uint32_t>(wanted);
+  return Ok{};
+}
+
 Status TakeStdin(const OptionUse& use, int32_t* rank) {
   const std::string& word = use.values[0];
   const auto number = ParseWhole(word);

@@ -54,6 +54,7 @@ Status TakeCount(const OptionUse& use, std::optional<uint32_t>* count);  // 1..k
 Status TakeText(const OptionUse& use, const char* what, std::string* text);
 Status TakeBound(const OptionUse& use, std::chrono::seconds* time);         // 1 s to a day
 Status TakeSeconds(const OptionUse& use, std::chrono::milliseconds* time);  // rounded up
+Status TakeMaxLoad(const OptionUse& use, uint32_t* hundredths);
 Status TakeTimerSlack(const OptionUse& use, std::chrono::microseconds* slack);
 Status TakeStdin(const OptionUse& use, int32_t* rank);  // a rank, kStdinAll or kStdinNone
 Status TakeSsh(const OptionUse& use, std::vector<std::string>* ssh);

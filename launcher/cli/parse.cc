@@ -15,6 +15,8 @@ namespace rex {
 
 namespace {
 
+constexpr std::chrono::seconds kUsualWait{600};  // of --wait
+
 struct SplitWord {
   std::string name;  // without dashes
   std::optional<std::string> value;
@@ -245,6 +247,13 @@ class Parser {
         return TakeRankfile(use);
       case OptionId::kNodesJson:
         return TakeNodesJson(use);
+      case OptionId::kMaxLoad:
+        return TakeMaxLoad(use, &line_.max_load);
+      case OptionId::kWait:
+        if (line_.wait.count() == 0) line_.wait = kUsualWait;
+        return Ok{};
+      case OptionId::kMaxWait:
+        return TakeBound(use, &line_.wait);
       default:
         return ApplyForNodes(use);
     }

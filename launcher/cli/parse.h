@@ -54,6 +54,8 @@ struct CommandLine {
   bool nooversubscribe = false;
   std::vector<RankPlace> rankfile;  // --rankfile, by rank; empty: not given
   DescribedCluster cluster;         // --nodes-json
+  uint32_t max_load = kNoMaxLoad;   // --max-load, in hundredths
+  std::chrono::seconds wait{0};     // --wait, --max-wait; 0: not given
   bool nolocal = false;
   std::optional<uint32_t> max_nodes;      // --max-vm-size: at least 1
   std::optional<ManagerChoice> managers;  // --allocation; nullopt: not given, or auto
@@ -73,7 +75,7 @@ struct CommandLine {
   bool stack_traces = false;
   bool do_not_launch = false;
   bool check = false;  // no job: look at the nodes. There may be one program, "true", of nobody's
-  bool json = false;   // only with check
+  bool json = false;   // with check, or with display.allocation
   bool session_dir = false;  // ranks start in the job's own directory
   std::string report_pid;    // a file, "-" or "+"; empty: none
   bool quiet = false;

@@ -115,8 +115,13 @@ Status TakeTimeoutVariable(const Environment& env, CommandLine* line) {
 }  // namespace
 
 Status CheckWholeLine(const Environment& env, bool timeout_given, CommandLine* line) {
-  if (line->json && !line->check) {
-    return BadWord("option '--json' is for --check; write 'rexlaunch --check --json'");
+  if (line->json && !line->check && !line->display.allocation) {
+    return BadWord(
+        "option '--json' is for --check and --display allocation; write 'rexlaunch --check "
+        "--json'");
+  }
+  if (line->wait.count() > 0 && line->max_load == kNoMaxLoad) {
+    return BadWord("--wait and --max-wait wait for nodes below a load; add --max-load X");
   }
   if (auto done = CheckRanks(*line); !done) return done;
   // As with mpirun 4.1, of whose two variables this is the first.

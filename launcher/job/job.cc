@@ -33,6 +33,7 @@ Job::Job(JobServices services, JobSpec spec, JobClient client, JobBounds bounds)
       timeout_(services_.loop, [this] { OnTimeout(); }),
       absence_timer_(services_.loop, [this] { OnAbsenceTimer(); }),
       progress_timer_(services_.loop, [this] { OnProgressTimer(); }),
+      wait_(services_.loop, [this] { GiveUpWaiting(); }),
       report_(services_.loop, [this] { On(JobEvent::kStop); }),
       name_timer_(services_.loop, [this] {
         SendReplies(names_.Expire(services_.loop.clock().Now()));
@@ -48,11 +49,15 @@ void Job::Start() {
 void Job::OnNodes(std::vector<JobNode> nodes, uint32_t dvm_nodes) {
   if (state_ != JobState::kPlanned) return;
   nodes_ = std::move(nodes);
+  dvm_nodes_ = dvm_nodes;
   CountThreads(spec_, &nodes_);
-  auto placed = PlaceJob(spec_, nodes_, dvm_nodes);
-  if (Failure* failure = std::get_if<Failure>(&placed)) return BlameAndStop(std::move(*failure));
-  placed_ = std::get<PlacedJob>(std::move(placed));
+  TryToPlace();
+}
+
+void Job::OnPlaced(PlacedJob placed) {
+  placed_ = std::move(placed);
   ranks_.resize(placed_.map->total());
+  for (Rank rank = 0; rank < ranks_.size(); ++rank) CountThreadsOf(rank, 1);
   if (spec_.stdin_rank >= static_cast<int64_t>(ranks_.size())) {
     Failure failure;
     failure.kind = FailureKind::kRefused;
@@ -116,7 +121,7 @@ void Job::EnterLaunching() {
 
 // The job's end has begun: nothing else begins it.
 void Job::CancelTimers() {
-  for (Timer* timer : {&settle_, &timeout_, &report_, &absence_timer_}) timer->Cancel();
+  for (Timer* timer : {&settle_, &timeout_, &report_, &absence_timer_, &wait_}) timer->Cancel();
   reporting_ = false;
   EndProgress();
 }
@@ -127,7 +132,9 @@ void Job::ShowPlan() {
     client_.notice({Notice::Level::kPlain, text});
   };
   for (const auto& [node, text] : topology_texts_) show(text);
-  if (spec_.show_allocation) show(AllocationText(nodes_));
+  if (spec_.show_allocation) {
+    show(spec_.show_json ? AllocationJson(nodes_) : AllocationText(nodes_));
+  }
   if (spec_.show_map) show(MapText(name_space_, placed_, nodes_, map_texts_));
   if (spec_.do_not_launch) On(JobEvent::kStop);
 }
@@ -170,6 +177,9 @@ void Job::EnterEnding() {
 
 void Job::EnterDone() {
   output_.Flush();
+  for (Rank rank = 0; rank < ranks_.size(); ++rank) {
+    if (!ranks_[rank].end) CountThreadsOf(rank, -1);  // never born, or nobody told
+  }
   JobEnded ended;
   ended.failure = rules_.Verdict();
   ended.exit_code = ExitCodeOf(ended.failure);
@@ -289,6 +299,7 @@ void Job::MarkLost(NodeId node, PartRecord& part) {
 }
 
 void Job::OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure) {
+  if (busy_ && LeavesOut(nodes)) return TryToPlace();
   bool concerned = state_ == JobState::kPlanned;
   for (const NodeId node : nodes) {
     const auto part = parts_.find(node);
@@ -343,6 +354,7 @@ Failure Job::InPhase(Failure failure) const {
 std::string Job::WhatIsMissing() const {
   switch (PhaseNow()) {
     case JobPhase::kNodes:
+      if (busy_) return AwaitedLoad();
       return "still missing: " + Listed(services_.missing_nodes());
     case JobPhase::kPrepare:
     case JobPhase::kBirths:

@@ -53,6 +53,10 @@ struct JobServices {
   std::function<std::pair<uint32_t, uint32_t>()> answered;
   // What to add to the node's times to have them on this node's clock.
   std::function<std::chrono::microseconds(NodeId)> clock_offset;
+  // Fills in what is known of the nodes' loads. Not called when empty.
+  std::function<void(std::vector<JobNode>*)> fill_loads = {};
+  // Threads of the job's ranks that a node was given, or gave back (negative). Likewise.
+  std::function<void(NodeId, int64_t threads)> add_threads = {};
 };
 
 inline constexpr std::chrono::milliseconds kProgressAfter{1000};  // of a wait, before it is shown
@@ -75,6 +79,8 @@ class Job {
   void Start();
   // Every node is there: places the ranks and launches. `nodes`: in the user's order.
   void OnNodes(std::vector<JobNode> nodes, uint32_t dvm_nodes);
+  // Some node's load has changed: a job that waits for that tries again.
+  void OnLoads();
 
   // From a part. Errors: kProtocol: it can't mean that.
   Status OnPart(NodeId from, PartEvent event);
@@ -134,6 +140,16 @@ class Job {
   void OnDeadline();
   void OnTimeout();
   void LetOutputPass();
+
+  // Placing, and waiting for nodes that are less loaded (job_loads.cc).
+  void TryToPlace();
+  void OnPlaced(PlacedJob placed);
+  void WaitForLoads(Failure failure);
+  void GiveUpWaiting();
+  bool LeavesOut(const std::vector<NodeId>& lost);
+  std::string AwaitedLoad() const;
+  int64_t ThreadsOf(Rank rank) const;
+  void CountThreadsOf(Rank rank, int sign);
 
   // How far it is, and who is waited for (job_absences.cc).
   void OnProgressTimer();
@@ -208,7 +224,9 @@ class Job {
   const JobBounds bounds_;
   std::string name_space_;
   std::vector<JobNode> nodes_;
+  uint32_t dvm_nodes_ = 0;
   PlacedJob placed_;
+  std::optional<Failure> busy_;  // waits for nodes that are less loaded, because of this
   JobState state_ = JobState::kPlanned;
   std::vector<RankRecord> ranks_;
   std::map<NodeId, PartRecord> parts_;
@@ -240,6 +258,7 @@ class Job {
   Timer absence_timer_;  // --report-after
   Timer progress_timer_;
   bool progress_told_ = false;
+  Timer wait_;    // for nodes that are less loaded
   Timer report_;  // for the parts' reports after it
   Timer name_timer_;
 };

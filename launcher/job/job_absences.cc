@@ -15,7 +15,7 @@ constexpr std::chrono::milliseconds kProgressEvery{500};
 // A long wait is shown while it lasts; a job that just runs is none.
 void Job::OnProgressTimer() {
   const Progress now = ProgressNow();
-  if (now.phase == JobPhase::kRun || now.total == 0) return EndProgress();
+  if (now.phase == JobPhase::kRun || now.total == 0 || busy_) return EndProgress();
   client_.progress(now);
   progress_told_ = true;
   progress_timer_.Set(kProgressEvery);

@@ -203,6 +203,7 @@ void Job::OnRankEnd(const RankEnd& end) {
   RankRecord& record = ranks_[end.rank];
   if (record.end) return;
   record.end = end;
+  CountThreadsOf(end.rank, -1);
   record.connected |= end.connected;
   record.finalized |= end.finalized;
   ++ranks_ended_;

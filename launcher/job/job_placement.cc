@@ -16,6 +16,8 @@ namespace {
 
 constexpr size_t kNameSpaceDigits = 16;
 constexpr size_t kMostNameTries = 16;
+constexpr const char* kBusyRemedy =
+    "raise --max-load, or wait with --wait until nodes are less loaded";
 
 Failure NoResources(std::string detail) {
   Failure failure;
@@ -79,9 +81,12 @@ PlacementRequest RequestOf(const JobSpec& spec, const std::vector<JobNode>& node
          .most_ranks = node.max_slots,
          .id = node.id,
          .name = node.name,
-         .hardware = node.hardware});
+         .hardware = node.hardware,
+         .load = node.load.value_or(NodeLoad{.capacity = 100 * node.cores})});
   }
   request.oversubscribe = spec.oversubscribe;
+  request.lightest_first = spec.load.lightest_first;
+  request.max_load = spec.load.max_load;
   return request;
 }
 
@@ -202,6 +207,7 @@ Result<Placement> PlaceForThreads(PlacementRequest request, const std::vector<ui
                                   const std::vector<JobNode>& nodes, std::vector<Notice>* notices) {
   for (size_t app = 0; app < threads.size(); ++app) {
     request.apps[app].policy.map = MapBy::kSlot;
+    request.apps[app].policy.map_is_default = true;
     request.apps[app].policy.cpus_per_rank = threads[app];
   }
   auto placement = Place(request, kMaxRanks);
@@ -245,7 +251,11 @@ std::variant<PlacedJob, Failure> PlaceJob(const JobSpec& spec, const std::vector
   auto placement = threads.empty() ? Place(RequestOf(resolved, nodes), kMaxRanks)
                                    : PlaceForThreads(RequestOf(resolved, nodes), threads, nodes,
                                                      &placed.notices);
-  if (!placement) return NoResources(placement.error().text);
+  if (!placement) {
+    Failure failure = NoResources(placement.error().text);
+    if (OnlyTooBusy(spec, all, dvm_nodes)) failure.remedy = kBusyRemedy;
+    return failure;
+  }
   const bool are_virtual = AreVirtual(spec, nodes);  // each would bind its ranks to the first cores
   resolved.dvm = DvmSpec{};  // parts need no nodes: their names come with the map
   resolved.described.clear();
@@ -259,7 +269,10 @@ std::variant<PlacedJob, Failure> PlaceJob(const JobSpec& spec, const std::vector
   }
   auto map = JobMap::Make(RunsOf(placement->node_of_rank), resolved.TotalRanks(), dvm_nodes);
   REX_CHECK(map.has_value());
-  for (const JobNode& node : nodes) placed.slots += node.slots;
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    // Of a pool the job keeps the nodes that it uses.
+    if (!spec.dvm.pool || placement->node_ranks[i] > 0) placed.slots += nodes[i].slots;
+  }
   if (!spec.oversubscribe) {
     for (Notice& notice : SharedCores(spec, *map, nodes)) placed.notices.push_back(notice);
   }
@@ -267,6 +280,13 @@ std::variant<PlacedJob, Failure> PlaceJob(const JobSpec& spec, const std::vector
   placed.spec = std::make_shared<const JobSpec>(std::move(resolved));
   placed.map = std::make_shared<const JobMap>(*std::move(map));
   return placed;
+}
+
+bool OnlyTooBusy(const JobSpec& spec, const std::vector<JobNode>& nodes, uint32_t dvm_nodes) {
+  if (spec.load.max_load == kNoMaxLoad) return false;
+  JobSpec any_load = spec;
+  any_load.load.max_load = kNoMaxLoad;
+  return std::holds_alternative<PlacedJob>(PlaceJob(any_load, nodes, dvm_nodes));
 }
 
 std::string NewNameSpace() {

@@ -2,7 +2,9 @@
 // oversubscription judged. Pure.
 #pragma once
 
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -10,6 +12,7 @@
 #include "launcher/wire/messages.h"
 #include "sched/placement/hardware.h"
 #include "sched/placement/job_map.h"
+#include "sched/placement/node_load.h"
 
 namespace rex {
 
@@ -24,6 +27,9 @@ struct JobNode {
   bool missing = false;          // could not be started, and is left out
   bool counted = true;           // the slots are the node's cores, whoever wanted that
   std::shared_ptr<const Hardware> hardware;  // never null once the node is ready
+  // None: not known, and counted as idle.
+  std::optional<NodeLoad> load;
+  std::chrono::milliseconds load_age{0};  // since the node said so
 };
 
 struct PlacedJob {
@@ -39,6 +45,9 @@ void CountThreads(const JobSpec& spec, std::vector<JobNode>* nodes);
 // `nodes`: in the user's order; not empty. `dvm_nodes`: how many ids there are.
 std::variant<PlacedJob, Failure> PlaceJob(const JobSpec& spec, const std::vector<JobNode>& nodes,
                                           uint32_t dvm_nodes);
+
+// A job that was refused would be placed, but for --max-load: waiting may help.
+bool OnlyTooBusy(const JobSpec& spec, const std::vector<JobNode>& nodes, uint32_t dvm_nodes);
 
 // Unguessable, and usable as Open MPI's job id, which is a hash of the name.
 std::string NewNameSpace();

@@ -73,7 +73,7 @@ void Tree::Broadcast(uint8_t kind, FrameClass frame_class, const std::string& pa
   if (closed_) return;
   const std::string message = EncodeRoute({self_, std::nullopt}, payload);
   for (const auto& [node, child] : children_) {
-    if (child.welcome_sent) SendOn(node, kind, frame_class, message);
+    if (child.welcome_sent && !child.released) SendOn(node, kind, frame_class, message);
   }
 }
 

@@ -92,6 +92,11 @@ class Tree {
   // The head's, to every other node that has joined.
   void Broadcast(uint8_t kind, FrameClass frame_class, const std::string& payload);
 
+  // The head's: children that are not needed any more are told to end, with all below them, and
+  // count as gone at once: nobody is told of their loss. Not for those that srun started together.
+  // Returns the nodes that go.
+  std::vector<NodeId> Release(const std::vector<NodeId>& children);
+
   NodeId self() const { return self_; }
   NodeId parent() const { return parent_; }  // the head's own: itself
   std::vector<NodeId> children() const { return routes_.children(); }
@@ -143,6 +148,7 @@ class Tree {
     bool welcome_sent = false;
     bool adopted = false;  // the link has a TCP stream
     bool ready = false;
+    bool released = false;
   };
   Tree(EventLoop& loop, ChildTable& children, Handlers handlers, std::string version);
 

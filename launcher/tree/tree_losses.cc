@@ -33,7 +33,13 @@ void Tree::DropLink(NodeId child) {
 void Tree::OnChildClosed(NodeId child, const Error& why) {
   if (parent_lost_) return DropLink(child);  // the tree ends anyway
   const bool was_ready = children_.at(child).ready;
+  const bool released = children_.at(child).released;
   DropLink(child);
+  if (released) {
+    children_.erase(child);
+    routes_.RemoveChild(child);
+    return starter_->ExplainLoss(child, "", [](const std::string&) {});
+  }
   if (!was_ready) return starter_->OnLinkClosed(child, why);
   children_.erase(child);
   std::vector<NodeId> lost = routes_.RemoveChild(child);
@@ -48,6 +54,23 @@ void Tree::TellLost(std::vector<NodeId> lost, const Error& why) {
   Log(LogLevel::kInfo, "lost node=" + NameOf(lost.front()) + " why=" + why.text);
   if (!is_head()) SendToHead(TreeMessage::kNodesLost, ToWire(NodesLost{lost, why}));
   if (handlers_.on_lost) handlers_.on_lost(std::move(lost), why);
+}
+
+std::vector<NodeId> Tree::Release(const std::vector<NodeId>& children) {
+  REX_CHECK(is_head());
+  std::vector<NodeId> gone;
+  if (closed_ || options_.kind == BootstrapKind::kSlurm) return gone;
+  for (const NodeId node : children) {
+    const auto child = children_.find(node);
+    if (child == children_.end() || !child->second.ready || child->second.released) continue;
+    child->second.released = true;
+    gone.push_back(node);
+    const std::vector<NodeId>& below = routes_.below(node);
+    gone.insert(gone.end(), below.begin(), below.end());
+    SendOn(node, static_cast<uint8_t>(TreeMessage::kClosing), FrameClass::kControl,
+           EncodeRoute({self_, node}, ""));
+  }
+  return gone;
 }
 
 // Another agent's child. One that it has already given up (a failed start) is no loss of its own.
@@ -92,6 +115,8 @@ void Tree::TellChildrenToEnd() {
 }
 
 void Tree::OnChildLate(NodeId child, bool late) {
+  const auto found = children_.find(child);
+  if (found != children_.end() && found->second.released) return;
   if (!is_head()) return SendToHead(TreeMessage::kNodeLate, ToWire(NodeLate{child, late}));
   if (handlers_.on_late) handlers_.on_late(child, late);
 }

@@ -16,6 +16,8 @@ constexpr uint64_t kMaxMessageBytes = uint64_t{1} << 40;
 constexpr int64_t kMaxMicroseconds = int64_t{1} << 53;  // 285 years; differences can't overflow
 constexpr size_t kMaxAddressBytes = 64;                 // "%interface" included
 constexpr int kMaxSshWords = 256;
+constexpr uint32_t kMaxForeignThreads = 100 << 20;  // hundredths
+constexpr uint32_t kMaxLoadCapacity = 100 << 20;
 
 Error Bad(const char* field) { return Error{Errc::kProtocol, std::string("bad field ") + field}; }
 
@@ -61,6 +63,8 @@ Result<TreeOptions> OptionsFromPb(const pb::Welcome& m) {
   options.kind = static_cast<BootstrapKind>(m.bootstrap());
   if (m.ship() < 0 || m.ship() > pb::Welcome::NEVER) return Bad("Welcome.ship");
   options.ship = static_cast<ShipMode>(m.ship());
+  if (m.looks() < 0 || m.looks() > pb::Welcome::LOOK_ALWAYS) return Bad("Welcome.looks");
+  options.looks = static_cast<LoadLooks>(m.looks());
   if (m.ssh_size() > kMaxSshWords) return Bad("Welcome.ssh");
   options.ssh.assign(m.ssh().begin(), m.ssh().end());
   if (!std::all_of(options.ssh.begin(), options.ssh.end(), IsText)) return Bad("Welcome.ssh");
@@ -87,6 +91,7 @@ Result<TreeOptions> OptionsFromPb(const pb::Welcome& m) {
 void OptionsToPb(const TreeOptions& options, pb::Welcome* m) {
   m->set_bootstrap(static_cast<pb::Welcome::Bootstrap>(options.kind));
   m->set_ship(static_cast<pb::Welcome::Ship>(options.ship));
+  m->set_looks(static_cast<pb::Welcome::Looks>(options.looks));
   for (const std::string& word : options.ssh) m->add_ssh(word);
   m->set_rexd(options.rexd);
   m->set_start_timeout_s(static_cast<uint32_t>(options.start_timeout.count()));
@@ -251,6 +256,8 @@ std::string ToWire(const AgentFacts& m) {
   out.set_pmix_version(m.pmix_version);
   out.set_rex_version(m.rex_version);
   out.set_open_files(m.open_files);
+  out.set_foreign(m.foreign);
+  out.set_capacity(m.capacity);
   return out.SerializeAsString();
 }
 
@@ -264,8 +271,11 @@ Result<AgentFacts> TreeFromWire(const std::string& payload) {
     if (!IsText(*text)) return Bad("NodeReady.pmix_version, rex_version");
   }
   if (m->hardware().size() > kMaxHardwareTextBytes) return Bad("NodeReady.hardware");
-  return AgentFacts{m->hostname(),     m->cores(),       m->hardware(),
-                    m->pmix_version(), m->rex_version(), m->open_files()};
+  if (m->foreign() > kMaxForeignThreads || m->capacity() > kMaxLoadCapacity) {
+    return Bad("NodeReady.foreign, capacity");
+  }
+  return AgentFacts{m->hostname(),    m->cores(),      m->hardware(), m->pmix_version(),
+                    m->rex_version(), m->open_files(), m->foreign(),  m->capacity()};
 }
 
 std::string ToWire(const StartFailure& m) {

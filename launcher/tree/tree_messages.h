@@ -83,6 +83,9 @@ struct AgentFacts {
   std::string pmix_version;
   std::string rex_version;
   uint64_t open_files = 0;
+  // Its load, as sched/placement/node_load.h has it; opaque here. Capacity 0: it did not look.
+  uint32_t foreign = 0;
+  uint32_t capacity = 0;
 };
 
 struct NodesLost {

@@ -24,6 +24,13 @@ enum class ShipMode : uint8_t {
   kNever,
 };
 
+// When nodes look at their loads and tell what they find: docs/design/sched.md.
+enum class LoadLooks : uint8_t {
+  kNever,
+  kUntilLaunch,  // until the DVM's job is launched
+  kAlways,
+};
+
 struct NodeSpec {
   NodeId id{};
   std::string name;   // as the user wrote it: alias, FQDN, IPv4 or IPv6 literal with or without []
@@ -43,6 +50,7 @@ struct TreeOptions {
   uint64_t max_message_bytes = (uint64_t{1} << 30) + (1 << 20);
   // At the head: what a node that did not start was to start the head starts itself.
   bool allow_missing = false;
+  LoadLooks looks = LoadLooks::kNever;
   bool verbose = false;
   std::string log_level;  // REX_LOG of the started agents; empty: as their own environment says
 };

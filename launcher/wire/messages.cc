@@ -83,7 +83,7 @@ Status TakePpr(const pb::Place& m, PlacePolicy* out) {
 
 Result<PlacePolicy> PlaceFromPb(const pb::Place& m) {
   PlacePolicy out;
-  if (!TakeEnum(m.map(), MapBy::kRankfile, &out.map)) return Bad("Place.map");
+  if (!TakeEnum(m.map(), MapBy::kLoad, &out.map)) return Bad("Place.map");
   if (!TakeEnum(m.map_object(), HwObject::kHwthread, &out.map_object)) return Bad("Place.map");
   if (auto s = TakePpr(m, &out); !s) return s.error();
   const bool ranks = TakeEnum(m.rank(), RankBy::kObject, &out.rank) &&
@@ -218,6 +218,7 @@ void DvmToPb(const DvmSpec& in, pb::Dvm* out) {
   out->set_node_timeout_s(static_cast<uint32_t>(in.node_timeout.count()));
   out->set_max_modex_bytes(in.max_modex_bytes);
   out->set_allow_missing(in.allow_missing);
+  out->set_pool(in.pool);
   out->set_max_slots(in.max_slots);
 }
 
@@ -252,6 +253,7 @@ Result<DvmSpec> DvmFromPb(const pb::Dvm& m) {
   dvm.ship = static_cast<ShipRequest>(m.ship());
   dvm.rexd = m.rexd();
   dvm.allow_missing = m.allow_missing();
+  dvm.pool = m.pool();
   if (m.max_slots() > kMaxRanks) return Bad("Dvm.max_slots");
   dvm.max_slots = m.max_slots();
   if (auto s = TakeStrings(m.ssh(), "Dvm.ssh", &dvm.ssh); !s) return s.error();
@@ -268,8 +270,25 @@ Status TakeDescribed(const pb::LaunchJob& m, std::vector<DescribedNode>* nodes) 
     if (d.slots() > kMaxRanks) return Bad("DescribedNode.slots");
     const bool known = d.topology() < static_cast<uint32_t>(m.topologies_size());
     if (!known) return Bad("DescribedNode.topology");
-    nodes->push_back({d.name(), d.slots(), d.topology()});
+    if (d.load() > kMostMaxLoad) return Bad("DescribedNode.load");
+    nodes->push_back({d.name(), d.slots(), d.topology(), d.load()});
   }
+  return Ok{};
+}
+
+void LoadToPb(const LoadRequest& in, pb::Load* out) {
+  out->set_lightest_first(in.lightest_first);
+  out->set_limited(in.max_load != kNoMaxLoad);
+  if (in.max_load != kNoMaxLoad) out->set_max_load(in.max_load);
+  out->set_wait_s(static_cast<uint32_t>(in.wait.count()));
+}
+
+Status TakeLoad(const pb::Load& m, LoadRequest* out) {
+  if (m.max_load() > kMostMaxLoad) return Bad("Load.max_load");
+  if (m.wait_s() > kMaxBoundSeconds) return Bad("Load.wait_s");
+  out->lightest_first = m.lightest_first();
+  if (m.limited()) out->max_load = m.max_load();
+  out->wait = std::chrono::seconds(m.wait_s());
   return Ok{};
 }
 
@@ -331,6 +350,12 @@ Result<Failure> FailureFromPb(const pb::Failure& in) {
   return out;
 }
 
+bool JobSpec::WantsLoads() const {
+  const auto by_load = [](const AppSpec& app) { return app.place.map == MapBy::kLoad; };
+  return load.lightest_first || load.max_load != kNoMaxLoad || show_allocation ||
+         std::any_of(apps.begin(), apps.end(), by_load);
+}
+
 uint32_t JobSpec::TotalRanks() const {
   uint32_t total = 0;
   for (const auto& app : apps) total += app.ranks;
@@ -371,10 +396,13 @@ std::string ToWire(const JobSpec& m) {
     d->set_name(node.name);
     d->set_slots(node.slots);
     d->set_topology(node.topology);
+    d->set_load(node.load);
   }
   for (const std::string& text : m.topologies) out.add_topologies(text);
   out.set_local_memory(m.local_memory);
   out.set_leases(m.leases);
+  LoadToPb(m.load, out.mutable_load());
+  out.set_show_json(m.show_json);
   DvmToPb(m.dvm, out.mutable_dvm());
   StageToPb(m.stage, out.mutable_stage());
   out.set_node_env(m.node_env);
@@ -420,6 +448,7 @@ Result<JobSpec> FromWire(const std::string& payload) {
   if (!stage) return stage.error();
   job.stage = *std::move(stage);
   if (auto s = TakeDescribed(*m, &job.described); !s) return s.error();
+  if (auto s = TakeLoad(m->load(), &job.load); !s) return s.error();
   if (auto s = TakeStrings(m->topologies(), "topologies", &job.topologies); !s) return s.error();
   const size_t nodes = job.described.empty() ? job.dvm.nodes.size() : job.described.size();
   uint64_t total = 0;
@@ -465,6 +494,7 @@ Result<JobSpec> FromWire(const std::string& payload) {
   job.local_memory = m->local_memory();
   job.leases = m->leases();
   if (!job.leases.empty() && job.leases != "none" && job.leases[0] != '/') return Bad("leases");
+  job.show_json = m->show_json();
   job.show_map = m->show_map();
   job.show_allocation = m->show_allocation();
   job.show_bindings = m->show_bindings();

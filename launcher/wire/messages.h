@@ -11,6 +11,7 @@
 #include "launcher/base/frame_channel.h"
 #include "launcher/base/phase.h"
 #include "launcher/base/result.h"
+#include "sched/policy/load_request.h"
 #include "sched/policy/policy.h"
 
 namespace rex {
@@ -66,6 +67,7 @@ struct DescribedNode {
   std::string name;
   uint32_t slots = 0;     // 0: its cores
   uint32_t topology = 0;  // an index into JobSpec::topologies
+  uint32_t load = 0;      // hundredths
 };
 inline constexpr uint32_t kMaxDescribedNodes = 1 << 16;
 
@@ -94,7 +96,10 @@ struct DvmSpec {
   std::chrono::seconds node_timeout{120};
   uint64_t max_modex_bytes = uint64_t{1} << 30;
   bool allow_missing = false;  // nodes that do not start are left out
-  uint32_t max_slots = 0;      // without nodes: of this machine, as NodeRequest's
+  // Nobody named these nodes: those that do not start or come late are left out, and those that get
+  // no ranks are let go.
+  bool pool = false;
+  uint32_t max_slots = 0;  // without nodes: of this machine, as NodeRequest's
 };
 
 // Whether, and how, programs are sent to nodes that lack them. docs/design/image.md.
@@ -144,6 +149,8 @@ struct JobSpec {
   std::vector<std::string> topologies;   // of these: hwloc's XML, or its synthetic description
   bool show_map = false;
   bool show_allocation = false;
+  bool show_json = false;  // the allocation
+  LoadRequest load;
   bool show_bindings = false;
   bool show_topology = false;
   bool do_not_launch = false;
@@ -154,6 +161,8 @@ struct JobSpec {
   StageSpec stage;
 
   uint32_t TotalRanks() const;
+  // Nodes must say how loaded they are before ranks have places.
+  bool WantsLoads() const;
 };
 
 struct SignalRanks {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <queue>
 #include <tuple>
 
 #include "sched/placement/node_places.h"
@@ -72,12 +73,32 @@ void Spread(Candidates& candidates, uint32_t left, uint32_t Candidate::*limit) {
   }
 }
 
+// For mapping by load: what a node's load would be with one rank more. As a fraction, so that
+// equal loads are equal whatever the numbers.
+struct LoadWithRank {
+  uint64_t threads = 0;  // hundredths
+  uint64_t cores = 0;    // hundredths
+  size_t candidate = 0;
+};
+
+// The least load comes out of a std::priority_queue first; among equals the first candidate.
+struct IsHeavier {
+  bool operator()(const LoadWithRank& a, const LoadWithRank& b) const {
+    const uint64_t left = a.threads * b.cores;
+    const uint64_t right = b.threads * a.cores;
+    return left != right ? left > right : a.candidate > b.candidate;
+  }
+};
+
+constexpr uint64_t kHundredths = 100;
+
 class Placer {
  public:
   Placer(const PlacementRequest& request, uint32_t most_total)
       : request_(request), most_total_(most_total) {
     placement_.node_ranks.assign(request.nodes.size(), 0);
     turn_.assign(request.nodes.size(), kNoTurn);
+    threads_.assign(request.nodes.size(), 0);
     for (const PlacementApp& app : request.apps) placement_.policies.push_back(app.policy);
   }
 
@@ -123,11 +144,18 @@ class Placer {
     if (!MayOversubscribe(candidates)) {
       std::erase_if(candidates, [this](const Candidate& c) { return Crowd(c) >= 0; });
     }
-    BeginAtBookmark(candidates);
+    if (request_.lightest_first && policy.map_is_default) {
+      LightestFirst(candidates);
+    } else {
+      BeginAtBookmark(candidates);
+    }
     if (policy.map == MapBy::kPpr) {
       if (Status status = ShareByPpr(index, ranks, candidates); !status) return status;
     } else if (policy.map == MapBy::kObject && policy.span) {
       ShareOverObjects(policy, ranks, candidates);
+    } else if (policy.map == MapBy::kLoad) {
+      const uint32_t left = ShareByLoad(policy, ranks, candidates, &Candidate::free);
+      ShareByLoad(policy, left, candidates, &Candidate::room);
     } else {
       Share(policy, ranks, candidates);
     }
@@ -147,6 +175,28 @@ class Placer {
     }
     const uint32_t left = Fill(candidates, ranks, &Candidate::free);
     Spread(candidates, left, &Candidate::room);
+  }
+
+  // Rank by rank, never above `limit`; what does not fit is the answer.
+  uint32_t ShareByLoad(const PlacePolicy& policy, uint32_t left, Candidates& candidates,
+                       uint32_t Candidate::*limit) const {
+    const uint64_t each = kHundredths * std::max(policy.cpus_per_rank, 1U);
+    std::priority_queue<LoadWithRank, std::vector<LoadWithRank>, IsHeavier> queue;
+    for (size_t i = 0; left > 0 && i < candidates.size(); ++i) {
+      const Candidate& c = candidates[i];
+      if (c.*limit <= c.count) continue;
+      const NodeLoad load = LoadNow(c.node);
+      const uint64_t here = load.ranks * kHundredths + load.foreign + c.count * each;
+      queue.push({here + each, std::max<uint64_t>(load.capacity, 1), i});
+    }
+    for (; left > 0 && !queue.empty(); --left) {
+      LoadWithRank next = queue.top();
+      queue.pop();
+      Candidate& c = candidates[next.candidate];
+      next.threads += each;
+      if (++c.count < c.*limit) queue.push(next);
+    }
+    return left;
   }
 
   // Evenly over all objects of all nodes, the first of them one more.
@@ -195,7 +245,13 @@ class Placer {
       REX_CHECK(node < request_.nodes.size());
       placement_.node_of_rank.push_back(request_.nodes[node].id);
       ++placement_.node_ranks[node];
+      ++threads_[node];
       if (turn_[node] == kNoTurn) turn_[node] = turns_++;
+    }
+    for (const uint32_t node : app.fixed) {
+      if (!IsTooBusy(node)) continue;
+      return Bad(OfApp(index) + "ranks are named for node " + request_.nodes[node].name +
+                 ", which does not have " + OfAtMost() + Loads(app));
     }
     for (const uint32_t node : app.fixed) {
       const PlacementNode& facts = request_.nodes[node];
@@ -233,6 +289,59 @@ class Placer {
     return Ok{};
   }
 
+  // ---- loads
+
+  // With the ranks of the apps before.
+  NodeLoad LoadNow(uint32_t node) const {
+    NodeLoad load = request_.nodes[node].load;
+    if (load.capacity == 0) load.capacity = kHundredths;
+    load.ranks += static_cast<uint32_t>(threads_[node]);
+    return load;
+  }
+
+  void LightestFirst(Candidates& candidates) const {
+    std::vector<std::pair<uint64_t, Candidate>> keyed;
+    keyed.reserve(candidates.size());
+    for (const Candidate& c : candidates) keyed.emplace_back(LoadTenths(LoadNow(c.node)), c);
+    std::stable_sort(keyed.begin(), keyed.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (size_t i = 0; i < keyed.size(); ++i) candidates[i] = keyed[i].second;
+  }
+
+  bool IsTooBusy(uint32_t node) const {
+    return request_.max_load != kNoMaxLoad &&
+           LoadHundredths(request_.nodes[node].load) > request_.max_load;
+  }
+
+  std::string OfAtMost() const { return "a load of at most " + LoadText(request_.max_load); }
+
+  std::string Loads(const PlacementApp& app) const {
+    std::vector<std::pair<std::string, NodeLoad>> loads;
+    const bool all = app.nodes.empty();
+    const size_t size = all ? request_.nodes.size() : app.nodes.size();
+    for (size_t i = 0; i < size; ++i) {
+      const PlacementNode& node = request_.nodes[all ? i : app.nodes[i]];
+      loads.emplace_back(node.name.empty() ? "a node" : node.name, node.load);
+    }
+    return "; the loads: " + ListedLoads(std::move(loads));
+  }
+
+  // Some nodes were left out for their loads, and without them there is too little.
+  Status CheckLoads(size_t index, uint32_t ranks, const Candidates& candidates) const {
+    const PlacementApp& app = request_.apps[index];
+    const size_t all = app.nodes.empty() ? request_.nodes.size() : app.nodes.size();
+    if (request_.max_load == kNoMaxLoad || candidates.size() == all) return Ok{};
+    const bool may = !candidates.empty() && MayOversubscribe(candidates);
+    const uint64_t room = SumOf(candidates, may ? &Candidate::room : &Candidate::free);
+    if (room >= ranks) return Ok{};
+    const std::string has = candidates.empty()
+                                ? "no node has " + OfAtMost()
+                                : "not enough slots: " + Count(ranks, "rank") + ", but " +
+                                      Count(room, "free slot") + " on the " +
+                                      Count(candidates.size(), "node") + " with " + OfAtMost();
+    return Bad(OfApp(index) + has + Loads(app));
+  }
+
   // ---- hardware
 
   const Hardware& HardwareAt(uint32_t node) const {
@@ -262,7 +371,7 @@ class Placer {
     for (size_t i = 0; i < size; ++i) {
       const uint32_t node = all ? static_cast<uint32_t>(i) : app.nodes[i];
       REX_CHECK(node < request_.nodes.size());
-      candidates.push_back(CandidateOf(app, node));
+      if (!IsTooBusy(node)) candidates.push_back(CandidateOf(app, node));
     }
     return candidates;
   }
@@ -286,6 +395,7 @@ class Placer {
     for (uint32_t i = 0; i < size; ++i) {
       const uint32_t node = app.nodes.empty() ? i : app.nodes[i];
       REX_CHECK(node < request_.nodes.size());
+      if (IsTooBusy(node)) continue;
       uint32_t here = app.per_node > 0 ? app.per_node : request_.nodes[node].slots;
       if (app.policy.map == MapBy::kPpr) {
         const uint32_t room = PprRoomOf(index, node);
@@ -293,6 +403,7 @@ class Placer {
       }
       ranks += here;
     }
+    if (Status loads = CheckLoads(index, ranks == 0 ? 1 : 0, {}); !loads) return loads.error();
     if (ranks == 0) return Bad("a program without ranks cannot be placed; give -n 1 or more");
     return ranks;
   }
@@ -301,6 +412,7 @@ class Placer {
 
   Status Check(size_t index, uint32_t ranks, const Candidates& candidates) const {
     const PlacementApp& app = request_.apps[index];
+    if (Status status = CheckLoads(index, ranks, candidates); !status) return status;
     if (app.per_node > 0 && uint64_t{app.per_node} * candidates.size() < ranks) {
       return Bad(OfApp(index) + "-n " + std::to_string(ranks) + " is more than -N " +
                  std::to_string(app.per_node) + " allows on " + Count(candidates.size(), "node") +
@@ -401,6 +513,7 @@ class Placer {
     std::erase_if(candidates, [](const Candidate& c) { return c.count == 0; });
     for (const Candidate& c : candidates) {
       placement_.node_ranks[c.node] += c.count;
+      threads_[c.node] += uint64_t{c.count} * std::max(policy.cpus_per_rank, 1U);
       if (turn_[c.node] == kNoTurn) turn_[c.node] = turns_++;
     }
     std::sort(candidates.begin(), candidates.end(), [this](const Candidate& a, const Candidate& b) {
@@ -463,7 +576,8 @@ class Placer {
   std::optional<uint32_t> bookmark_;  // where the app before began
   std::vector<uint32_t> turn_;        // by node: the order in which nodes got their first ranks
   uint32_t turns_ = 0;
-  uint64_t total_ = 0;  // ranks of all apps
+  uint64_t total_ = 0;             // ranks of all apps
+  std::vector<uint64_t> threads_;  // by node: of this job's ranks so far
   std::map<std::pair<size_t, const Hardware*>, uint32_t> ppr_rooms_;
   Placement placement_;
 };

@@ -8,6 +8,7 @@
 // - Node: an app's ranks are dealt out evenly over its nodes' free slots; when there are not enough
 //   and oversubscribing is allowed, evenly over the nodes, whatever their slots.
 // - Objects with SPAN: evenly over the objects of all nodes, whatever the nodes' own slots.
+// - Load, which mpirun does not have: each rank goes to the node that is the least loaded with it.
 // - ppr: each node in turn takes as many as its objects allow.
 // - Ranks are numbered app by app; within an app node by node, in turn over the nodes, or in turn
 //   over the objects of all nodes; nodes come in the order in which they got their first ranks.
@@ -28,6 +29,8 @@
 #include "launcher/base/node_id.h"
 #include "launcher/base/result.h"
 #include "sched/placement/hardware.h"
+#include "sched/placement/node_load.h"
+#include "sched/policy/load_request.h"
 #include "sched/policy/policy.h"
 
 namespace rex {
@@ -42,6 +45,7 @@ struct PlacementNode {
   std::string name;         // for messages; may be empty
   // Nodes of one kind may share it. None: cores are not known, as if all were one.
   std::shared_ptr<const Hardware> hardware;
+  NodeLoad load;  // before this job
 };
 
 struct PlacementApp {
@@ -57,6 +61,9 @@ struct PlacementRequest {
   std::vector<PlacementApp> apps;    // at least one
   std::vector<PlacementNode> nodes;  // at least one, in the user's order
   bool oversubscribe = false;        // --oversubscribe or REX_OVERSUBSCRIBE=1
+  // Apps without a mapping of their own take the lightest nodes first, not the user's order.
+  bool lightest_first = false;
+  uint32_t max_load = kNoMaxLoad;  // nodes above it, in hundredths, are not there
 };
 
 struct Placement {
@@ -69,7 +76,8 @@ struct Placement {
 };
 
 // Errors: kInvalid, a line for the user that names ranks, slots, nodes and the option that helps:
-// no app, no node, an app without ranks, more ranks than `most_total`, more than slots where the
+// no app, no node, an app without ranks, more ranks than `most_total`, too few nodes below
+// `max_load` (their loads are named), more than slots where the
 // slots were given by someone, more than `per_node`, `most_ranks` or ppr allow, PE beyond the
 // objects that ranks are mapped by. An index in PlacementApp::nodes or fixed that is out of range
 // is a bug (REX_CHECK).

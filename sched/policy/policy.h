@@ -14,7 +14,7 @@ namespace rex {
 enum class HwObject : uint8_t { kNuma, kSocket, kL3Cache, kL2Cache, kL1Cache, kCore, kHwthread };
 inline constexpr size_t kHwObjects = 7;
 
-enum class MapBy : uint8_t { kUnset, kSlot, kNode, kObject, kPpr, kSeq, kDist, kRankfile };
+enum class MapBy : uint8_t { kUnset, kSlot, kNode, kObject, kPpr, kSeq, kDist, kRankfile, kLoad };
 enum class RankBy : uint8_t { kUnset, kSlot, kNode, kObject };
 // Over the objects of a node, then the next node; over those of all nodes; or one object after the
 // other.

@@ -63,7 +63,7 @@ std::optional<std::string_view> Match(const std::string& text,
 // In mpirun's order, which decides what a beginning means; what it does not have comes last.
 constexpr std::array kMapWords = std::to_array<std::string_view>(
     {"slot", "node", "seq", "core", "l1cache", "l2cache", "l3cache", "socket", "numa", "board",
-     "hwthread", "dist", "package", "rankfile"});
+     "hwthread", "dist", "package", "rankfile", "load"});
 constexpr std::array kRankWords =
     std::to_array<std::string_view>({"slot", "node", "hwthread", "core", "l1cache", "l2cache",
                                      "l3cache", "socket", "numa", "board", "package"});
@@ -131,6 +131,7 @@ void SetMap(std::string_view word, PlacePolicy* policy) {
   if (word == "node" || word == "board") policy->map = MapBy::kNode;
   if (word == "seq") policy->map = MapBy::kSeq;
   if (word == "dist") policy->map = MapBy::kDist;
+  if (word == "load") policy->map = MapBy::kLoad;
   if (word == "rankfile") policy->map = MapBy::kRankfile;
   if (const auto object = ObjectOf(word)) {
     policy->map = MapBy::kObject;
@@ -313,6 +314,8 @@ std::string MapName(const PlacePolicy& policy) {
       return "dist";
     case MapBy::kRankfile:
       return "rankfile";
+    case MapBy::kLoad:
+      return "load";
     case MapBy::kPpr:
       break;
   }

@@ -21,7 +21,7 @@ struct MapModifiers {
 
 // --map-by: "OBJECT[:MODIFIER,…]", ":MODIFIER,…" or "ppr:N:OBJECT[,N:OBJECT…][:MODIFIER,…]".
 // OBJECT: slot, node, seq, core, l1cache, l2cache, l3cache, socket, package, numa, board, hwthread,
-// dist, rankfile. MODIFIER: PE=n, SPAN, OVERSUBSCRIBE, NOOVERSUBSCRIBE, NOLOCAL, HWTCPUS.
+// dist, rankfile, load. MODIFIER: PE=n, SPAN, OVERSUBSCRIBE, NOOVERSUBSCRIBE, NOLOCAL, HWTCPUS.
 Status TakeMapBy(std::string_view text, PlacePolicy* policy, MapModifiers* modifiers);
 // --ppr: "N:OBJECT[,N:OBJECT…]".
 Status TakePpr(std::string_view text, PlacePolicy* policy);

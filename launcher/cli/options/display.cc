@@ -14,8 +14,8 @@ std::vector<Option> DisplayOptions() {
        1,
        {"display"},
        "map,allocation,bindings,topo",
-       "Show what was planned: which rank runs where, the slots, what ranks are bound to, the "
-       "hardware."},
+       "Show what was planned: which rank runs where, the slots and loads of the nodes, what ranks "
+       "are bound to, the hardware."},
       {kDisplayMap,
        OptionScope::kJob,
        OptionTopic::kDisplay,

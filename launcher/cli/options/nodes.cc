@@ -128,7 +128,9 @@ std::vector<Option> NodeOptions() {
        0,
        {"json"},
        "",
-       "With --check: the whole result as JSON; --check=json is the same."},
+       "With --check: the whole result as JSON; --check=json is the same. With --display "
+       "allocation: "
+       "that as JSON."},
   };
 }
 

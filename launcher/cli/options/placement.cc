@@ -106,15 +106,18 @@ std::vector<Option> PlacementOptions() {
        OptionValue::kText,
        1,
        {"map-by"},
-       "slot|node|core|l3cache|socket|numa|hwthread|seq|ppr:N:OBJECT[:MODIFIER,...]",
+       "slot|node|load|core|l3cache|socket|numa|hwthread|seq|ppr:N:OBJECT[:MODIFIER,...]",
        "To what ranks are mapped: slot (fill one node after the other), node (deal them "
-       "out), seq (host by host, as --host or the hostfile lists them), core, l1cache, "
+       "out), load (each rank to the node that is the least loaded), seq (host by host, as --host "
+       "or the hostfile lists them), core, l1cache, "
        "l2cache, l3cache, socket, package, numa, hwthread (fill one node after the other, in "
        "turn over its objects), board (the node), dist (near the device of --mca "
        "rmaps_dist_device), rankfile, or ppr:N:OBJECT (N ranks on each). MODIFIER: PE=N (so "
        "many cores for each rank), SPAN (over the objects of all nodes), OVERSUBSCRIBE, "
        "NOOVERSUBSCRIBE, NOLOCAL, HWTCPUS (as --use-hwthread-cpus). Default: core for one or "
-       "two ranks, else numa; with --virtual-nodes N without SLOTS: node. What the first "
+       "two ranks, else numa, on the lightest nodes first when "
+       "these come from ~/.config/rex/nodes or /etc/rex/nodes; with --virtual-nodes N without "
+       "SLOTS: node. What the first "
        "program says counts for all that say nothing."},
       {kByCore,
        OptionScope::kApp,
@@ -256,8 +259,36 @@ std::vector<Option> PlacementOptions() {
        {"nodes-json"},
        "FILE",
        "With --do-not-launch: place on the nodes that FILE describes, a JSON list of objects "
-       "with hostname, slots and topology (in the synthetic syntax of hwloc, XML, or the "
-       "name of an XML file)."},
+       "with hostname, slots, topology (in the synthetic syntax of hwloc, XML, or the name of an "
+       "XML "
+       "file) and load (runnable threads per core). With loads, and without --map-by, the lightest "
+       "nodes come first."},
+      {kMaxLoad,
+       OptionScope::kJob,
+       OptionTopic::kPlacement,
+       OptionValue::kText,
+       1,
+       {"max-load"},
+       "X",
+       "Use only nodes whose load, runnable threads per usable core, is at most X before the job "
+       "starts, such as 0.5. When they are too few the job is refused, with the loads."},
+      {kWait,
+       OptionScope::kJob,
+       OptionTopic::kPlacement,
+       OptionValue::kNone,
+       0,
+       {"wait"},
+       "",
+       "Instead of refusing because of --max-load, wait until nodes are less loaded, for at most "
+       "ten minutes."},
+      {kMaxWait,
+       OptionScope::kJob,
+       OptionTopic::kPlacement,
+       OptionValue::kSeconds,
+       1,
+       {"max-wait"},
+       "SECONDS",
+       "As --wait, for at most SECONDS (1 to 86400)."},
   };
 }
 

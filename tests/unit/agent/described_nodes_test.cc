@@ -56,5 +56,33 @@ TEST(DescribedNodes, RefusalsAreTold) {
             "there is no l2cache to bind a rank to; choose another object for --bind-to");
 }
 
+TEST(DescribedNodes, LoadsDecideWhereNothingWasNamed) {
+  JobSpec spec = Spec("core:2 pu:1", 2);
+  spec.described = {{"n1", 2, 0, 50}, {"n2", 2, 0, 0}};
+  EXPECT_NE(Shown(spec).find("Data for node: n1"), std::string::npos);
+  spec.load.lightest_first = true;
+  EXPECT_EQ(Shown(spec).find("Data for node: n1"), std::string::npos);
+  spec.show_map = false;
+  spec.show_allocation = true;
+  EXPECT_NE(Shown(spec).find("n1: slots=2 max_slots=0 slots_inuse=0 state=UP load=0.50 ranks=0 "
+                             "foreign=1 cores=2 age=0ms\n"),
+            std::string::npos)
+      << Shown(spec);
+  spec.show_json = true;
+  EXPECT_EQ(Shown(spec),
+            "{\"nodes\":[\n"
+            "{\"name\":\"n1\",\"state\":\"up\",\"slots\":2,\"max_slots\":0,\"cores\":2,\"load\":"
+            "{\"per_core\":0.50,\"ranks\":0,\"foreign\":1,\"cores\":2,\"age_ms\":0}},\n"
+            "{\"name\":\"n2\",\"state\":\"up\",\"slots\":2,\"max_slots\":0,\"cores\":2,\"load\":"
+            "{\"per_core\":0.00,\"ranks\":0,\"foreign\":0,\"cores\":2,\"age_ms\":0}}\n]}\n");
+}
+
+TEST(DescribedNodes, TooBusyIsRefusedWithTheLoads) {
+  JobSpec spec = Spec("core:2 pu:1", 2);
+  spec.described = {{"n1", 2, 0, 50}, {"n2", 2, 0, 100}};
+  spec.load.max_load = 40;
+  EXPECT_EQ(Shown(spec), "no node has a load of at most 0.40; the loads: n1 0.50, n2 1.00");
+}
+
 }  // namespace
 }  // namespace rex

@@ -175,5 +175,22 @@ TEST(JobNodesOf, CoresOfVirtualNodesDoNotLimit) {
   EXPECT_FALSE(nodes[1].slots_from_cores);
 }
 
+// ---- loads
+
+TEST(FillLoads, NodesThatHaveToldOneHaveOne) {
+  LoadTable table;
+  table.OnTold(NodeId{2}, 100, 400, Clock::Time(1'000'000));
+  table.AddRanks(NodeId{2}, 3);
+  table.AddRanks(NodeId{1}, 1);
+  std::vector<JobNode> nodes(2);
+  nodes[0].id = NodeId{1};
+  nodes[1].id = NodeId{2};
+  FillLoads(table, Clock::Time(1'250'000), &nodes);
+  EXPECT_FALSE(nodes[0].load);
+  ASSERT_TRUE(nodes[1].load);
+  EXPECT_EQ(*nodes[1].load, (NodeLoad{3, 100, 400}));
+  EXPECT_EQ(nodes[1].load_age, std::chrono::milliseconds(250));
+}
+
 }  // namespace
 }  // namespace rex

@@ -524,5 +524,86 @@ TEST(MakeJobSpec, OversubscribingByEnvironment) {
   EXPECT_FALSE(Made({"-n", "1", "a"}, {"REX_OVERSUBSCRIBE=0"})->oversubscribe);
 }
 
+// ---- loads
+
+Result<JobSpec> MadeInPool(std::vector<std::string> words, bool configured = true) {
+  const auto line = ParseCommandLine(words, {}, [](const std::string& path) -> Result<std::string> {
+    return path;
+  });
+  if (!line) return line.error();
+  NodePool pool{.kind = NodePool::Kind::kFile, .configured = configured, .origin = "p"};
+  for (const char* name : {"n1", "n2"}) {
+    HostEntry host;
+    host.name = name;
+    host.slots = 4;
+    pool.hosts.push_back(host);
+  }
+  return MakeJobSpec(*line, kHere, {}, pool);
+}
+
+struct LightestCase {
+  std::vector<std::string> words;
+  bool pool;
+  bool lightest;
+};
+
+TEST(MakeJobSpec, TheLightestNodesAreForThoseWhoNameNothing) {
+  const LightestCase cases[] = {
+      {{"-n", "2", "a"}, true, true},
+      {{"-n", "2", "--host", "n2", "a"}, false, false},
+      {{"-n", "2", "--host", "^n2", "a"}, true, true},
+      {{"-n", "2", "--map-by", "slot", "a"}, true, false},
+      {{"-n", "2", "--map-by", "load", "a"}, true, false},
+      {{"-n", "2", "--map-by", ":PE=2", "a"}, true, true},
+      {{"-n", "2", "-N", "1", "--rank-by", "node", "--bind-to", "core", "a"}, true, true},
+      {{"-n", "2", "a", ":", "-n", "1", "b"}, true, true},
+      {{"-n", "2", "--mca", "rmaps_base_mapping_policy", "node", "a"}, true, false},
+      {{"-n", "2", "--virtual-nodes", "2", "a"}, false, false},
+  };
+  for (const LightestCase& c : cases) {
+    const bool is_virtual = c.words[2] == "--virtual-nodes";
+    const auto job = is_virtual ? Made(c.words) : MadeInPool(c.words);
+    ASSERT_TRUE(job) << ::testing::PrintToString(c.words) << job.error().text;
+    EXPECT_EQ(job->dvm.pool, c.pool) << ::testing::PrintToString(c.words);
+    EXPECT_EQ(job->load.lightest_first, c.lightest) << ::testing::PrintToString(c.words);
+    const auto other = MadeInPool(c.words, false);
+    if (is_virtual || !other) continue;
+    EXPECT_FALSE(other->dvm.pool || other->load.lightest_first)
+        << ::testing::PrintToString(c.words);
+  }
+}
+
+TEST(MakeJobSpec, RanksOfAPoolAreCountedWhereNodesAreKnownToBeThere) {
+  EXPECT_EQ(MadeInPool({"a"})->apps[0].ranks, 0u);
+  EXPECT_EQ(MadeInPool({"a"}, false)->apps[0].ranks, 8u);
+  EXPECT_EQ(MadeInPool({"--max-load", "1", "a"}, false)->apps[0].ranks, 0u);
+}
+
+TEST(MakeJobSpec, MaxLoadAndWaitsAreTaken) {
+  const auto job = Made({"-n", "1", "--max-load", "0.75", "--wait", "a"});
+  ASSERT_TRUE(job) << job.error().text;
+  EXPECT_EQ(job->load.max_load, 75u);
+  EXPECT_EQ(job->load.wait, std::chrono::minutes(10));
+  EXPECT_EQ(Made({"--max-load", "1", "--wait", "--max-wait", "60", "a"})->load.wait,
+            std::chrono::seconds(60));
+  EXPECT_EQ(Made({"--max-load", "1", "--max-wait", "60", "--wait", "a"})->load.wait,
+            std::chrono::seconds(60));
+  EXPECT_EQ(Made({"a"})->load.max_load, kNoMaxLoad);
+  EXPECT_EQ(Made({"--max-load", "many", "a"}).error().text,
+            "option '--max-load' (word 1): 'many' is not a load; write runnable threads per core "
+            "from 0 to 10000, for example 0.5");
+  EXPECT_EQ(Made({"--max-load", "10001", "a"}).error().text.substr(0, 42),
+            "option '--max-load' (word 1): '10001' is n");
+  EXPECT_EQ(Made({"--wait", "a"}).error().text,
+            "--wait and --max-wait wait for nodes below a load; add --max-load X");
+}
+
+TEST(MakeJobSpec, JsonIsForChecksAndAllocations) {
+  EXPECT_TRUE(Made({"--display", "allocation", "--json", "-n", "1", "a"})->show_json);
+  EXPECT_EQ(Made({"--display", "map", "--json", "-n", "1", "a"}).error().text,
+            "option '--json' is for --check and --display allocation; write 'rexlaunch --check "
+            "--json'");
+}
+
 }  // namespace
 }  // namespace rex

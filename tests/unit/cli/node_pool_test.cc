@@ -240,5 +240,17 @@ TEST(OriginText, SaysWhoNamedTheNodes) {
   EXPECT_EQ(Origin({}, {}, {}), "");
 }
 
+TEST(NodePool, OnlyRexsOwnFilesAreConfigured) {
+  const auto configured = [](std::vector<std::string> words, Files files) {
+    const auto pool = Pool(words, kHome, files);
+    return pool && pool->configured;
+  };
+  EXPECT_TRUE(configured({}, {{"/etc/rex/nodes", "a"}}));
+  EXPECT_TRUE(configured({}, {{"/home/me/.config/rex/nodes", "a"}}));
+  EXPECT_FALSE(configured({}, {{kSystem, "a"}}));
+  EXPECT_FALSE(configured({"--default-hostfile", "/etc/rex/nodes"}, {{"/etc/rex/nodes", "a"}}));
+  EXPECT_FALSE(configured({}, {}));
+}
+
 }  // namespace
 }  // namespace rex

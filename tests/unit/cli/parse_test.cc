@@ -123,8 +123,9 @@ TEST(Parse, CheckNeedsNoProgram) {
   EXPECT_EQ(ErrorOf({"--check=json"}), "");
   EXPECT_NE(ErrorOf({"--check=xml"}), "");
   EXPECT_EQ(ErrorOf({"--check", "--json", "-n", "4", "./app", "x"}), "");
-  EXPECT_EQ(ErrorOf({"--json", "./app"}),
-            "option '--json' is for --check; write 'rexlaunch --check --json'");
+  EXPECT_EQ(
+      ErrorOf({"--json", "./app"}),
+      "option '--json' is for --check and --display allocation; write 'rexlaunch --check --json'");
 }
 
 TEST(Parse, EverySpellingWithOneDashAndTwo) {
@@ -141,9 +142,12 @@ TEST(Parse, EverySpellingWithOneDashAndTwo) {
           EXPECT_EQ(ErrorOf(words), "") << words[0];
           continue;
         }
+        const bool waits = option.id == OptionId::kWait || option.id == OptionId::kMaxWait;
+        const std::string limit = waits ? "--max-load=1" : "-q";  // what it is about
+        words.push_back(limit);
         EXPECT_EQ(ErrorOf(With(words)), "") << words[0];
         if (needs_one) {
-          EXPECT_EQ(ErrorOf({words[0] + "=" + words[1], "a"}), "") << words[0];
+          EXPECT_EQ(ErrorOf({words[0] + "=" + words[1], limit, "a"}), "") << words[0];
         }
       }
     }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "launcher/job/job.h"
+#include "sched/placement/load_table.h"
 
 namespace rex {
 
@@ -169,6 +170,7 @@ class JobFixture : public ::testing::Test {
   std::vector<std::string> missing_nodes_;
   std::pair<uint32_t, uint32_t> answered_;
   std::vector<Progress> progress_;
+  LoadTable loads_;
   uint64_t stdin_credit_ = 0;
   std::optional<JobEnded> ended_;
   int ends_ = 0;
@@ -187,7 +189,13 @@ class JobFixture : public ::testing::Test {
             [this](NodeId node, const pmix::HostMessage& m) { answers_.emplace_back(node, m); },
             [this] { return missing_nodes_; },
             [this] { return answered_; },
-            [](NodeId node) { return std::chrono::microseconds(Index(node) * 1000); }};
+            [](NodeId node) { return std::chrono::microseconds(Index(node) * 1000); },
+            [this](std::vector<JobNode>* nodes) {
+              for (JobNode& node : *nodes) {
+                if (loads_.Knows(node.id)) node.load = loads_.Of(node.id).load;
+              }
+            },
+            [this](NodeId node, int64_t threads) { loads_.AddRanks(node, threads); }};
   }
   JobClient Client() {
     return {[this](const Notice& m) { notices_.push_back(m); },

@@ -715,5 +715,154 @@ TEST_F(JobTest, NonsenseIsRefused) {
   EXPECT_FALSE(job_->OnPart(Node(0), PartBorn{1, {1, 2}, {true, true}}).has_value());
 }
 
+// ---- loads
+
+class LoadedJobs : public JobTest {
+ protected:
+  static JobSpec Waiting(std::chrono::seconds wait) {
+    JobSpec spec = Spec();
+    spec.load = {.max_load = 50, .wait = wait};
+    return spec;
+  }
+  void SetLoad(uint32_t node, uint32_t threads) {
+    loads_.OnTold(Node(node), 100 * threads, 400, Clock::Time(0));
+  }
+};
+
+TEST_F(LoadedJobs, ABusyNodeIsRefusedWithoutAWait) {
+  SetLoad(1, 4);
+  Make(2, Waiting(std::chrono::seconds(0)));
+  Place();
+  ASSERT_TRUE(ended_);
+  EXPECT_EQ(ExitCode(), 122);
+  EXPECT_EQ(ended_->failure.detail,
+            "not enough slots: 4 ranks, but 2 free slots on the 1 node with a load of at most "
+            "0.50; the loads: n0 0.00, n1 1.00");
+  EXPECT_NE(ended_->failure.remedy.find("--wait"), std::string::npos);
+}
+
+TEST_F(LoadedJobs, AWaitIsToldOnceAndEndsWhenNodesAreFree) {
+  SetLoad(1, 4);
+  Make(2, Waiting(std::chrono::seconds(60)));
+  Place();
+  EXPECT_EQ(job_->state(), JobState::kPlanned);
+  ASSERT_EQ(notices_.size(), 1u);
+  EXPECT_EQ(notices_[0].text.substr(0, 41), "waiting for at most 60 s: not enough slot");
+  SetLoad(1, 3);
+  job_->OnLoads();
+  EXPECT_EQ(job_->state(), JobState::kPlanned);
+  EXPECT_EQ(notices_.size(), 1u);
+  SetLoad(1, 2);
+  job_->OnLoads();
+  EXPECT_EQ(job_->state(), JobState::kLaunching);
+  Lose(0);
+  Lose(1);
+  EXPECT_TRUE(RunTo(JobState::kDone));
+}
+
+TEST_F(LoadedJobs, AWaitHasABound) {
+  SetLoad(0, 4);
+  SetLoad(1, 4);
+  Make(2, Waiting(std::chrono::seconds(1)));
+  Place();
+  ASSERT_TRUE(RunTo(JobState::kDone));
+  EXPECT_EQ(ExitCode(), 122);
+  EXPECT_EQ(ended_->failure.detail,
+            "waited for 1 s: no node has a load of at most 0.50; the loads: n0 1.00, n1 1.00");
+}
+
+TEST_F(LoadedJobs, WhatLoadsCannotHelpIsRefusedAtOnce) {
+  SetLoad(1, 4);
+  JobSpec spec = Waiting(std::chrono::seconds(60));
+  spec.apps.push_back(spec.apps[0]);
+  spec.apps[1].ranks = 100;
+  Make(2, spec);
+  Place();
+  ASSERT_TRUE(ended_);
+  EXPECT_EQ(ExitCode(), 122);
+}
+
+TEST_F(LoadedJobs, AWaitEndsWithTheUser) {
+  SetLoad(0, 4);
+  Make(1, Waiting(std::chrono::seconds(60)));
+  Place();
+  job_->OnEndJob(2);
+  ASSERT_TRUE(ended_);
+  EXPECT_EQ(ExitCode(), 130);
+  job_->OnLoads();  // too late
+  EXPECT_EQ(ends_, 1);
+}
+
+TEST_F(LoadedJobs, ATimeLimitNamesTheLoads) {
+  SetLoad(0, 4);
+  JobSpec spec = Waiting(std::chrono::seconds(60));
+  spec.timeout = Milliseconds(1);
+  Make(1, spec);
+  Place();
+  ASSERT_TRUE(RunTo(JobState::kDone));
+  EXPECT_EQ(ExitCode(), 118);
+  EXPECT_EQ(
+      ended_->failure.detail,
+      "waiting for less loaded nodes: no node has a load of at most 0.50; the loads: n0 1.00");
+}
+
+TEST_F(LoadedJobs, ANodeThatIsLostMeanwhileIsDoneWithoutWhereNobodyNamedIt) {
+  SetLoad(0, 4);
+  SetLoad(1, 4);
+  JobSpec spec = Waiting(std::chrono::seconds(60));
+  spec.dvm.pool = spec.oversubscribe = true;
+  Make(2, spec);
+  Place();
+  Lose(0);
+  EXPECT_FALSE(ended_);
+  SetLoad(1, 0);
+  job_->OnLoads();
+  EXPECT_EQ(job_->state(), JobState::kLaunching);
+  EXPECT_EQ(loads_.Of(Node(1)).load.ranks, 4u);
+  Lose(1);
+  EXPECT_TRUE(RunTo(JobState::kDone));
+}
+
+TEST_F(LoadedJobs, ANodeThatWasNamedAndIsLostMeanwhileEndsTheJob) {
+  SetLoad(0, 4);
+  Make(1, Waiting(std::chrono::seconds(60)));
+  Place();
+  Lose(0);
+  ASSERT_TRUE(ended_);
+  EXPECT_EQ(ExitCode(), 120);
+}
+
+TEST_F(LoadedJobs, RanksCountFromTheirPlacingToTheirEnds) {
+  Make(2);
+  Place();
+  EXPECT_EQ(loads_.Of(Node(0)).load.ranks, 2u);
+  EXPECT_EQ(loads_.Of(Node(1)).load.ranks, 2u);
+  TellAll(PartReady{});
+  Born(0);
+  Born(1);
+  TellAll(PartRunning{});
+  End(0, 0);
+  EXPECT_EQ(loads_.Of(Node(0)).load.ranks, 1u);
+  Lose(1);
+  EXPECT_EQ(loads_.Of(Node(1)).load.ranks, 0u);
+  ASSERT_TRUE(RunTo(JobState::kStopping));
+  End(1, 0, 15, true);
+  EXPECT_EQ(loads_.Of(Node(0)).load.ranks, 0u);
+  Tell(0, PartDrained{});
+  Tell(0, PartEnded{});
+  EXPECT_EQ(job_->state(), JobState::kDone);
+  EXPECT_EQ(loads_.Of(Node(0)).load.ranks, 0u);
+}
+
+TEST_F(LoadedJobs, RanksThatWereNeverBornAreGivenBack) {
+  Make(2);
+  Place();
+  job_->OnEndJob(2);
+  TellAll(PartDrained{});
+  TellAll(PartEnded{});
+  EXPECT_EQ(job_->state(), JobState::kDone);
+  EXPECT_EQ(loads_.Of(Node(0)).load.ranks, 0u);
+}
+
 }  // namespace
 }  // namespace rex

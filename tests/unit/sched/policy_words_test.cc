@@ -82,9 +82,10 @@ TEST(MapBy, PprHasCountsAndModifiers) {
 }
 
 TEST(MapBy, ErrorsNameTheWordAndWhatToWrite) {
-  EXPECT_EQ(MapError("sockets"),
-            "'sockets' is not something to map by; write slot, node, seq, core, l1cache, l2cache, "
-            "l3cache, socket, numa, board, hwthread, dist, package or rankfile, or ppr:N:OBJECT");
+  EXPECT_EQ(
+      MapError("sockets"),
+      "'sockets' is not something to map by; write slot, node, seq, core, l1cache, l2cache, "
+      "l3cache, socket, numa, board, hwthread, dist, package, rankfile or load, or ppr:N:OBJECT");
   EXPECT_NE(MapError(""), "taken");
   EXPECT_EQ(MapError("core:PE"),
             "'PE' has no number of processors for each rank; write PE=N with N from 1 to 32768");

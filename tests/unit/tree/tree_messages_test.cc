@@ -136,6 +136,7 @@ TEST(TreeMessages, WelcomeKeepsEveryField) {
   EXPECT_EQ(back->options.ssh, m.options.ssh);
   EXPECT_EQ(back->options.rexd, m.options.rexd);
   EXPECT_EQ(back->options.ship, m.options.ship);
+  EXPECT_EQ(back->options.looks, m.options.looks);
   EXPECT_EQ(back->options.start_timeout, m.options.start_timeout);
   EXPECT_EQ(back->options.node_timeout, m.options.node_timeout);
   EXPECT_EQ(back->options.max_message_bytes, m.options.max_message_bytes);
@@ -222,6 +223,12 @@ TEST(TreeMessages, ReportsHaveBounds) {
   facts = SampleFacts();
   facts.hardware.assign(kMaxHardwareTextBytes + 1, 'x');
   ExpectBad(facts, "NodeReady.hardware");
+  facts = SampleFacts();
+  facts.foreign = UINT32_MAX;
+  ExpectBad(facts, "NodeReady.foreign");
+  facts = SampleFacts();
+  facts.capacity = UINT32_MAX;
+  ExpectBad(facts, "NodeReady.foreign");
   StartFailure failure = SampleFailure();
   failure.node = NodeId{kMaxNodes};
   ExpectBad(failure, "StartFailed.node");

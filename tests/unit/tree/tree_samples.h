@@ -17,6 +17,7 @@ inline Welcome SampleWelcome() {
   m.options.ssh = {"ssh", "-F", "my config"};
   m.options.rexd = "/opt/rex/libexec/rex/rexd";
   m.options.ship = ShipMode::kAlways;
+  m.options.looks = LoadLooks::kAlways;
   m.options.start_timeout = std::chrono::seconds(31);
   m.options.node_timeout = std::chrono::seconds(121);
   m.options.max_message_bytes = 1 << 20;
@@ -25,7 +26,9 @@ inline Welcome SampleWelcome() {
   return m;
 }
 
-inline AgentFacts SampleFacts() { return {"n1.example", 64, "ab12", "4.2.2", "0.1.0", 131072}; }
+inline AgentFacts SampleFacts() {
+  return {"n1.example", 64, "ab12", "4.2.2", "0.1.0", 131072, 150, 6400};
+}
 
 inline StartFailure SampleFailure() {
   return {NodeId{5}, "n5", "ssh", "Connection refused", "is sshd running?"};

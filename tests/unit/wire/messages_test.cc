@@ -245,7 +245,7 @@ JobSpec JobWithPlaces() {
   job.apps[0].fixed = {1, 0};
   job.apps[0].slot_lists = {"0:1", ""};
   job.do_not_launch = true;
-  job.described = {{"n1", 4, 0}, {"n2", 0, 1}};
+  job.described = {{"n1", 4, 0, 150}, {"n2", 0, 1}};
   job.topologies = {"pu:2", "<xml/>"};
   return job;
 }
@@ -259,6 +259,7 @@ TEST(LaunchJob, PlacesRoundTrip) {
   ASSERT_EQ(back->described.size(), 2u);
   EXPECT_EQ(back->described[0].name, "n1");
   EXPECT_EQ(back->described[0].slots, 4u);
+  EXPECT_EQ(back->described[0].load, 150u);
   EXPECT_EQ(back->described[1].topology, 1u);
   EXPECT_EQ(back->topologies, (std::vector<std::string>{"pu:2", "<xml/>"}));
 }
@@ -273,7 +274,7 @@ TEST(LaunchJob, EveryBoundOfPlacesIsChecked) {
   };
   const std::string nul("a\0b", 3);
   EXPECT_EQ(refusal([](auto&, auto&) {}), "");
-  EXPECT_EQ(refusal([](auto&, auto& p) { p.set_map(8); }), "bad field Place.map");
+  EXPECT_EQ(refusal([](auto&, auto& p) { p.set_map(9); }), "bad field Place.map");
   EXPECT_EQ(refusal([](auto&, auto& p) { p.set_map_object(7); }), "bad field Place.map");
   EXPECT_EQ(refusal([](auto&, auto& p) { p.set_map(1); }), "bad field Place.ppr");
   EXPECT_EQ(refusal([](auto&, auto& p) { p.clear_ppr(); }), "bad field Place.ppr");
@@ -308,6 +309,8 @@ TEST(LaunchJob, EveryBoundOfPlacesIsChecked) {
             "bad field DescribedNode.slots");
   EXPECT_EQ(refusal([](auto& m, auto&) { m.mutable_described(0)->set_topology(2); }),
             "bad field DescribedNode.topology");
+  EXPECT_EQ(refusal([](auto& m, auto&) { m.mutable_described(0)->set_load(kMostMaxLoad + 1); }),
+            "bad field DescribedNode.load");
   EXPECT_EQ(refusal([&](auto& m, auto&) { m.set_topologies(0, nul); }), "bad field topologies");
 }
 
@@ -546,6 +549,41 @@ TEST(Output, EveryBadHeaderByteIsRefused) {
   EXPECT_TRUE(refused(5, 2));
   EXPECT_TRUE(refused(6, 1));
   EXPECT_TRUE(refused(7, 1));
+}
+
+TEST(LaunchJob, LoadsRoundTripAndAreBounded) {
+  JobSpec job = FullJob();
+  EXPECT_EQ(FromWire<JobSpec>(ToWire(job))->load.max_load, kNoMaxLoad);
+  job.load = {.lightest_first = true, .max_load = 0, .wait = std::chrono::seconds(60)};
+  job.dvm.pool = job.show_json = true;
+  const auto back = FromWire<JobSpec>(ToWire(job));
+  ASSERT_TRUE(back) << back.error().text;
+  EXPECT_TRUE(back->load.lightest_first);
+  EXPECT_EQ(back->load.max_load, 0u);
+  EXPECT_EQ(back->load.wait, std::chrono::seconds(60));
+  EXPECT_TRUE(back->dvm.pool);
+  EXPECT_TRUE(back->show_json);
+  job.load.max_load = kMostMaxLoad + 1;
+  EXPECT_EQ(FromWire<JobSpec>(ToWire(job)).error().text, "bad field Load.max_load");
+  job.load.max_load = 0;
+  job.load.wait = std::chrono::hours(25);
+  EXPECT_EQ(FromWire<JobSpec>(ToWire(job)).error().text, "bad field Load.wait_s");
+}
+
+TEST(LaunchJob, LoadsAreWantedWhereTheyDecide) {
+  JobSpec job;
+  job.apps.resize(1);
+  EXPECT_FALSE(job.WantsLoads());
+  job.apps[0].place.map = MapBy::kLoad;
+  EXPECT_TRUE(job.WantsLoads());
+  job.apps[0].place.map = MapBy::kSlot;
+  job.load.max_load = 0;
+  EXPECT_TRUE(job.WantsLoads());
+  job.load = {.lightest_first = true};
+  EXPECT_TRUE(job.WantsLoads());
+  job.load = {};
+  job.show_allocation = true;
+  EXPECT_TRUE(job.WantsLoads());
 }
 
 }  // namespace
