@@ -164,6 +164,48 @@ def run_idle(options):
         end(process)
 
 
+def where_it_ran(command):
+    """The node of a job of one rank that prints its node's name."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=READY_S,
+                          check=False)
+    if done.returncode != 0:
+        raise Failed(f"the launcher ended with {done.returncode}: {done.stderr.strip()[-200:]}")
+    return done.stdout.strip()
+
+
+def run_land(options):
+    """Jobs one after the other, each of which ends before the next begins."""
+    wanted = set(options.wanted.split(","))
+    landed = collections.Counter(where_it_ran(options.command) for _ in range(options.jobs))
+    print(f"missed={sum(count for node, count in landed.items() if node not in wanted)}")
+    print(f"jobs={sum(landed.values())}")
+
+
+def first_word(process):
+    """Of a job that says where it runs, and goes on."""
+    return wait_for("the rank's first line", process.stdout.readline, READY_S, process).split()[0]
+
+
+def round_of_jobs(options):
+    """Jobs that stay: each begins when the one before has said where it runs. Their nodes."""
+    jobs = []
+    try:
+        for _ in range(options.jobs):
+            jobs.append(subprocess.Popen(options.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                         text=True))
+            yield first_word(jobs[-1])
+    finally:
+        for job in jobs:
+            end(job)
+
+
+def run_spread(options):
+    wanted = set(options.wanted.split(","))
+    missed = sum(set(round_of_jobs(options)) != wanted for _ in range(options.rounds))
+    print(f"missed={missed}")
+    print(f"rounds={options.rounds}")
+
+
 def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__)
     verbs = parser.add_subparsers(metavar="VERB", required=True)
@@ -175,7 +217,16 @@ def parse(argv):
     idle.set_defaults(run=run_idle)
     timed = verbs.add_parser("timed", help="say when the command begins, and become it")
     timed.set_defaults(run=run_timed)
-    for verb in (signals, idle, timed):
+    land = verbs.add_parser("land", help="count jobs of one rank that do not run on the wanted nodes")
+    land.add_argument("--jobs", type=int, required=True)
+    land.add_argument("--wanted", required=True)
+    land.set_defaults(run=run_land)
+    spread = verbs.add_parser("spread", help="count rounds in which jobs that stay are not on the wanted nodes")
+    spread.add_argument("--jobs", type=int, required=True)
+    spread.add_argument("--rounds", type=int, required=True)
+    spread.add_argument("--wanted", required=True)
+    spread.set_defaults(run=run_spread)
+    for verb in (signals, idle, timed, land, spread):
         verb.add_argument("command", nargs="+", metavar="LAUNCHER",
                           help="the launcher's whole command; a word DIR becomes a directory")
     return parser.parse_args(argv)

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <string_view>
 #include <vector>
 
 #include "sched/placement/job_map.h"
@@ -36,9 +37,14 @@ rex::PlacementRequest RequestOf(const char* map, uint32_t ranks, uint32_t nodes)
                                                    std::make_shared<const Hardware>(*flat)};
   rex::PlacementRequest request;
   for (uint32_t i = 0; i < nodes; ++i) {
-    request.nodes.push_back({.slots = 32, .id = rex::NodeId(i), .hardware = kinds[i % 2]});
+    request.nodes.push_back({.slots = 32,
+                             .id = rex::NodeId(i),
+                             .hardware = kinds[i % 2],
+                             .load = {i % 3, 100 * (i * 7 % 40), 3200}});
   }
   request.apps.push_back({.ranks = ranks});
+  request.lightest_first = std::string_view(map) == "lightest";
+  if (request.lightest_first) return request;
   rex::MapModifiers modifiers;
   if (!rex::TakeMapBy(map, &request.apps[0].policy, &modifiers)) std::abort();
   return request;
@@ -71,9 +77,10 @@ void Report(const char* map, const char* rank, uint32_t ranks, uint32_t nodes) {
 int main(int argc, char** argv) {
   const auto ranks = static_cast<uint32_t>(argc > 2 ? std::atoi(argv[1]) : 100'000);
   const auto nodes = static_cast<uint32_t>(argc > 2 ? std::atoi(argv[2]) : 10'000);
-  for (const char* map : {"slot", "node", "core", "numa", "numa:SPAN", "ppr:5:socket"}) {
+  for (const char* map : {"slot", "node", "core", "numa", "numa:SPAN", "ppr:5:socket", "load"}) {
     Report(map, "slot", ranks, nodes);
   }
+  Report("lightest", "slot", ranks, nodes);
   Report("numa:SPAN", "numa:span", ranks, nodes);
   Report("core", "node", ranks, nodes);
   return 0;
