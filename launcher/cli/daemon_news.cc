@@ -4,8 +4,8 @@
 
 #include <array>
 
-#include "launcher/cli/number.h"
 #include "launcher/cli/signal_name.h"
+#include "launcher/values/number.h"
 
 namespace rex {
 

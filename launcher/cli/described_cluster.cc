@@ -6,7 +6,7 @@
 #include <set>
 
 #include "launcher/cli/allocation/node_set.h"
-#include "launcher/cli/host_list.h"
+#include "launcher/values/host_list.h"
 
 namespace rex {
 

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "launcher/cli/host_list.h"
 #include "launcher/cli/node_pool.h"
 #include "launcher/cli/parse.h"
+#include "launcher/values/host_list.h"
 
 namespace rex {
 

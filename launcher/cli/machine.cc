@@ -21,8 +21,8 @@
 #include "launcher/base/clock.h"
 #include "launcher/base/fd.h"
 #include "launcher/cli/detached_thread.h"
-#include "launcher/cli/number.h"
 #include "launcher/cli/progress_line.h"
+#include "launcher/values/number.h"
 
 extern char** environ;
 

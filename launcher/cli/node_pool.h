@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "launcher/cli/allocation/allocation.h"
-#include "launcher/cli/host_list.h"
 #include "launcher/cli/parse.h"
+#include "launcher/values/host_list.h"
 
 namespace rex {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "launcher/base/text.h"
-#include "launcher/cli/number.h"
 #include "launcher/cli/option_values.h"
+#include "launcher/values/number.h"
 
 namespace rex {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "launcher/base/text.h"
-#include "launcher/cli/number.h"
+#include "launcher/values/number.h"
 
 namespace rex {
 

@@ -3,11 +3,11 @@
 #include <algorithm>
 
 #include "launcher/cli/mpirun_options.h"
-#include "launcher/cli/number.h"
 #include "launcher/cli/option_table.h"
 #include "launcher/cli/option_use.h"
 #include "launcher/cli/suggest.h"
 #include "launcher/cli/whole_line.h"
+#include "launcher/values/number.h"
 #include "launcher/wire/messages.h"
 #include "sched/policy/policy_words.h"
 

@@ -18,9 +18,9 @@
 #include "launcher/cli/described_cluster.h"
 #include "launcher/cli/environment.h"
 #include "launcher/cli/file_reader.h"
-#include "launcher/cli/host_list.h"
 #include "launcher/cli/option_values.h"
 #include "launcher/cli/rank_file.h"
+#include "launcher/values/host_list.h"
 #include "sched/policy/policy.h"
 
 namespace rex {

@@ -4,7 +4,7 @@
 #include <map>
 #include <optional>
 
-#include "launcher/cli/number.h"
+#include "launcher/values/number.h"
 #include "launcher/wire/messages.h"
 
 namespace rex {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "launcher/base/result.h"
-#include "launcher/cli/host_list.h"
+#include "launcher/values/host_list.h"
 
 namespace rex {
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "launcher/cli/number.h"
 #include "launcher/cli/option_use.h"
+#include "launcher/values/number.h"
 
 namespace rex {
 

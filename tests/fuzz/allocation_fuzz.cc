@@ -7,7 +7,7 @@
 #include <set>
 
 #include "launcher/cli/console.h"
-#include "launcher/cli/host_list.h"
+#include "launcher/values/host_list.h"
 #include "launcher/wire/messages.h"
 #include "tests/fuzz/fuzz_target.h"
 

@@ -6,7 +6,7 @@
 
 #include "launcher/cli/allocation/managers.h"
 #include "launcher/cli/allocation/node_set.h"
-#include "launcher/cli/number.h"
+#include "launcher/values/number.h"
 #include "launcher/wire/messages.h"
 
 namespace rex {

@@ -1,7 +1,7 @@
 // Grid Engine and its successors: sge_pe(5), $pe_hostfile. A line for each queue on a host: name,
 // slots, queue, processor range.
 #include "launcher/cli/allocation/managers.h"
-#include "launcher/cli/number.h"
+#include "launcher/values/number.h"
 #include "launcher/wire/messages.h"
 
 namespace rex {

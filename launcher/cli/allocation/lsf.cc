@@ -1,7 +1,7 @@
 // LSF: "Environment variables set for job execution". LSB_MCPU_HOSTS is the one for large jobs;
 // LSB_DJOB_HOSTFILE names a file with a line for each slot; LSB_HOSTS has a word for each.
 #include "launcher/cli/allocation/managers.h"
-#include "launcher/cli/number.h"
+#include "launcher/values/number.h"
 #include "launcher/wire/messages.h"
 
 namespace rex {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "launcher/cli/host_list.h"
+#include "launcher/values/host_list.h"
 #include "launcher/wire/messages.h"
 
 namespace rex {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "launcher/cli/host_list.h"
-#include "launcher/cli/number.h"
+#include "launcher/values/host_list.h"
+#include "launcher/values/number.h"
 #include "launcher/wire/messages.h"
 
 namespace rex {

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "launcher/cli/allocation/managers.h"
-#include "launcher/cli/number.h"
+#include "launcher/values/number.h"
 #include "launcher/wire/messages.h"
 
 namespace rex {

@@ -1,7 +1,7 @@
 // Slurm: salloc(1), sbatch(1), srun(1), "OUTPUT ENVIRONMENT VARIABLES".
 #include "launcher/cli/allocation/managers.h"
 #include "launcher/cli/allocation/node_set.h"
-#include "launcher/cli/number.h"
+#include "launcher/values/number.h"
 
 namespace rex {
 

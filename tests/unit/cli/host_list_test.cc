@@ -1,4 +1,4 @@
-#include "launcher/cli/host_list.h"
+#include "launcher/values/host_list.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "launcher/cli/number.h"
+#include "launcher/values/number.h"
 
 #include <charconv>
 

@@ -1,11 +1,11 @@
-#include "launcher/cli/host_list.h"
+#include "launcher/values/host_list.h"
 
 #include <algorithm>
 #include <array>
 #include <optional>
 #include <unordered_map>
 
-#include "launcher/cli/number.h"
+#include "launcher/values/number.h"
 #include "launcher/wire/messages.h"
 
 namespace rex {
