@@ -195,8 +195,8 @@ void Dvm::TellLoads() {
   handlers_.on_loads();
 }
 
-void Dvm::KeepOnly(const std::vector<NodeId>& used) {
-  if (!tree_ || !spec_.pool) return;
+std::vector<NodeId> Dvm::KeepOnly(const std::vector<NodeId>& used) {
+  if (!tree_ || !spec_.pool) return {};
   std::vector<NodeId> unused;
   const std::set<NodeId> kept(used.begin(), used.end());
   for (const NodeId child : tree_->children()) {
@@ -206,10 +206,12 @@ void Dvm::KeepOnly(const std::vector<NodeId>& used) {
         std::any_of(below.begin(), below.end(), [&](NodeId node) { return kept.contains(node); });
     if (!keeps) unused.push_back(child);
   }
-  for (const NodeId node : tree_->Release(unused)) {
+  std::vector<NodeId> released = tree_->Release(unused);
+  for (const NodeId node : released) {
     facts_.erase(node);
     loads_.Forget(node);
   }
+  return released;
 }
 
 void Dvm::OnStartFailed(const StartFailure& failure) {

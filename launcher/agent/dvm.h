@@ -67,7 +67,7 @@ class Dvm {
   Status OnLoadNews(NodeId child, const std::string& payload);
   LoadTable& loads() { return loads_; }
   // With DvmSpec::pool: lets nodes go that nothing of `used` is on or behind.
-  void KeepOnly(const std::vector<NodeId>& used);
+  std::vector<NodeId> KeepOnly(const std::vector<NodeId>& used);  // those let go
 
   // How many have answered, of how many; this machine does not count.
   std::pair<uint32_t, uint32_t> Answered() const;

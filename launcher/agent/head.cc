@@ -12,7 +12,14 @@ namespace rex {
 
 namespace {
 constexpr std::chrono::milliseconds kFlushBound{2000};
-constexpr JobNumber kJob = 1;  // a one-shot DVM has one
+constexpr uint64_t kMaxHostfileBytes = 16 << 20;
+
+Result<std::string> ReadHostfile(const std::string& path) {
+  auto text = ReadFile(path);
+  if (!text) return text.error();
+  if (text->size() > kMaxHostfileBytes) return Error{Errc::kInvalid, "'" + path + "' is too large"};
+  return *std::move(text);
+}
 }  // namespace
 
 Head::Head(EventLoop& loop, UniqueFd launch_fd, NodeOptions options)
@@ -20,10 +27,12 @@ Head::Head(EventLoop& loop, UniqueFd launch_fd, NodeOptions options)
       launch_fd_(std::move(launch_fd)),
       children_(loop),
       node_(loop, children_, std::move(options),
-            {[this](JobNumber, PartEvent event) { OnPartEvent(kHeadNode, std::move(event)); },
+            {[this](JobNumber job, PartEvent event) {
+               OnPartEvent(job, kHeadNode, std::move(event));
+             },
              [this] { OnKeeperLost(); },
              [this](NodeId from, pmix::HostMessage m) {
-               if (job_) job_->OnHostRequest(from, std::move(m));
+               if (jobs_) jobs_->OnHostRequest(from, std::move(m));
              }}),
       sigterm_(loop, SIGTERM, [this] { OnTerminate(); }) {}
 
@@ -67,30 +76,30 @@ Status Head::Dispatch(LaunchMessage kind, std::string payload) {
     EndWith(failure, true);
     return Ok{};
   }
-  if (!job_) return Ok{};  // the job has ended while this was under way
+  if (!jobs_) return Ok{};  // the job has ended while this was under way
   switch (kind) {
     case LaunchMessage::kSignal: {
       const auto m = FromWire<SignalRanks>(payload);
       if (!m) return m.error();
-      job_->OnSignal(m->signo);
+      jobs_->OnSignal(m->signo);
       return Ok{};
     }
     case LaunchMessage::kEndJob: {
       const auto m = FromWire<EndJob>(payload);
       if (!m) return m.error();
-      job_->OnEndJob(m->signo);
+      jobs_->OnEndJob(m->signo);
       return Ok{};
     }
     case LaunchMessage::kOutputCredit: {
       const auto m = FromWire<Credit>(payload);
       if (!m) return m.error();
-      job_->OnOutputCredit(m->bytes);
+      jobs_->OnOutputCredit(m->bytes);
       return Ok{};
     }
     case LaunchMessage::kStdin:
-      return job_->OnStdin(payload);
+      return jobs_->OnStdin(payload);
     case LaunchMessage::kStdinEnd:
-      job_->OnStdinEnd();
+      jobs_->OnStdinEnd();
       return Ok{};
     default:
       return Error{Errc::kProtocol, "unknown message"};
@@ -109,7 +118,7 @@ Status Head::OnHello(const std::string& payload) {
 }
 
 Status Head::OnLaunchJob(const std::string& payload) {
-  if (job_ || check_) return Error{Errc::kProtocol, "a second job on one connection"};
+  if (jobs_ || check_) return Error{Errc::kProtocol, "a second job on one connection"};
   auto spec = FromWire<JobSpec>(payload);
   if (!spec) return spec.error();
   node_.job_begin = loop_.clock().Now();
@@ -118,11 +127,11 @@ Status Head::OnLaunchJob(const std::string& payload) {
     ShowDescribed(*spec);
     return Ok{};
   }
-  job_ = std::make_unique<Job>(MakeServices(), *spec, MakeClient());
-  job_->Start();
+  jobs_ = std::make_unique<Jobs>(MakeServices(), MakeClient());
+  jobs_->Start(*spec);
   if (MayStage(*spec)) {
     image_ = std::make_unique<HeadImage>(loop_, *spec, [this](const Failure& failure) {
-      if (job_) job_->OnLost(failure, false);
+      if (jobs_) jobs_->OnLost(failure, false);
     });
   }
   return StartNodes(*spec);
@@ -155,8 +164,8 @@ void Head::ShowDescribed(const JobSpec& spec) {
   Finish();
 }
 
-JobClient Head::MakeClient() {
-  return JobClient{
+Jobs::Client Head::MakeClient() {
+  return Jobs::Client{
       [this](const Notice& m) { SendControl(*launch_, LaunchMessage::kNotice, m); },
       [this](const Progress& m) { SendControl(*launch_, LaunchMessage::kProgress, m); },
       [this](const JobStarted& m) { SendControl(*launch_, LaunchMessage::kJobStarted, m); },
@@ -189,58 +198,56 @@ void Head::OnClientGone(const Error& error) {
 
 // ---- the job
 
-JobServices Head::MakeServices() {
-  return {
-      loop_,
-      [this](NodeId node, PartCommand m) { Command(node, std::move(m)); },
-      [this](PartCommand m) { CommandAll(std::move(m)); },
-      [this](NodeId node, const pmix::HostMessage& m) { node_.exchange().AnswerTo(node, m); },
-      [this] { return dvm_ ? dvm_->MissingNodes() : std::vector<std::string>{}; },
-      [this] { return dvm_ ? dvm_->Answered() : std::pair<uint32_t, uint32_t>(); },
-      [this](NodeId node) { return dvm_->OffsetTo(node); },
-      [this](std::vector<JobNode>* nodes) { FillLoads(dvm_->loads(), loop_.clock().Now(), nodes); },
-      [this](NodeId node, int64_t threads) {
-        dvm_->loads().AddRanks(node, threads);
-        if (threads < 0 && job_) job_->OnLoads();
-      }};
+Jobs::Services Head::MakeServices() {
+  return {loop_,
+          [this](JobNumber job, NodeId node, PartCommand m) { Command(job, node, std::move(m)); },
+          [this](JobNumber job, PartCommand m) { CommandAll(job, std::move(m)); },
+          [this](NodeId node, const pmix::HostMessage& m) { node_.exchange().AnswerTo(node, m); },
+          [this] { return dvm_ ? dvm_->MissingNodes() : std::vector<std::string>{}; },
+          [this] { return dvm_ ? dvm_->Answered() : std::pair<uint32_t, uint32_t>(); },
+          [this](NodeId node) { return dvm_->OffsetTo(node); },
+          ReadHostfile};
 }
 
-void Head::Command(NodeId node, PartCommand command) {
+void Head::Command(JobNumber job, NodeId node, PartCommand command) {
   if (node == kHeadNode) {
-    REX_CHECK(node_.Command(kJob, std::move(command)).has_value());
+    REX_CHECK(node_.Command(job, std::move(command)).has_value());
     return;
   }
-  PartFrame frame = EncodePart(kJob, command);
+  PartFrame frame = EncodePart(job, command);
   dvm_->Send(node, frame.kind, frame.frame_class, std::move(frame.payload));
 }
 
-void Head::CommandAll(PartCommand command) {
-  if (auto* launch = std::get_if<LaunchPart>(&command); launch != nullptr && image_) {
-    launch->image = image_->wire();
-    std::vector<NodeId> nodes = launch->map->nodes();
-    std::erase(nodes, kHeadNode);
-    if (!nodes.empty()) {
-      image_->Launch(kJob, nodes, dvm_->MakeImagePort(),
-                     [this](NodeId node) -> const std::string& { return dvm_->NameOf(node); });
-    }
-  }
-  if (const auto* launch = std::get_if<LaunchPart>(&command)) OnLaunch(*launch);
+void Head::CommandAll(JobNumber job, PartCommand command) {
+  if (auto* launch = std::get_if<LaunchPart>(&command)) OnLaunch(job, launch);
   if (dvm_->size() > 1) {
-    const PartFrame frame = EncodePart(kJob, command);
+    const PartFrame frame = EncodePart(job, command);
     dvm_->Broadcast(frame.kind, frame.frame_class, frame.payload);
   }
-  REX_CHECK(node_.Command(kJob, std::move(command)).has_value());
+  REX_CHECK(node_.Command(job, std::move(command)).has_value());
 }
 
-// A one-shot DVM places no other job: nobody has to look at loads any more.
-void Head::OnLaunch(const LaunchPart& launch) {
+// Of a one-shot DVM only the first job looks at loads, and has its programs sent; jobs that it
+// spawns go to the nodes that it kept.
+void Head::OnLaunch(JobNumber job, LaunchPart* launch) {
+  if (job != kFirstJob) return;
+  if (image_) SendImage(job, launch);
   node_.StopWatchingLoad();
-  dvm_->KeepOnly(launch.map->nodes());
+  jobs_->OnNodesReleased(dvm_->KeepOnly(launch->map->nodes()));
 }
 
-void Head::OnPartEvent(NodeId from, PartEvent event) {
-  if (!job_) return;
-  const Status taken = job_->OnPart(from, std::move(event));
+void Head::SendImage(JobNumber job, LaunchPart* launch) {
+  launch->image = image_->wire();
+  std::vector<NodeId> nodes = launch->map->nodes();
+  std::erase(nodes, kHeadNode);
+  if (nodes.empty()) return;
+  image_->Launch(job, nodes, dvm_->MakeImagePort(),
+                 [this](NodeId node) -> const std::string& { return dvm_->NameOf(node); });
+}
+
+void Head::OnPartEvent(JobNumber job, NodeId from, PartEvent event) {
+  if (!jobs_) return;
+  const Status taken = jobs_->OnPart(job, from, std::move(event));
   REX_CHECK(taken.has_value());
 }
 
@@ -255,7 +262,7 @@ Status Head::StartNodes(const JobSpec& spec) {
       loop_, children_, spec.dvm, std::move(here),
       Dvm::Handlers{[this] { OnNodesReady(); },
                     [this](const Failure& failure) {
-                      if (job_) job_->OnLost(failure, false);
+                      if (jobs_) jobs_->OnLost(failure, false);
                     },
                     [this](const std::vector<NodeId>& nodes, const Failure& failure) {
                       OnNodesLost(nodes, failure);
@@ -264,11 +271,11 @@ Status Head::StartNodes(const JobSpec& spec) {
                       OnNodeMessage(from, kind, std::move(payload));
                     },
                     [this](const Notice& notice) {
-                      if (job_) SendControl(*launch_, LaunchMessage::kNotice, notice);
+                      if (jobs_) SendControl(*launch_, LaunchMessage::kNotice, notice);
                     },
                     OnEachFailed(),
                     [this] {
-                      if (job_) job_->OnLoads();
+                      if (jobs_) jobs_->OnLoads();
                     }});
   const Status started = dvm_->Start(StartOptionsOf(spec));
   if (dvm_->awaits_own_load()) {
@@ -299,21 +306,21 @@ std::function<void(const StartFailure&)> Head::OnEachFailed() {
 
 void Head::OnNodesReady() {
   if (check_) return check_->OnNodesReady(*dvm_);
-  if (!job_) return;
-  if (auto phase = dvm_->StartPhase()) job_->AddPhase(*std::move(phase));
+  if (!jobs_) return;
+  if (auto phase = dvm_->StartPhase()) jobs_->AddPhase(*std::move(phase));
   if (image_) return image_->Await([this] { PlaceJob(); });
   PlaceJob();
 }
 
 void Head::PlaceJob() {
-  if (job_) job_->OnNodes(dvm_->JobNodes(named_slots_), dvm_->size());
+  if (jobs_) jobs_->OnNodes(dvm_->JobNodes(named_slots_), dvm_->size());
 }
 
 void Head::OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure) {
   node_.OnNodesLost(nodes);
   if (check_) check_->OnNodesLost(nodes, failure);
   if (image_) image_->OnNodesLost(nodes);
-  if (job_) job_->OnNodesLost(nodes, failure);
+  if (jobs_) jobs_->OnNodesLost(nodes, failure);
 }
 
 // A node that can't be understood has another version of rex, or is out of order.
@@ -321,13 +328,13 @@ void Head::OnNodeMessage(NodeId from, uint8_t kind, std::string payload) {
   const Status taken = TakeNodeMessage(from, kind, std::move(payload));
   if (taken) return;
   if (check_) return check_->OnNodesLost({from}, InternalFailure(taken.error().text, ""));
-  if (!job_) return;
+  if (!jobs_) return;
   Failure failure =
       InternalFailure("a message of the node's agent makes no sense: " + taken.error().text,
                       "use one version of rex on all nodes");
   failure.kind = FailureKind::kNodeFailed;
   failure.node = dvm_->NameOf(from);
-  job_->OnLost(failure, false);
+  jobs_->OnLost(failure, false);
 }
 
 Status Head::TakeNodeMessage(NodeId from, uint8_t kind, std::string payload) {
@@ -341,7 +348,7 @@ Status Head::TakeNodeMessage(NodeId from, uint8_t kind, std::string payload) {
   }
   auto event = DecodeEvent(kind, payload);
   if (!event) return event.error();
-  return job_ ? job_->OnPart(from, std::move(event->body)) : Status(Ok{});
+  return jobs_ ? jobs_->OnPart(event->job, from, std::move(event->body)) : Status(Ok{});
 }
 
 // ---- ends
@@ -359,7 +366,7 @@ void Head::OnTerminate() {
 }
 
 void Head::EndWith(const Failure& failure, bool quick) {
-  if (job_) return job_->OnLost(failure, quick);
+  if (jobs_) return jobs_->OnLost(failure, quick);
   if (!client_lost_) {
     JobEnded ended;
     ended.failure = failure;
@@ -370,7 +377,7 @@ void Head::EndWith(const Failure& failure, bool quick) {
 }
 
 void Head::Finish() {
-  job_.reset();
+  jobs_.reset();
   check_.reset();
   image_.reset();
   if (dvm_) dvm_->Close();

@@ -10,7 +10,7 @@
 #include "launcher/agent/head_image.h"
 #include "launcher/agent/local_node.h"
 #include "launcher/base/frame_channel.h"
-#include "launcher/job/job.h"
+#include "launcher/job/jobs.h"
 
 namespace rex {
 
@@ -28,14 +28,15 @@ class Head {
   Status OnLaunchJob(const std::string& payload);
   void ShowDescribed(const JobSpec& spec);
   void OnClientGone(const Error& error);
-  JobClient MakeClient();
+  Jobs::Client MakeClient();
 
-  // The job.
-  JobServices MakeServices();
-  void Command(NodeId node, PartCommand command);
-  void CommandAll(PartCommand command);
-  void OnLaunch(const LaunchPart& launch);
-  void OnPartEvent(NodeId from, PartEvent event);
+  // The jobs.
+  Jobs::Services MakeServices();
+  void Command(JobNumber job, NodeId node, PartCommand command);
+  void CommandAll(JobNumber job, PartCommand command);
+  void OnLaunch(JobNumber job, LaunchPart* launch);
+  void SendImage(JobNumber job, LaunchPart* launch);
+  void OnPartEvent(JobNumber job, NodeId from, PartEvent event);
 
   // The nodes.
   Status StartNodes(const JobSpec& spec);
@@ -62,7 +63,7 @@ class Head {
   LocalNode node_;
   std::unique_ptr<FrameChannel> launch_;
   SignalWatcher sigterm_;
-  std::unique_ptr<Job> job_;
+  std::unique_ptr<Jobs> jobs_;
   std::unique_ptr<Check> check_;
   std::unique_ptr<Dvm> dvm_;
   std::unique_ptr<HeadImage> image_;  // none: nothing is staged

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
+#include "launcher/base/fd.h"
 #include "launcher/base/log.h"
 #include "launcher/base/private_dir.h"
 #include "launcher/lease/lease_message.h"
@@ -15,8 +17,18 @@ namespace rex {
 
 namespace {
 constexpr std::chrono::seconds kBirthBound{60};
+constexpr std::chrono::seconds kTemplateBound{5};  // a batch with a template
 constexpr std::chrono::milliseconds kSweepBound{3000};
 constexpr uint64_t kDefaultMaxModex = uint64_t{1} << 30;
+
+// Whether the process was started in this job, or by a rank of it, and has not hidden it.
+bool IsOfNameSpace(pid_t pid, const std::string& name_space) {
+  const auto environment = ReadFile("/proc/" + std::to_string(pid) + "/environ");
+  if (!environment) return false;
+  const std::string entry = "PMIX_NAMESPACE=" + name_space + '\0';
+  const size_t at = environment->find(entry);
+  return at == 0 || (at != std::string::npos && (*environment)[at - 1] == '\0');
+}
 
 Failure HostFailure(const std::string& why) {
   return InternalFailure("the PMIx host (rexd-pmix) ended: " + why,
@@ -70,6 +82,7 @@ Status LocalNode::Start() {
   auto maker = RankMaker::StartSpawner(loop_, children_, kBirthBound);
   if (!maker) return maker.error();
   maker_ = std::move(*maker);
+  templates_ = std::make_unique<TemplateStore>(loop_, children_, *maker_, kTemplateBound);
   host_ = std::make_unique<pmix::HostClient>(
       loop_, std::move(options_.host_fd),
       [this](pmix::HostMessage message) { OnHostMessage(std::move(message)); },
@@ -107,13 +120,15 @@ void LocalNode::WatchLoad(std::function<void(const FoundLoad&)> on_found) {
 
 Status LocalNode::Command(JobNumber job, PartCommand command) {
   if (auto* launch = std::get_if<LaunchPart>(&command)) {
-    if (name_spaces_.contains(job)) return Error{Errc::kProtocol, "one job launched twice"};
+    if (known_.contains(job)) return Error{Errc::kProtocol, "one job launched twice"};
     return MakePart(job, std::move(*launch));
   }
-  if (const auto name = name_spaces_.find(job);
-      name != name_spaces_.end() && std::holds_alternative<EndPart>(command)) {
-    exchange_->RemoveNamespace(name->second);
-    name_spaces_.erase(name);
+  if (const auto known = known_.find(job);
+      known != known_.end() && std::holds_alternative<EndPart>(command)) {
+    const std::string& name = known->second.launch.name_space;
+    exchange_->RemoveNamespace(name);
+    if (known->second.elsewhere && !host_lost_) host_->Send(pmix::DeregisterJob{name});
+    known_.erase(known);
   }
   const auto part = parts_.find(job);
   return part == parts_.end() ? Status(Ok{}) : part->second->On(std::move(command));
@@ -157,25 +172,35 @@ Status LocalNode::MakePart(JobNumber job, LaunchPart launch) {
     const auto image = ImageFromWire<Image>(launch.image);
     if (!image) return image.error();
   }
-  name_spaces_[job] = launch.name_space;
+  Known& known = known_[job];
+  known.launch = launch;
+  known.launch.image.clear();
   exchange_->AddNamespace(launch.name_space, launch.map);
-  if (launch.map->CountOn(facts_.id) == 0) return Ok{};
+  if (launch.map->CountOn(facts_.id) == 0) {
+    if (!parts_.empty()) RegisterElsewhere(job);
+    return Ok{};
+  }
+  for (const auto& [other, of_dvm] : known_) {
+    if (other != job && !parts_.contains(other)) RegisterElsewhere(other);
+  }
   std::function<void(StageHandlers)> stage;
   if (images_ && !launch.image.empty()) {
     stage = [this, job, name = launch.name_space, image = launch.image](StageHandlers handlers) {
       StageImage(job, name, image, std::move(handlers));
     };
   }
+  NodeFacts facts = facts_;
+  facts.busy_ranks = LiveRanks();
   auto made = std::make_unique<Part>(
-      PartServices{loop_, children_, *maker_,
+      PartServices{loop_, children_, *maker_, *templates_,
                    [this](const pmix::HostMessage& m) {
                      if (!host_lost_) host_->Send(m);
                    },
                    [this, job](PartEvent event) { Tell(job, std::move(event)); },
-                   [this] { return KillLeftovers(); },
+                   [this, job] { return KillLeftoversOf(job); },
                    [this, job](const std::vector<int>& fds) { KeepLeases(job, fds); },
-                   std::move(stage)},
-      facts_, std::move(launch));
+                   std::move(stage), job},
+      std::move(facts), std::move(launch));
   Part& part = *(parts_[job] = std::move(made));
   part.Start();
   if (host_lost_) {
@@ -186,10 +211,25 @@ Status LocalNode::MakePart(JobNumber job, LaunchPart launch) {
   return Ok{};
 }
 
+// libpmix 4.2.2 lets ranks meet (PMIx_Connect) only when it knows all of their jobs, and does not
+// ask: so a host that has ranks knows every job of the DVM.
+void LocalNode::RegisterElsewhere(JobNumber job) {
+  Known& known = known_.at(job);
+  if (std::exchange(known.elsewhere, true) || host_lost_) return;
+  host_->Send(ForeignRegistrationOf(known.launch, facts_));
+}
+
+uint32_t LocalNode::LiveRanks() const {
+  uint32_t live = 0;
+  for (const auto& [job, part] : parts_) live += part->live();
+  return live;
+}
+
 // Events leave in a turn of their own, so that nobody is called back from inside a call.
 void LocalNode::Tell(JobNumber job, PartEvent event) {
   if (auto* ended = std::get_if<PartEnded>(&event)) {
-    std::vector<Phase> phases = StartPhases();
+    std::vector<Phase> phases;
+    if (!std::exchange(start_told_, true)) phases = StartPhases();
     phases.insert(phases.end(), ended->phases.begin(), ended->phases.end());
     ended->phases = std::move(phases);
   }
@@ -234,10 +274,19 @@ void LocalNode::OnHostMessage(pmix::HostMessage message) {
     for (const auto& [job, part] : parts_) part->OnHostReady();
     return;
   }
+  TakeOutOwn(&message);
   if (exchange_->FromHost(std::move(message))) return;
   // As it was: it was not the exchange's. Parts pick what is theirs by its namespace.
   for (const auto& [job, part] : parts_)
     part->OnHostMessage(message);  // NOLINT(bugprone-use-after-move)
+}
+
+void LocalNode::TakeOutOwn(pmix::HostMessage* message) const {
+  auto* spawn = std::get_if<pmix::Spawn>(message);
+  if (spawn == nullptr) return;
+  for (const auto& [job, part] : parts_) {
+    if (part->name_space() == spawn->proc.name_space) part->TakeOutOwn(spawn);
+  }
 }
 
 void LocalNode::OnHostClosed(const Error& error) {
@@ -260,7 +309,18 @@ void LocalNode::OnKeeperGone() {
   handlers_.on_keeper_lost();
 }
 
-std::vector<ProcessInfo> LocalNode::KillLeftovers() {
+// With other jobs here, only what shows whose it is: what hides it goes with the last job.
+std::vector<ProcessInfo> LocalNode::KillLeftoversOf(JobNumber job) {
+  const bool alone = std::all_of(parts_.begin(), parts_.end(), [job](const auto& other) {
+    return other.first == job || other.second->state() == PartState::kEnded;
+  });
+  if (alone) return KillLeftovers([](pid_t) { return true; });
+  const auto known = parts_.find(job);
+  const std::string name = known == parts_.end() ? "" : known->second->name_space();
+  return KillLeftovers([&name](pid_t pid) { return IsOfNameSpace(pid, name); });
+}
+
+std::vector<ProcessInfo> LocalNode::KillLeftovers(const std::function<bool(pid_t)>& which) {
   std::vector<ProcessInfo> killed;
   const auto deadline = loop_.clock().Now() + kSweepBound;
   for (;;) {
@@ -268,6 +328,7 @@ std::vector<ProcessInfo> LocalNode::KillLeftovers() {
     // What the agent started itself (the spawner, templates about to end, the nodes below with all
     // that runs there) is left to it.
     RemoveTrees(&left, [this](pid_t pid) { return children_.Contains(pid); });
+    std::erase_if(left, [&](const ProcessInfo& p) { return !which(p.pid); });
     if (left.empty() || loop_.clock().Now() >= deadline) return killed;
     for (const ProcessInfo& p : left) {
       ::kill(p.pid, SIGKILL);
@@ -281,8 +342,9 @@ std::vector<ProcessInfo> LocalNode::KillLeftovers() {
 }
 
 void LocalNode::CleanUp() {
+  templates_->Clear();
   if (!keeper_lost_) return;  // its duties fall to us
-  KillLeftovers();
+  KillLeftovers([](pid_t) { return true; });
   RemoveTree(options_.session_dir);
   RemoveTree(options_.shm_dir);
 }

@@ -88,14 +88,19 @@ class LocalNode {
   Status MakePart(JobNumber job, LaunchPart launch);
   void StageImage(JobNumber job, const std::string& name_space, const std::string& image,
                   StageHandlers handlers);
+  void RegisterElsewhere(JobNumber job);
+  uint32_t LiveRanks() const;
+  void TakeOutOwn(pmix::HostMessage* message) const;
   void Tell(JobNumber job, PartEvent event);
-  std::vector<ProcessInfo> KillLeftovers();
+  std::vector<ProcessInfo> KillLeftovers(const std::function<bool(pid_t)>& which);
+  std::vector<ProcessInfo> KillLeftoversOf(JobNumber job);
 
   EventLoop& loop_;
   ChildTable& children_;
   NodeOptions options_;
   Handlers handlers_;
   std::unique_ptr<RankMaker> maker_;
+  std::unique_ptr<TemplateStore> templates_;
   std::unique_ptr<pmix::HostClient> host_;
   std::unique_ptr<ReadWatcher> keeper_watcher_;
   NodeFacts facts_;
@@ -104,10 +109,15 @@ class LocalNode {
   std::unique_ptr<ImageNode> images_;  // not on the head: it has the files
   std::string store_suffix_;
   std::map<JobNumber, std::unique_ptr<Part>> parts_;
-  std::map<JobNumber, std::string> name_spaces_;  // known to the exchange
+  struct Known {  // a job of the DVM, known to the exchange
+    LaunchPart launch;
+    bool elsewhere = false;  // registered with the host without ranks here
+  };
+  std::map<JobNumber, Known> known_;
   std::optional<pmix::HostReady> host_ready_;
   std::optional<Failure> host_lost_;
   bool keeper_lost_ = false;
+  bool start_told_ = false;  // the phases of its start
 };
 
 // This node as jobs see it: name, slots, fabrics. Reads the topology (cached) and /sys.

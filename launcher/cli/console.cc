@@ -94,10 +94,16 @@ void Console::Show(std::string text) {
 }
 
 void Console::Write(const OutputHeader& header, std::string_view bytes) {
-  if (bytes.empty()) return;
   const OutputStream stream = options_.output.merge ? OutputStream::kStdout : header.stream;
+  if (!bytes.empty()) WriteBytes(header, stream, bytes);
+  if (!header.end) return;
+  tagger_.Forget(header.rank, stream, header.job);
+  files_.Close(header.rank, stream, header.job);
+}
+
+void Console::WriteBytes(const OutputHeader& header, OutputStream stream, std::string_view bytes) {
   if (files_.active()) {
-    if (const Status written = files_.Write(header.rank, stream, bytes); !written) {
+    if (const Status written = files_.Write(header.rank, stream, bytes, header.job); !written) {
       output_failed_ = true;
       Say("cannot keep the ranks' output: " + written.error().text +
           "; from here on it is not written to files");
@@ -107,8 +113,9 @@ void Console::Write(const OutputHeader& header, std::string_view bytes) {
   ClearProgress();
   line_open_ = bytes.back() != '\n';
   sink_.Write(stream,
-              tagger_.active() ? tagger_.Tag(header.rank, stream, bytes, std::time(nullptr))
-                               : std::string(bytes),
+              tagger_.active()
+                  ? tagger_.Tag(header.rank, stream, bytes, std::time(nullptr), header.job)
+                  : std::string(bytes),
               bytes.size());
 }
 

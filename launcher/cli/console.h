@@ -30,7 +30,7 @@ class Console {
   Console(EventLoop& loop, Options options, Handlers handlers);
 
   // How many ranks the job has, before the first Write.
-  void SetRanks(uint32_t ranks) { files_.SetRanks(ranks); }
+  void SetRanks(uint32_t ranks, JobNumber job) { files_.SetRanks(ranks, job); }
 
   // A line: always; only without --quiet; only with --verbose.
   void Say(const std::string& line);
@@ -55,6 +55,7 @@ class Console {
   bool output_unread() const { return unread_; }
 
  private:
+  void WriteBytes(const OutputHeader& header, OutputStream stream, std::string_view bytes);
   void OnLost(OutputStream stream, int err);
   void OnDropped(OutputStream stream, int err);
 

@@ -12,7 +12,9 @@ std::string OnNode(const Failure& f) { return f.node.empty() ? "" : " on node " 
 std::string RankText(const Failure& f) {
   std::string inner = f.pid != 0 ? "pid " + std::to_string(f.pid) : "";
   if (!f.program.empty()) inner += (inner.empty() ? "" : ", ") + f.program;
-  return "rank " + std::to_string(f.rank) + OnNode(f) + (inner.empty() ? "" : " (" + inner + ")");
+  const std::string job = f.job == kFirstJob ? "" : " of spawned job " + std::to_string(f.job);
+  return "rank " + std::to_string(f.rank) + job + OnNode(f) +
+         (inner.empty() ? "" : " (" + inner + ")");
 }
 
 std::string NodeText(const Failure& f) { return f.node.empty() ? "a node" : "node " + f.node; }

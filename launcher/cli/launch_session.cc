@@ -221,9 +221,11 @@ Status LaunchSession::TakeProgress(const std::string& payload) {
 Status LaunchSession::TakeJobStarted(const std::string& payload) {
   const auto started = FromWire<JobStarted>(payload);
   if (!started) return started.error();
-  console_.SetRanks(started->total);
-  console_.Detail("job " + started->name_space + " started with " + std::to_string(started->total) +
-                  (started->total == 1 ? " rank" : " ranks"));
+  console_.SetRanks(started->total, started->job);
+  const std::string spawned =
+      started->job == kFirstJob ? "" : " (number " + std::to_string(started->job) + ", spawned)";
+  console_.Detail("job " + started->name_space + spawned + " started with " +
+                  std::to_string(started->total) + (started->total == 1 ? " rank" : " ranks"));
   for (const RankInfo& rank : started->ranks) {
     console_.Detail("rank " + std::to_string(rank.rank) + " on node " + rank.node + ": pid " +
                     std::to_string(rank.pid) + ", born by " + rank.birth);

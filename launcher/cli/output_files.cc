@@ -7,15 +7,28 @@
 namespace rex {
 
 OutputFiles::OutputFiles(std::string file, std::string dir, uint32_t ranks)
-    : file_(std::move(file)), dir_(std::move(dir)), digits_(std::to_string(ranks).size()) {}
+    : file_(std::move(file)), dir_(std::move(dir)) {
+  SetRanks(ranks);
+}
 
-void OutputFiles::SetRanks(uint32_t ranks) { digits_ = std::to_string(ranks).size(); }
+void OutputFiles::SetRanks(uint32_t ranks, JobNumber job) {
+  if (active()) digits_[job] = std::to_string(ranks).size();
+}
+
+// FILE.RANK; of a spawned job FILE.JOB.RANK, so that it does not write into the first one's.
+std::string OutputFiles::File(Rank rank, JobNumber job) const {
+  const std::string of_job = job == kFirstJob ? "" : "." + std::to_string(job);
+  return file_ + of_job + "." + std::to_string(rank);
+}
 
 // As mpirun 4.1: DIR/1/rank.07/stdout, as many digits as the number of ranks has.
-std::string OutputFiles::DirFile(Rank rank, OutputStream stream) const {
+std::string OutputFiles::DirFile(Rank rank, OutputStream stream, JobNumber job) const {
+  const auto known = digits_.find(job);
+  const size_t digits = known == digits_.end() ? 1 : known->second;
   std::string number = std::to_string(rank);
-  number.insert(0, digits_ - std::min(digits_, number.size()), '0');
-  return dir_ + "/1/rank." + number + (stream == OutputStream::kStdout ? "/stdout" : "/stderr");
+  number.insert(0, digits - std::min(digits, number.size()), '0');
+  return dir_ + "/" + std::to_string(job) + "/rank." + number +
+         (stream == OutputStream::kStdout ? "/stdout" : "/stderr");
 }
 
 Result<int> OutputFiles::Open(const std::string& path) {
@@ -24,7 +37,8 @@ Result<int> OutputFiles::Open(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
   if (error) return Error::FromErrno(error.value(), "make the directory of '" + path + "'");
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  const int fresh = begun_.insert(path).second ? O_TRUNC : O_APPEND;
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | fresh | O_CLOEXEC, 0666));
   if (!fd) return Error::FromErrno(errno, "open '" + path + "'");
   return open_.emplace(path, std::move(fd)).first->second.get();
 }
@@ -37,13 +51,20 @@ Status OutputFiles::Append(const std::string& path, std::string_view bytes) {
   return Error{written.error().code, "write '" + path + "': " + written.error().text};
 }
 
-Status OutputFiles::Write(Rank rank, OutputStream stream, std::string_view bytes) {
+Status OutputFiles::Write(Rank rank, OutputStream stream, std::string_view bytes, JobNumber job) {
   if (failed_ || bytes.empty()) return Ok{};
   Status written = Ok{};
-  if (!file_.empty()) written = Append(file_ + "." + std::to_string(rank), bytes);
-  if (written && !dir_.empty()) written = Append(DirFile(rank, stream), bytes);
+  if (!file_.empty()) written = Append(File(rank, job), bytes);
+  if (written && !dir_.empty()) written = Append(DirFile(rank, stream, job), bytes);
   failed_ = !written;
   return written;
+}
+
+void OutputFiles::Close(Rank rank, OutputStream stream, JobNumber job) {
+  if (job == kFirstJob) return;
+  if (!dir_.empty()) open_.erase(DirFile(rank, stream, job));
+  // Both streams write into it; what comes after the first one's end is appended.
+  if (!file_.empty()) open_.erase(File(rank, job));
 }
 
 }  // namespace rex

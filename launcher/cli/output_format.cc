@@ -5,7 +5,8 @@
 
 namespace rex {
 
-std::string LineTagger::TagText(Rank rank, OutputStream stream, std::time_t now) const {
+std::string LineTagger::TagText(Rank rank, OutputStream stream, std::time_t now,
+                                JobNumber job) const {
   std::string text;
   if (timestamp_) {
     std::tm local{};
@@ -14,15 +15,15 @@ std::string LineTagger::TagText(Rank rank, OutputStream stream, std::time_t now)
     text.append(time.data(),
                 std::strftime(time.data(), time.size(), "%a %b %e %H:%M:%S %Y", &local));
   }
-  if (rank_) text += "[1," + std::to_string(rank) + "]";
+  if (rank_) text += "[" + std::to_string(job) + "," + std::to_string(rank) + "]";
   return text + (stream == OutputStream::kStdout ? "<stdout>:" : "<stderr>:");
 }
 
-std::string LineTagger::Tag(Rank rank, OutputStream stream, std::string_view bytes,
-                            std::time_t now) {
+std::string LineTagger::Tag(Rank rank, OutputStream stream, std::string_view bytes, std::time_t now,
+                            JobNumber job) {
   if (bytes.empty()) return "";
-  const std::string tag = TagText(rank, stream, now);
-  bool inside = inside_line_.contains({rank, stream});
+  const std::string tag = TagText(rank, stream, now, job);
+  bool inside = inside_line_.contains({job, rank, stream});
   std::string out;
   while (!bytes.empty()) {
     const size_t newline = bytes.find('\n');
@@ -33,11 +34,15 @@ std::string LineTagger::Tag(Rank rank, OutputStream stream, std::string_view byt
     bytes.remove_prefix(length);
   }
   if (inside) {
-    inside_line_.emplace(rank, stream);
+    inside_line_.emplace(job, rank, stream);
   } else {
-    inside_line_.erase({rank, stream});
+    inside_line_.erase({job, rank, stream});
   }
   return out;
+}
+
+void LineTagger::Forget(Rank rank, OutputStream stream, JobNumber job) {
+  inside_line_.erase({job, rank, stream});
 }
 
 }  // namespace rex

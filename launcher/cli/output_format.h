@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 
 #include "launcher/wire/messages.h"
 
@@ -18,14 +19,18 @@ class LineTagger {
   bool active() const { return rank_ || timestamp_; }
   // `bytes` as they came from `rank`'s stream, with the tag at each start of a line. A line may
   // come in parts; it is tagged once. `now`: seconds since the epoch, shown in local time.
-  std::string Tag(Rank rank, OutputStream stream, std::string_view bytes, std::time_t now);
+  std::string Tag(Rank rank, OutputStream stream, std::string_view bytes, std::time_t now,
+                  JobNumber job = kFirstJob);
+  // The stream is at its end.
+  void Forget(Rank rank, OutputStream stream, JobNumber job);
 
  private:
-  std::string TagText(Rank rank, OutputStream stream, std::time_t now) const;
+  std::string TagText(Rank rank, OutputStream stream, std::time_t now, JobNumber job) const;
 
   const bool rank_;
   const bool timestamp_;
-  std::set<std::pair<Rank, OutputStream>> inside_line_;  // streams whose last byte ended no line
+  // Streams whose last byte ended no line.
+  std::set<std::tuple<JobNumber, Rank, OutputStream>> inside_line_;
 };
 
 }  // namespace rex

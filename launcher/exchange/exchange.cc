@@ -21,12 +21,14 @@ template <typename T>
 constexpr bool kIsForHead = std::is_same_v<T, pmix::Publish> || std::is_same_v<T, pmix::Lookup> ||
                             std::is_same_v<T, pmix::Unpublish> || std::is_same_v<T, pmix::Query> ||
                             std::is_same_v<T, pmix::Abort> || std::is_same_v<T, pmix::JobControl> ||
-                            std::is_same_v<T, pmix::EventRaised>;
+                            std::is_same_v<T, pmix::EventRaised> ||
+                            std::is_same_v<T, pmix::Spawn> || std::is_same_v<T, pmix::Group>;
 // What the head may say to a host.
 template <typename T>
 constexpr bool kIsFromHead =
     std::is_same_v<T, pmix::OpDone> || std::is_same_v<T, pmix::LookupDone> ||
-    std::is_same_v<T, pmix::QueryDone> || std::is_same_v<T, pmix::EventRaised>;
+    std::is_same_v<T, pmix::QueryDone> || std::is_same_v<T, pmix::EventRaised> ||
+    std::is_same_v<T, pmix::SpawnDone> || std::is_same_v<T, pmix::GroupDone>;
 
 bool IsForHead(const pmix::HostMessage& message) {
   return std::visit([](const auto& m) { return kIsForHead<std::decay_t<decltype(m)>>; }, message);

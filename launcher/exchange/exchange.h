@@ -27,8 +27,9 @@ class Exchange {
     ExchangePort port;
     std::function<void(const pmix::HostMessage&)> to_host;
     // Head only: what the host of `from` asked of the head: Publish, Lookup, Unpublish, Query,
-    // Abort, JobControl. Answered by AnswerTo with the same request number; numbers are the
-    // host's, so a request is known by (from, number). Events do not come here: see RaiseEvent.
+    // Abort, JobControl, Spawn, Group. Answered by AnswerTo with the same request number; numbers
+    // are the host's, so a request is known by (from, number). Events do not come here: see
+    // RaiseEvent.
     std::function<void(NodeId from, pmix::HostMessage)> to_head;
     uint64_t max_modex_bytes;  // of one collective, over all nodes
   };
@@ -44,15 +45,15 @@ class Exchange {
   void RemoveNamespace(const std::string& name);
 
   // True: it was one of ours (Fence, DirectModex, ModexDone, Publish, Lookup, Unpublish, Query,
-  // Abort, JobControl, EventRaised).
+  // Abort, JobControl, EventRaised, Spawn, Group).
   bool FromHost(const pmix::HostMessage& message);
   // The same, without copying a fence's data. `message` is as it was when it was not ours.
   bool FromHost(pmix::HostMessage&& message);
   // kProtocol: nonsense, which costs the link to the node that it came over.
   Status FromNode(NodeId from, uint8_t kind, std::string payload);
 
-  // Head only: the answer to a to_head (OpDone, LookupDone, QueryDone), or an event for the ranks
-  // of `node`.
+  // Head only: the answer to a to_head (OpDone, LookupDone, QueryDone, SpawnDone, GroupDone), or an
+  // event for the ranks of `node`.
   void AnswerTo(NodeId node, const pmix::HostMessage& message);
   // Head only: an event for every node that the event's range takes in, but for `except`, whose
   // host has raised it already. An event that a host raises is spread this way, and its host gets

@@ -11,21 +11,24 @@
 
 namespace rex {
 
-Job::Job(JobServices services, JobSpec spec, JobClient client, JobBounds bounds)
+Job::Job(JobServices services, JobSpec spec, JobClient client, JobBounds bounds, JobOrigin origin)
     : services_(std::move(services)),
       spec_(std::move(spec)),
       client_(std::move(client)),
       bounds_(bounds),
-      name_space_(NewNameSpace()),
-      output_(
-          {[this](std::string payload) { client_.output(std::move(payload)); },
-           [this](NodeId part, uint64_t bytes) { services_.command(part, PartCredit{bytes}); }}),
+      origin_(std::move(origin)),
+      name_space_(origin_.name_space.empty() ? NewNameSpace() : origin_.name_space),
+      output_({[this](std::string payload) { client_.output(std::move(payload)); },
+               [this](NodeId part, uint64_t bytes) { services_.command(part, PartCredit{bytes}); },
+               [this](uint64_t bytes) { WantCredit(bytes); }}),
       stdin_({[this](uint64_t bytes) { client_.stdin_credit(bytes); },
               [this](NodeId part, const std::string& bytes) {
                 services_.command(part, PartStdin{bytes});
               },
-              [this](NodeId part) { services_.command(part, PartStdinEnd{}); }}),
-      names_(services_.loop.clock()),
+              [this](NodeId part) { services_.command(part, PartStdinEnd{}); },
+              [this] {
+                if (client_.stdin_done) client_.stdin_done();
+              }}),
       absence_after_(spec_.report_after),
       grace_(spec_.grace),
       deadline_(services_.loop, [this] { OnDeadline(); }),
@@ -34,11 +37,7 @@ Job::Job(JobServices services, JobSpec spec, JobClient client, JobBounds bounds)
       absence_timer_(services_.loop, [this] { OnAbsenceTimer(); }),
       progress_timer_(services_.loop, [this] { OnProgressTimer(); }),
       wait_(services_.loop, [this] { GiveUpWaiting(); }),
-      report_(services_.loop, [this] { On(JobEvent::kStop); }),
-      name_timer_(services_.loop, [this] {
-        SendReplies(names_.Expire(services_.loop.clock().Now()));
-        SetNameTimer();
-      }) {}
+      report_(services_.loop, [this] { On(JobEvent::kStop); }) {}
 
 void Job::Start() {
   if (spec_.timeout.count() > 0) timeout_.Set(spec_.timeout);
@@ -66,7 +65,11 @@ void Job::OnPlaced(PlacedJob placed) {
     return BlameAndStop(std::move(failure));
   }
   for (const NodeId node : placed_.map->nodes()) parts_[node] = {};  // from here on they are told
-  for (const Notice& notice : placed_.notices) client_.notice(notice);
+  // Who spawns knows how many ranks share the cores, and may do it a thousand times.
+  const bool spawned = origin_.parent.has_value();
+  for (const Notice& notice : placed_.notices) {
+    if (!spawned) client_.notice(notice);
+  }
   On(JobEvent::kPlaced);
 }
 
@@ -109,6 +112,7 @@ void Job::EnterLaunching() {
   launch.spec = placed_.spec;
   launch.map = placed_.map;
   launch.slots = placed_.slots;
+  if (origin_.parent) launch.parent = SpawnedBy{origin_.parent->name_space, origin_.parent->rank};
   for (const NodeId node : placed_.map->nodes()) launch.node_names.push_back(NameOf(node));
   launch.unbuffered = ranks_.size() == 1;
   launch.virtual_nodes = spec_.dvm.bootstrap == Bootstrap::kVirtual && nodes_.size() > 1;
@@ -141,6 +145,7 @@ void Job::ShowPlan() {
 
 void Job::EnterRunning() {
   JobStarted started;
+  started.job = origin_.number;
   started.name_space = name_space_;
   started.total = static_cast<uint32_t>(ranks_.size());
   for (Rank rank = 0; spec_.verbose && rank < ranks_.size(); ++rank) {
@@ -157,6 +162,7 @@ void Job::EnterRunning() {
 void Job::EnterStopping() {
   LetOutputPass();
   CancelTimers();
+  if (client_.stopping) client_.stopping();
   services_.command_all(StopPart{grace_, discard_});
   deadline_.Set(grace_ + bounds_.stopping);
   CheckReaped();
@@ -165,6 +171,7 @@ void Job::EnterStopping() {
 // Output may be held up by a reader for as long as he likes: no deadline here but the parts' own.
 void Job::EnterDraining() {
   CancelTimers();
+  if (rules_.failed() && client_.stopping) client_.stopping();  // its last rank failed
   Check(&PartRecord::drained, JobEvent::kAllDrained);
 }
 
@@ -182,6 +189,7 @@ void Job::EnterDone() {
   }
   JobEnded ended;
   ended.failure = rules_.Verdict();
+  ended.failure.job = origin_.number;
   ended.exit_code = ExitCodeOf(ended.failure);
   ended.phases = std::move(phases_);
   for (const auto& [node, part] : parts_) {
@@ -256,6 +264,15 @@ void Job::OnOutputCredit(uint64_t bytes) {
 
 void Job::LetOutputPass() {
   if (held_credit_ > 0) output_.AddCredit(std::exchange(held_credit_, 0));
+  if (const uint64_t wanted = std::exchange(held_want_, 0); wanted > 0) WantCredit(wanted);
+}
+
+void Job::WantCredit(uint64_t bytes) {
+  if (state_ < JobState::kRunning) {
+    held_want_ = bytes;
+  } else if (client_.output_wanted) {
+    client_.output_wanted(bytes);
+  }
 }
 
 void Job::OnEndJob(int signo) {
@@ -368,6 +385,8 @@ std::string Job::WhatIsMissing() const {
          std::to_string(ranks_.size() - ranks_ended_) + " of " + std::to_string(ranks_.size()) +
          " ranks alive";
 }
+
+void Job::OnOthersFailed() { On(JobEvent::kStop); }
 
 void Job::BlameAndStop(Failure failure) {
   rules_.OnCause(InPhase(std::move(failure)));

@@ -21,7 +21,6 @@
 #include "launcher/job/job_placement.h"
 #include "launcher/job/job_state.h"
 #include "launcher/job/lease_notices.h"
-#include "launcher/job/name_store.h"
 #include "launcher/job/output_relay.h"
 #include "launcher/job/stdin_router.h"
 #include "launcher/part/part_messages.h"
@@ -38,6 +37,10 @@ struct JobClient {
   std::function<void(uint64_t bytes)> stdin_credit;
   std::function<void(const JobEnded&)> ended;  // last call; must not destroy the job before it
                                                // returns
+  // The others may be empty.
+  std::function<void(uint64_t bytes)> output_wanted;  // so much waits for credit
+  std::function<void()> stdin_done;                   // nobody takes stdin any more
+  std::function<void()> stopping;                     // its end has begun, not by its ranks alone
 };
 
 // What the head's agent lends to a job; outlives it. None of these acts on the job before it
@@ -46,17 +49,24 @@ struct JobServices {
   EventLoop& loop;
   std::function<void(NodeId, PartCommand)> command;
   std::function<void(PartCommand)> command_all;  // every node of the DVM, also those without ranks
-  std::function<void(NodeId, const pmix::HostMessage&)> answer;  // to a node's host
   // Nodes that have not answered yet.
   std::function<std::vector<std::string>()> missing_nodes;
   // Other nodes that have, of how many.
   std::function<std::pair<uint32_t, uint32_t>()> answered;
   // What to add to the node's times to have them on this node's clock.
   std::function<std::chrono::microseconds(NodeId)> clock_offset;
+  std::function<void(const pmix::ProcId&)> proc_gone;  // may be empty
   // Fills in what is known of the nodes' loads. Not called when empty.
   std::function<void(std::vector<JobNode>*)> fill_loads = {};
   // Threads of the job's ranks that a node was given, or gave back (negative). Likewise.
   std::function<void(NodeId, int64_t threads)> add_threads = {};
+};
+
+// Which job of its DVM it is. Without a name space it makes one.
+struct JobOrigin {
+  JobNumber number = kFirstJob;
+  std::string name_space;
+  std::optional<pmix::ProcId> parent;  // who spawned it; none: rexlaunch asked for it
 };
 
 inline constexpr std::chrono::milliseconds kProgressAfter{1000};  // of a wait, before it is shown
@@ -73,7 +83,8 @@ struct JobBounds {
 
 class Job {
  public:
-  Job(JobServices services, JobSpec spec, JobClient client, JobBounds bounds = {});
+  Job(JobServices services, JobSpec spec, JobClient client, JobBounds bounds = {},
+      JobOrigin origin = {});
 
   // Begins to count --timeout.
   void Start();
@@ -84,8 +95,12 @@ class Job {
 
   // From a part. Errors: kProtocol: it can't mean that.
   Status OnPart(NodeId from, PartEvent event);
-  // From a node's host: Publish, Lookup, Unpublish, Query, JobControl, Abort.
-  void OnHostRequest(NodeId from, pmix::HostMessage message);
+  // What ranks ask; the caller answers. Targets that are not this job's are passed over; false:
+  // none is. No targets: all of the job.
+  bool OnJobControl(const pmix::JobControl& m);
+  bool OnAbort(const pmix::Abort& m);
+  // Of all ranks, or of one node's.
+  void AddStates(std::optional<NodeId> node, std::vector<pmix::ProcState>* states) const;
 
   // From rexlaunch.
   void OnSignal(int signo);
@@ -99,9 +114,21 @@ class Job {
   void OnLost(const Failure& failure, bool quick);
   // Nodes that will say nothing more: their ranks are gone. `failure` names them.
   void OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure);
+  // Another job has failed: this one ends, and is not to blame.
+  void OnOthersFailed();
 
   JobState state() const { return state_; }
   const std::string& name_space() const { return name_space_; }
+  const JobSpec& spec() const { return spec_; }
+  Failure Verdict() const { return rules_.Verdict(); }
+  // Ranks on the node that have not ended, once they are placed.
+  uint32_t LiveOn(NodeId node) const;
+  uint32_t total() const { return static_cast<uint32_t>(ranks_.size()); }
+  // `rank` is below total().
+  const AppSpec& AppOf(Rank rank) const { return placed_.spec->apps[AppIndexOf(rank)]; }
+  bool AnyEnded() const { return ranks_ended_ > 0; }
+  std::vector<NodeId> Nodes() const;
+  std::optional<NodeId> NodeOfLive(Rank rank) const;
   // This process's own phases, before the parts'.
   void AddPhase(Phase phase) { phases_.push_back(std::move(phase)); }
 
@@ -140,6 +167,7 @@ class Job {
   void OnDeadline();
   void OnTimeout();
   void LetOutputPass();
+  void WantCredit(uint64_t bytes);
 
   // Placing, and waiting for nodes that are less loaded (job_loads.cc).
   void TryToPlace();
@@ -203,17 +231,9 @@ class Job {
   bool IsReaped(NodeId node, const PartRecord& part) const;
   void CheckReaped();
 
-  // What hosts ask (job_requests.cc).
-  void OnRequest(NodeId from, const pmix::Publish& m);
-  void OnRequest(NodeId from, const pmix::Lookup& m);
-  void OnRequest(NodeId from, const pmix::Unpublish& m);
-  void OnRequest(NodeId from, const pmix::Query& m);
-  void OnRequest(NodeId from, const pmix::JobControl& m);
-  void OnRequest(NodeId from, const pmix::Abort& m);
+  // What ranks ask (job_requests.cc).
   std::vector<Rank> Resolve(const std::vector<pmix::ProcId>& targets) const;
   pmix::ProcState StateOf(Rank rank) const;
-  void SendReplies(const NameStore::Replies& replies);
-  void SetNameTimer();
   uint32_t AppIndexOf(Rank rank) const;
 
   const std::string& NameOf(NodeId node) const;
@@ -222,6 +242,7 @@ class Job {
   const JobSpec spec_;  // as rexlaunch sent it
   JobClient client_;
   const JobBounds bounds_;
+  const JobOrigin origin_;
   std::string name_space_;
   std::vector<JobNode> nodes_;
   uint32_t dvm_nodes_ = 0;
@@ -235,9 +256,9 @@ class Job {
   ExitRules rules_;
   OutputRelay output_;
   StdinRouter stdin_;
-  NameStore names_;
   std::vector<Phase> phases_;
   uint64_t held_credit_ = 0;       // came before rexlaunch was told that the job runs
+  uint64_t held_want_ = 0;         // likewise: credit that is wanted
   std::vector<int> held_signals_;  // came before the parts were told
   std::set<NodeId> asked_news_;    // parts whose host's word is waited for
   std::vector<Rank> asked_about_;  // ranks that had gone without MPI_Init when it was asked for
@@ -260,7 +281,6 @@ class Job {
   bool progress_told_ = false;
   Timer wait_;    // for nodes that are less loaded
   Timer report_;  // for the parts' reports after it
-  Timer name_timer_;
 };
 
 }  // namespace rex

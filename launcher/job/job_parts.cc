@@ -56,7 +56,11 @@ Status Job::Take(NodeId from, PartPlanned& m) {
 void Job::TellLeases() {
   std::vector<LeaseNews> news;
   for (const auto& [node, part] : parts_) news.push_back(part.leases);
-  for (const Notice& notice : LeaseNotices(news)) client_.notice(notice);
+  for (Notice notice : LeaseNotices(news)) {
+    // Those who hold them most likely are the spawned job's own parents, and that is no news.
+    if (origin_.parent) notice.level = Notice::Level::kDetail;
+    client_.notice(notice);
+  }
 }
 
 uint32_t Job::CoresOf(NodeId node) const {
@@ -207,7 +211,7 @@ void Job::OnRankEnd(const RankEnd& end) {
   record.connected |= end.connected;
   record.finalized |= end.finalized;
   ++ranks_ended_;
-  SendReplies(names_.OnProcGone({name_space_, end.rank}));
+  if (services_.proc_gone) services_.proc_gone({name_space_, end.rank});
   if (end.consequence || record.excused) return;
   Judge(end);
   any_absent_ |= end.signo == 0 && end.code == 0 && !record.connected;

@@ -1,4 +1,4 @@
-// What ranks ask of the head by PMIx: names, queries, signals, aborts.
+// What ranks ask about a job, or of it, by PMIx: states, signals, aborts.
 #include <signal.h>
 
 #include <algorithm>
@@ -8,10 +8,6 @@
 namespace rex {
 
 namespace {
-// PMIx Standard, "Query attributes"; only their names are needed on this side.
-constexpr std::string_view kQueryNamespaces = "pmix.qry.ns";
-constexpr std::string_view kQueryProcTable = "pmix.qry.ptable";
-constexpr std::string_view kQueryLocalProcTable = "pmix.qry.lptable";
 // pmix_proc_state_t, pmix_common.h
 constexpr uint32_t kProcStatePrepped = 1;
 constexpr uint32_t kProcStateRunning = 5;
@@ -21,43 +17,7 @@ constexpr uint32_t kProcStateAborted = 52;
 // What Open MPI's MPI_Abort gives for want of a text.
 constexpr std::string_view kNoAbortText = "N/A";
 
-bool Has(const std::vector<std::string>& keys, std::string_view key) {
-  return std::find(keys.begin(), keys.end(), key) != keys.end();
-}
 }  // namespace
-
-void Job::OnHostRequest(NodeId from, pmix::HostMessage message) {
-  std::visit(
-      [this, from](const auto& m) {
-        if constexpr (requires { OnRequest(from, m); }) OnRequest(from, m);
-      },
-      message);
-}
-
-// ---- names
-
-void Job::OnRequest(NodeId from, const pmix::Publish& m) {
-  SendReplies(names_.Publish(m, from));
-  SetNameTimer();
-}
-
-void Job::OnRequest(NodeId from, const pmix::Lookup& m) {
-  SendReplies(names_.Lookup(m, from));
-  SetNameTimer();
-}
-
-void Job::OnRequest(NodeId from, const pmix::Unpublish& m) {
-  SendReplies(names_.Unpublish(m, from));
-}
-
-void Job::SendReplies(const NameStore::Replies& replies) {
-  for (const NameStore::Reply& reply : replies) services_.answer(reply.node, reply.message);
-}
-
-void Job::SetNameTimer() {
-  const auto next = names_.NextDeadline();  // may be in the past: then at once
-  if (next) name_timer_.Set(*next - services_.loop.clock().Now());
-}
 
 // ---- queries
 
@@ -89,20 +49,27 @@ pmix::ProcState Job::StateOf(Rank rank) const {
   return state;
 }
 
-void Job::OnRequest(NodeId from, const pmix::Query& m) {
-  pmix::QueryDone done{m.request, pmix::kSuccess, {}, {}};
-  if (!m.name_space.empty() && m.name_space != name_space_) {
-    done.status = pmix::kErrNotFound;
-    return services_.answer(from, done);
+void Job::AddStates(std::optional<NodeId> node, std::vector<pmix::ProcState>* states) const {
+  if (state_ == JobState::kPlanned) return;
+  for (Rank rank = 0; rank < ranks_.size(); ++rank) {
+    if (!node || placed_.map->NodeOf(rank) == *node) states->push_back(StateOf(rank));
   }
-  if (Has(m.keys, kQueryNamespaces)) done.name_spaces.push_back(name_space_);
-  const bool all = Has(m.keys, kQueryProcTable);
-  if (all || Has(m.keys, kQueryLocalProcTable)) {
-    for (Rank rank = 0; rank < ranks_.size(); ++rank) {
-      if (all || placed_.map->NodeOf(rank) == from) done.procs.push_back(StateOf(rank));
-    }
-  }
-  services_.answer(from, done);
+}
+
+std::vector<NodeId> Job::Nodes() const {
+  return placed_.map == nullptr ? std::vector<NodeId>{} : placed_.map->nodes();
+}
+
+std::optional<NodeId> Job::NodeOfLive(Rank rank) const {
+  if (rank >= ranks_.size() || ranks_[rank].end) return std::nullopt;
+  return placed_.map->NodeOf(rank);
+}
+
+uint32_t Job::LiveOn(NodeId node) const {
+  if (placed_.map == nullptr) return 0;
+  uint32_t live = 0;
+  for (const Rank rank : placed_.map->RanksOf(node)) live += ranks_[rank].end ? 0 : 1;
+  return live;
 }
 
 // ---- signals and aborts
@@ -121,32 +88,33 @@ std::vector<Rank> Job::Resolve(const std::vector<pmix::ProcId>& targets) const {
   return ranks;
 }
 
-void Job::OnRequest(NodeId from, const pmix::JobControl& m) {
+bool Job::OnJobControl(const pmix::JobControl& m) {
   std::vector<Rank> targets = Resolve(m.targets);
-  services_.answer(from,
-                   pmix::OpDone{m.request, targets.empty() ? pmix::kErrNotFound : pmix::kSuccess});
-  if (targets.empty()) return;
+  if (targets.empty()) return false;
   services_.command_all(SignalPart{m.signo, std::move(targets), false});
+  return true;
 }
 
-void Job::OnRequest(NodeId from, const pmix::Abort& m) {
-  services_.answer(from, pmix::OpDone{m.request, pmix::kSuccess});
+bool Job::OnAbort(const pmix::Abort& m) {
   std::vector<Rank> targets = Resolve(m.targets);
   if (targets.size() < ranks_.size()) {  // only some are to go: the job itself goes on
-    if (!targets.empty()) services_.command_all(SignalPart{SIGTERM, std::move(targets), true});
-    return;
+    if (targets.empty()) return false;
+    services_.command_all(SignalPart{SIGTERM, std::move(targets), true});
+    return true;
   }
   Failure failure;
   failure.kind = FailureKind::kAbort;
   failure.code = m.code;
   if (m.text != kNoAbortText) failure.detail = m.text;
-  if (m.proc.rank < ranks_.size()) {
+  failure.rank = m.proc.rank;
+  if (m.proc.name_space == name_space_ && m.proc.rank < ranks_.size()) {
     failure = AboutRank(m.proc.rank, std::move(failure));
     ranks_[m.proc.rank].excused = true;
   }
   // One that has been told to end may abort in answer to that.
   if (state_ < JobState::kStopping) rules_.OnAbort(std::move(failure));
   if (!settle_.pending() && state_ < JobState::kStopping) settle_.Set(bounds_.settle);
+  return true;
 }
 
 }  // namespace rex

@@ -20,6 +20,7 @@ class OutputRelay {
   struct Sink {
     std::function<void(std::string payload)> pass;            // to rexlaunch
     std::function<void(NodeId, uint64_t bytes)> give_credit;  // to a part
+    std::function<void(uint64_t bytes)> want;  // so much credit lets all pass; may be empty
   };
   explicit OutputRelay(Sink sink) : sink_(std::move(sink)) {}
 
@@ -37,6 +38,8 @@ class OutputRelay {
   static uint64_t WindowFor(size_t parts);
 
  private:
+  void Want();
+  void PassFirst();
   struct Waiting {
     NodeId from;
     std::string payload;
@@ -45,6 +48,7 @@ class OutputRelay {
 
   Sink sink_;
   std::deque<Waiting> waiting_;
+  uint64_t waiting_bytes_ = 0;
   int64_t credit_ = 0;  // may go below zero by one message
   bool discard_ = false;
 };

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -17,10 +18,12 @@
 
 namespace rex {
 
-using JobNumber = uint32_t;  // of a job within its DVM
-
 // ---- head -> part
 
+struct SpawnedBy {
+  std::string name_space;
+  Rank rank = 0;
+};
 struct LaunchPart {
   std::string name_space;
   std::shared_ptr<const JobSpec> spec;  // apps with their numbers of ranks; no nodes
@@ -30,6 +33,7 @@ struct LaunchPart {
   bool unbuffered = false;
   bool virtual_nodes = false;
   std::string image;  // an encoded Image (image.proto); empty: each node finds the programs itself
+  std::optional<SpawnedBy> parent;  // none: rexlaunch asked for the job
 };
 struct OpenGates {};
 struct SignalPart {

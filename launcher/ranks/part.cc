@@ -395,7 +395,7 @@ void Part::OnHostReady() {
 
 void Part::OnHostMessage(const pmix::HostMessage& message) {
   if (const auto* registered = std::get_if<pmix::JobRegistered>(&message)) {
-    OnRegistered(*registered);
+    if (registered->name_space == plan_.name_space) OnRegistered(*registered);
   } else if (const auto* event = std::get_if<pmix::ClientEvent>(&message)) {
     OnClientEvent(*event);
   } else if (const auto* pong = std::get_if<pmix::Pong>(&message)) {
@@ -403,7 +403,7 @@ void Part::OnHostMessage(const pmix::HostMessage& message) {
   } else if (const auto* fence = std::get_if<pmix::FenceReleased>(&message)) {
     if (IsWholeJob(launch_, fence->participants)) times_.OnFence(fence->at);
   } else if (const auto* log = std::get_if<pmix::LogText>(&message)) {
-    OnLog(*log);
+    if (log->proc.name_space == plan_.name_space) OnLog(*log);
   }
 }
 

@@ -28,8 +28,7 @@
 #include "launcher/ranks/start_up_times.h"
 #include "launcher/ranks/stdin_feeder.h"
 #include "launcher/template/rank_maker.h"
-#include "launcher/template/template_key.h"
-#include "launcher/template/template_maker.h"
+#include "launcher/template/template_store.h"
 #include "pmix-server/proto/host_types.h"
 
 namespace rex {
@@ -47,6 +46,7 @@ struct PartServices {
   EventLoop& loop;
   ChildTable& children;
   RankMaker& maker;
+  TemplateStore& templates;
   std::function<void(const pmix::HostMessage&)> to_host;
   // To the head. Never acts on the part before it returns.
   std::function<void(PartEvent)> tell;
@@ -56,6 +56,7 @@ struct PartServices {
   std::function<void(const std::vector<int>&)> keep_leases;
   // Begins to bring what LaunchPart.image names. Not set: it names nothing for this node.
   std::function<void(StageHandlers)> stage = {};
+  JobNumber job = kFirstJob;
 };
 
 class Part {
@@ -80,6 +81,10 @@ class Part {
 
   PartState state() const { return state_; }
   const std::string& name_space() const { return plan_.name_space; }
+  // Ranks that are there or may come.
+  uint32_t live() const;
+  // Takes out of a request of one of its ranks what rex gave that rank for itself.
+  void TakeOutOwn(pmix::Spawn* spawn) const;
 
   static constexpr std::chrono::milliseconds kQuickGrace{1000};
   static constexpr std::chrono::milliseconds kDrainStep{100};
@@ -87,9 +92,8 @@ class Part {
   // From the host's answer, or the order to stop, to its last word about ranks that ended: what
   // libpmix's thread there has not yet passed on.
   static constexpr std::chrono::milliseconds kNewsBound{250};
-  static constexpr std::chrono::seconds kTraceBound{30};    // for all ranks' stack traces
-  static constexpr std::chrono::seconds kKillBound{10};     // from KILL to reaped
-  static constexpr std::chrono::seconds kTemplateBound{5};  // a batch with a template
+  static constexpr std::chrono::seconds kTraceBound{30};  // for all ranks' stack traces
+  static constexpr std::chrono::seconds kKillBound{10};   // from KILL to reaped
 
  private:
   // `f`, which does nothing once the part is gone: for what may call back late.
@@ -139,6 +143,7 @@ class Part {
   // Births (part_births.cc).
   void StartTemplates();
   void StartTemplate(size_t app);
+  TemplateMaker::OnFallback TellExec(size_t app);
   void EndTemplates();
   std::string BirthsNote() const;
   void SubmitNextBatch();
@@ -186,9 +191,8 @@ class Part {
   OutputCollector output_;
   StdinFeeder stdin_;
   std::deque<RankStdio> stdio_;  // opened ahead, of the ranks that are born next
-  TemplateCache<std::shared_ptr<TemplateMaker>> templates_;
-  std::vector<std::shared_ptr<TemplateMaker>> app_templates_;  // by app; null: the spawner
-  std::vector<SignalPart> held_signals_;                       // came before the ranks ran
+  std::vector<TemplateStore::Shared> app_templates_;  // by app; null: the spawner
+  std::vector<SignalPart> held_signals_;              // came before the ranks ran
   std::vector<size_t> unfinalized_;  // exited with 0; waiting for the host's word on MPI_Finalize
   std::vector<uint64_t> questions_;  // AskNews that wait for the host's word
   PartProgress progress_;            // not yet told

@@ -28,31 +28,32 @@ void Part::StartTemplates() {
 
 void Part::StartTemplate(size_t index) {
   const AppPlan& app = plan_.apps[index];
-  const auto tell = [this, name = app.argv[0]](const std::string& why) {
-    services_.tell(
-        PartNotice{{Notice::Level::kDetail, "ranks of '" + name + "' are born by exec: " + why}});
-  };
+  const auto tell = TellExec(index);
   const TemplateProgram program = ChooseTemplate(app.path, app.argv, app.env);
   if (!program.why_exec.empty()) return tell(program.why_exec);
   TemplateKey key{program.path, program.argv, app.wdir, LoaderEnvironment(app.env),
                   OwnLimits(),  OwnAffinity()};
   key.loader_env.push_back(app.library_path);
-  const auto now = services_.loop.clock().Now();
-  app_templates_[index] = templates_.Find(key, now);
-  if (app_templates_[index] != nullptr) return;
-  auto made = TemplateMaker::Start(
-      services_.loop, services_.children, services_.maker,
-      {program.path, program.argv, app.wdir, app.env, program.files, app.own_dir, app.library_path},
-      kTemplateBound, tell);
+  auto made = services_.templates.Get(key, {program.path, program.argv, app.wdir, app.env,
+                                            program.files, app.own_dir, app.library_path});
   if (!made) return tell(made.error().text);
-  app_templates_[index] = std::move(*made);
-  templates_.Put(key, app_templates_[index], now);
+  app_templates_[index] = *std::move(made);
 }
 
-// Nothing is born later in a job, and a process with the program's name would only stand about.
+// The batch may be given back when the part has gone.
+TemplateMaker::OnFallback Part::TellExec(size_t app) {
+  return WhileAlive([this, name = plan_.apps[app].argv[0]](const std::string& why) {
+    services_.tell(
+        PartNotice{{Notice::Level::kDetail, "ranks of '" + name + "' are born by exec: " + why}});
+  });
+}
+
+// Nothing is born later in a job, and a process with the program's name would only stand about. But
+// who has spawned once may do it again.
 void Part::EndTemplates() {
-  app_templates_.clear();
-  templates_.Clear();
+  for (const TemplateStore::Shared& made : std::exchange(app_templates_, {})) {
+    if (made != nullptr && !launch_.parent) services_.templates.End(made);
+  }
 }
 
 std::string Part::BirthsNote() const {
@@ -97,7 +98,7 @@ void Part::SubmitNextBatch() {
   BatchEvents events = EventsOf(first, count);
   const auto app = static_cast<size_t>(&plan_.AppOf(ranks_[first].rank) - plan_.apps.data());
   if (app < app_templates_.size() && app_templates_[app] != nullptr) {
-    app_templates_[app]->Submit(std::move(*batch), std::move(events));
+    app_templates_[app]->Submit(std::move(*batch), std::move(events), TellExec(app));
   } else {
     services_.maker.Submit(std::move(*batch), std::move(events));
   }
@@ -150,7 +151,7 @@ void Part::OpenStdioAhead() {
 // For how many ranks: the ranks' ends take descriptors too, which planning has not counted.
 size_t Part::RoomAhead() const {
   constexpr uint64_t kEndsOfRank = 3;
-  const uint64_t spare = node_.open_files - DescriptorsFor(spec_, ranks_.size());
+  const uint64_t spare = node_.open_files - DescriptorsFor(spec_, ranks_.size() + node_.busy_ranks);
   return std::min<size_t>(ranks_.size(), spare / kEndsOfRank);
 }
 
@@ -166,6 +167,7 @@ Status Part::TakeStdio(size_t local, RankStdio* io) {
 Result<BirthBatch> Part::MakeBatch(size_t first, size_t count) {
   const AppPlan& app = plan_.AppOf(ranks_[first].rank);
   BirthBatch batch;
+  batch.owner = services_.job;
   batch.path = app.path;
   batch.argv = app.argv;
   batch.wdir = app.wdir;
@@ -242,8 +244,10 @@ void Part::FailBirth(size_t local, int error) {
 }
 
 void Part::ReleaseAll() {
-  services_.maker.Release();
-  templates_.ForEach([](const auto& maker) { maker->Release(); });
+  services_.maker.Release(services_.job);
+  for (const TemplateStore::Shared& made : app_templates_) {
+    if (made != nullptr) made->Release(services_.job);
+  }
 }
 
 void Part::OnBirthFailure(size_t local, const BirthFailure& birth) {

@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <set>
 
 #include "launcher/ranks/part.h"
 
@@ -62,7 +63,9 @@ void Part::TellEnd(const RankRecord& record) {
 // The host's word that a rank initialised or finalized may come after the kernel's that it ended,
 // much later when the host was stopped or starved.
 void Part::AskHost() {
-  services_.to_host(pmix::Ping{++pings_});
+  // Other parts have the same host.
+  pings_ = uint64_t{services_.job} << 32 | ((pings_ + 1) & UINT32_MAX);
+  services_.to_host(pmix::Ping{pings_});
   unsure_timer_.Set(state_ < PartState::kStopping ? std::chrono::milliseconds(kHostBound)
                                                   : kNewsBound);
 }
@@ -95,6 +98,31 @@ void Part::CheckReaped() {
 void Part::SignalAll(int signo) {
   for (const RankRecord& record : ranks_.all()) {
     if (record.alive()) services_.children.KillGroup(record.pid, signo);
+  }
+}
+
+uint32_t Part::live() const {
+  if (state_ >= PartState::kDraining) return 0;
+  const auto ended = std::count_if(ranks_.all().begin(), ranks_.all().end(),
+                                   [](const RankRecord& r) { return r.end.has_value(); });
+  return static_cast<uint32_t>(ranks_.size()) - static_cast<uint32_t>(ended);
+}
+
+// Open MPI's MPI_Comm_spawn hands on the parent's OMPI_MCA_* variables. Of these the children's own
+// node gives its own: where shared memory is, which devices are there, a transport's key.
+void Part::TakeOutOwn(pmix::Spawn* spawn) const {
+  const auto rank = std::find_if(registered_.ranks.begin(), registered_.ranks.end(),
+                                 [&](const auto& r) { return r.rank == spawn->proc.rank; });
+  if (rank == registered_.ranks.end()) return;
+  const AppPlan& plan = plan_.AppOf(rank->rank);
+  std::set<std::string_view> own(plan.env.begin(), plan.env.end());
+  own.insert(registered_.common_env.begin(), registered_.common_env.end());
+  own.insert(rank->env.begin(), rank->env.end());
+  for (const std::string& entry : spec_.apps[static_cast<size_t>(&plan - plan_.apps.data())].env) {
+    own.erase(entry);
+  }
+  for (pmix::SpawnApp& app : spawn->apps) {
+    std::erase_if(app.env, [&](const std::string& entry) { return own.contains(entry); });
   }
 }
 

@@ -158,7 +158,7 @@ std::variant<AppPlan, Failure> PlanApp(const LaunchPart& launch, const AppSpec& 
 // Too few descriptors are better told before any rank is born.
 std::optional<Failure> LackOfDescriptors(const JobSpec& spec, uint64_t ranks,
                                          const NodeFacts& node) {
-  const uint64_t need = DescriptorsFor(spec, ranks);
+  const uint64_t need = DescriptorsFor(spec, ranks + node.busy_ranks);
   if (need <= node.open_files) return std::nullopt;
   Failure failure;
   failure.kind = FailureKind::kNoResources;
@@ -181,6 +181,7 @@ bool SharesProcessors(const Hardware& hardware, const NodePlan& node_plan, bool 
 }
 
 // A node that is alone on its machine judges by its own ranks; virtual ones by all of the job's.
+// The ranks of other jobs are there, too.
 bool IsOversubscribed(const LaunchPart& launch, const NodeFacts& node, const Hardware& hardware,
                       const NodePlan& node_plan) {
   const auto& apps = launch.spec->apps;
@@ -188,10 +189,10 @@ bool IsOversubscribed(const LaunchPart& launch, const NodeFacts& node, const Har
                                    [](const AppSpec& app) { return app.place.hwthread_cpus; });
   const size_t cpus = threads ? hardware.cpus.size() : node.slots;
   if (SharesProcessors(hardware, node_plan, threads)) return true;
-  if (!launch.virtual_nodes) return node_plan.ranks.size() > cpus;
+  if (!launch.virtual_nodes) return node_plan.ranks.size() + node.busy_ranks > cpus;
   // Each of them binds its ranks to the same first processors.
   const bool bound = !node_plan.ranks.empty() && !node_plan.ranks.front().cpus.empty();
-  return launch.map->total() > cpus || (bound && launch.map->nodes().size() > 1);
+  return launch.map->total() + node.busy_ranks > cpus || (bound && launch.map->nodes().size() > 1);
 }
 
 void TakeBindings(const NodeFacts& node, const JobSpec& spec, NodePlan node_plan, PartPlan& plan) {
@@ -330,8 +331,8 @@ std::variant<PartPlan, Failure> PlanPart(const LaunchPart& launch, const NodeFac
   return plan;
 }
 
-pmix::RegisterJob RegistrationOf(const LaunchPart& launch, const PartPlan& plan,
-                                 const NodeFacts& node) {
+namespace {
+pmix::RegisterJob WhereItsRanksAre(const LaunchPart& launch, const NodeFacts& node) {
   pmix::RegisterJob job;
   job.name_space = launch.name_space;
   const auto& nodes = launch.map->nodes();
@@ -343,15 +344,36 @@ pmix::RegisterJob RegistrationOf(const LaunchPart& launch, const PartPlan& plan,
     const auto i = std::lower_bound(nodes.begin(), nodes.end(), run.node) - nodes.begin();
     job.nodes[static_cast<size_t>(i)].runs.push_back({run.first, run.count, run.stride});
   }
+  job.slots = std::max(launch.slots, launch.map->total());
+  if (launch.parent) job.parent = pmix::ProcId{launch.parent->name_space, launch.parent->rank};
+  return job;
+}
+}  // namespace
+
+pmix::RegisterJob RegistrationOf(const LaunchPart& launch, const PartPlan& plan,
+                                 const NodeFacts& node) {
+  pmix::RegisterJob job = WhereItsRanksAre(launch, node);
   for (const AppPlan& app : plan.apps) {
     job.apps.push_back({app.first_rank, app.ranks, app.argv, app.wdir});
   }
   job.job_dir = plan.shm_dir;  // libpmix makes a directory per rank: 10 times faster in memory
-  job.slots = std::max(launch.slots, launch.map->total());
   for (const auto& cpus : plan.bindings) {
     const bool all = cpus.empty() && node.topology;
     job.cpusets.push_back(CpuList(all ? node.topology->usable_cpus() : cpus));
   }
+  return job;
+}
+
+pmix::RegisterJob ForeignRegistrationOf(const LaunchPart& launch, const NodeFacts& node) {
+  pmix::RegisterJob job = WhereItsRanksAre(launch, node);
+  job.local_node = static_cast<uint32_t>(job.nodes.size());
+  job.nodes.push_back({node.name, {}});
+  Rank first = 0;
+  for (const AppSpec& app : launch.spec->apps) {
+    job.apps.push_back({first, app.ranks, app.argv, SearchDir(*launch.spec, app)});
+    first += app.ranks;
+  }
+  job.job_dir = node.shm_dir + "/" + launch.name_space;  // named, never made
   return job;
 }
 

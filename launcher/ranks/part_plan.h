@@ -29,6 +29,7 @@ struct NodeFacts {
   std::string session_dir;                   // private, on disk or tmpfs
   std::string shm_dir;                       // private, memory-backed
   FabricFacts fabrics;                       // which network devices are there
+  uint32_t busy_ranks = 0;                   // of other jobs
 };
 
 // A program that was brought here, or found to be here already (docs/design/image.md).
@@ -87,6 +88,9 @@ uint64_t DescriptorsFor(const JobSpec& spec, uint64_t ranks);
 // What the host has to know of the job.
 pmix::RegisterJob RegistrationOf(const LaunchPart& launch, const PartPlan& plan,
                                  const NodeFacts& node);
+
+// The same of a job without ranks on this node, whose ranks may meet this node's.
+pmix::RegisterJob ForeignRegistrationOf(const LaunchPart& launch, const NodeFacts& node);
 
 // Whether `participants` are all ranks of the job.
 bool IsWholeJob(const LaunchPart& launch, const std::vector<pmix::ProcId>& participants);

@@ -66,7 +66,7 @@ class RankMaker::Impl {
 
   Status Start();
   void Submit(BirthBatch order, BatchEvents events);
-  void Release();
+  void Release(uint64_t owner);
   pid_t pid() const { return pid_; }
   bool alive() const { return pid_ != 0 && !ending_; }
 
@@ -75,6 +75,7 @@ class RankMaker::Impl {
     BirthBatch order;  // its descriptors until it is sent; a template's: until its pids are told
     BatchEvents events;
     size_t count = 0;
+    uint64_t owner = 0;
     bool told = false;      // on_pids was called
     bool released = false;  // or never will be: fewer than asked
     bool resent = false;
@@ -163,6 +164,7 @@ void RankMaker::Impl::Submit(BirthBatch order, BatchEvents events) {
   REX_CHECK(BirthBatch::Fits(order.ranks, 0) == order.ranks.size());
   auto batch = std::make_shared<Batch>();
   batch->count = order.ranks.size();
+  batch->owner = order.owner;
   batch->order = std::move(order);
   batch->events = std::move(events);
   const auto on_bound = [this, guard = Guard(), weak = std::weak_ptr<Batch>(batch)] {
@@ -382,9 +384,9 @@ void RankMaker::Impl::Tell(const BatchPtr& batch, std::vector<pid_t> pids, int e
   Pump();
 }
 
-void RankMaker::Impl::Release() {
+void RankMaker::Impl::Release(uint64_t owner) {
   for (const BatchPtr& batch : told_) {
-    if (batch->released) continue;
+    if (batch->released || batch->owner != owner) continue;
     batch->released = true;
     SetBound(batch);
     // An empty pipe takes this at once, and keeps it for the ranks when our ends are closed.
@@ -541,7 +543,7 @@ Result<std::unique_ptr<RankMaker>> RankMaker::StartMaker(EventLoop& loop, ChildT
 void RankMaker::Submit(BirthBatch batch, BatchEvents events) {
   impl_->Submit(std::move(batch), std::move(events));
 }
-void RankMaker::Release() { impl_->Release(); }
+void RankMaker::Release(uint64_t owner) { impl_->Release(owner); }
 pid_t RankMaker::pid() const { return impl_->pid(); }
 bool RankMaker::alive() const { return impl_->alive(); }
 

@@ -18,6 +18,7 @@ namespace rex {
 
 // What one batch has in common, and what each of its ranks has for itself.
 struct BirthBatch {
+  uint64_t owner = 0;             // whose it is, for Release
   std::string path;               // absolute
   std::vector<std::string> argv;  // at least one word
   std::string wdir;               // absolute
@@ -111,9 +112,9 @@ class RankMaker {
   // time is with the maker, in order; the next follows right after on_pids, so that any number of
   // batches can be held at their gates.
   void Submit(BirthBatch batch, BatchEvents events);
-  // Opens the gates of all batches whose on_pids has been called and that are still held: call it
-  // in each on_pids, or once after the last.
-  void Release();
+  // Opens the gates of all of the owner's batches whose on_pids has been called and that are still
+  // held: call it in each on_pids, or once after the last.
+  void Release(uint64_t owner = 0);
 
   pid_t pid() const;  // 0 while there is none
   bool alive() const;

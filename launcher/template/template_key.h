@@ -56,6 +56,10 @@ class TemplateCache {
   size_t DropIdle(Time now) {
     return std::erase_if(entries_, [&](const auto& e) { return now - e.second.used >= kIdle; });
   }
+  template <typename F>
+  void RemoveIf(F which) {
+    std::erase_if(entries_, [&](const auto& e) { return which(e.second.value); });
+  }
   void Clear() { entries_.clear(); }
   size_t size() const { return entries_.size(); }
   template <typename F>

@@ -31,6 +31,7 @@ Status TemplateMaker::OnGreeting(pid_t pid) {
   auto files = ReadMappedFiles(pid, started_, own_dir_);
   if (!files) return files.error();
   files_.insert(files_.end(), files->begin(), files->end());
+  was_fit_ = true;
   return Ok{};
 }
 
@@ -42,11 +43,13 @@ Status TemplateMaker::BeforeBatch(pid_t pid) const {
   return StillAsMapped(files_);
 }
 
-void TemplateMaker::Submit(BirthBatch batch, BatchEvents events) {
+void TemplateMaker::Submit(BirthBatch batch, BatchEvents events, OnFallback on_fallback) {
+  if (!on_fallback) on_fallback = on_fallback_;
   bool same = LoaderEnvironment(batch.common_env) == loader_env_;
   for (const auto& rank : batch.ranks) same = same && LoaderEnvironment(rank.env).empty();
   if (!same) {
-    return FallBack(std::move(batch), std::move(events), "the ranks' LD_* settings differ from it");
+    return FallBack(std::move(batch), std::move(events), on_fallback,
+                    "the ranks' LD_* settings differ from it");
   }
   const auto shared = std::make_shared<BatchEvents>(std::move(events));
   BatchEvents ours;
@@ -54,14 +57,15 @@ void TemplateMaker::Submit(BirthBatch batch, BatchEvents events) {
   ours.on_failure = shared->on_failure;
   ours.on_born = shared->on_born;
   ours.on_lost = shared->on_lost;
-  ours.on_returned = [this, shared](BirthBatch order, const Error& why) {
-    FallBack(std::move(order), std::move(*shared), why.text);
+  ours.on_returned = [this, shared, on_fallback](BirthBatch order, const Error& why) {
+    FallBack(std::move(order), std::move(*shared), on_fallback, why.text);
   };
   maker_->Submit(std::move(batch), std::move(ours));
 }
 
-void TemplateMaker::FallBack(BirthBatch batch, BatchEvents events, const std::string& why) {
-  if (on_fallback_) on_fallback_(why);
+void TemplateMaker::FallBack(BirthBatch batch, BatchEvents events, const OnFallback& on_fallback,
+                             const std::string& why) {
+  if (on_fallback) on_fallback(why);
   spawner_.Submit(std::move(batch), std::move(events));
 }
 

@@ -30,8 +30,12 @@ class TemplateMaker {
 
   // As RankMaker's. Batches whose LD_*, GLIBC_TUNABLES and MALLOC_* variables differ from the
   // order's go to the spawner.
-  void Submit(BirthBatch batch, BatchEvents events);
-  void Release() { maker_->Release(); }  // of what the template made
+  // `on_fallback`, if any, is told instead of the one of Start.
+  void Submit(BirthBatch batch, BatchEvents events, OnFallback on_fallback = {});
+  // Of what the template made.
+  void Release(uint64_t owner = 0) { maker_->Release(owner); }
+  bool alive() const { return maker_->alive(); }
+  bool was_fit() const { return was_fit_; }
   pid_t pid() const { return maker_->pid(); }
 
  private:
@@ -39,7 +43,8 @@ class TemplateMaker {
       : spawner_(spawner), on_fallback_(std::move(on_fallback)) {}
   Status OnGreeting(pid_t pid);
   Status BeforeBatch(pid_t pid) const;
-  void FallBack(BirthBatch batch, BatchEvents events, const std::string& why);
+  void FallBack(BirthBatch batch, BatchEvents events, const OnFallback& on_fallback,
+                const std::string& why);
 
   RankMaker& spawner_;
   OnFallback on_fallback_;
@@ -47,6 +52,7 @@ class TemplateMaker {
   std::string own_dir_;
   std::timespec started_{};
   std::vector<MappedFile> files_;
+  bool was_fit_ = false;
   std::unique_ptr<RankMaker> maker_;
 };
 

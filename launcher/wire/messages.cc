@@ -328,6 +328,7 @@ void FailureToPb(const Failure& in, pb::Failure* out) {
   out->set_remedy(in.remedy);
   out->set_others(in.others);
   out->set_phase(static_cast<pb::Failure::JobPhase>(in.phase));
+  if (in.job != kFirstJob) out->set_job(in.job);
 }
 
 Result<Failure> FailureFromPb(const pb::Failure& in) {
@@ -347,6 +348,7 @@ Result<Failure> FailureFromPb(const pb::Failure& in) {
   out.detail = in.detail();
   out.remedy = in.remedy();
   out.others = in.others();
+  out.job = in.job() == 0 ? kFirstJob : in.job();
   return out;
 }
 
@@ -582,6 +584,7 @@ Result<Progress> FromWire(const std::string& payload) {
 
 std::string ToWire(const JobStarted& m) {
   pb::JobStarted out;
+  out.set_job(m.job);
   out.set_name_space(m.name_space);
   out.set_total(m.total);
   for (const auto& r : m.ranks) {
@@ -602,6 +605,8 @@ Result<JobStarted> FromWire(const std::string& payload) {
     return Bad("JobStarted.total");
   }
   JobStarted out;
+  if (m->job() == 0) return Bad("JobStarted.job");
+  out.job = m->job();
   out.name_space = m->name_space();
   out.total = m->total();
   for (const auto& r : m->ranks()) {
@@ -652,7 +657,15 @@ std::string EncodeOutput(const OutputHeader& header, std::string_view bytes) {
   out[4] = static_cast<char>(header.stream);
   out[5] = header.end ? 1 : 0;
   out.append(bytes);
+  SetOutputJob(header.job, &out);
   return out;
+}
+
+void SetOutputJob(uint32_t job, std::string* payload) {
+  REX_CHECK(payload->size() >= kOutputHeaderBytes);
+  for (size_t i = 0; i < 4; ++i) {
+    (*payload)[kOutputJobOffset + i] = static_cast<char>(job >> (8 * i));
+  }
 }
 
 Result<OutputHeader> DecodeOutput(std::string_view payload, std::string_view* bytes) {
@@ -660,6 +673,11 @@ Result<OutputHeader> DecodeOutput(std::string_view payload, std::string_view* by
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(payload[i]); };
   OutputHeader header;
   for (size_t i = 0; i < 4; ++i) header.rank |= static_cast<uint32_t>(byte(i)) << (8 * i);
+  header.job = 0;
+  for (size_t i = 0; i < 4; ++i) {
+    header.job |= static_cast<uint32_t>(byte(kOutputJobOffset + i)) << (8 * i);
+  }
+  if (header.job == 0) return Bad("Output.job");
   if (header.rank >= kMaxRanks) return Bad("Output.rank");
   if (byte(4) != 1 && byte(4) != 2) return Bad("Output.stream");
   if (byte(5) > 1 || byte(6) != 0 || byte(7) != 0) return Bad("Output.end");

@@ -25,6 +25,8 @@ inline constexpr size_t kMaxStdioPayloadBytes =
 inline constexpr std::string_view kProtocolVersion = REX_VERSION;
 
 using Rank = uint32_t;
+using JobNumber = uint32_t;                // of a job within its DVM
+inline constexpr JobNumber kFirstJob = 1;  // what rexlaunch asked for; others were spawned
 
 enum class LaunchMessage : uint8_t {  // the `kind` of a frame
   kHello = 1,
@@ -208,6 +210,7 @@ struct JobStarted {
   std::string name_space;
   std::vector<RankInfo> ranks;
   uint32_t total = 0;
+  JobNumber job = kFirstJob;
 };
 
 enum class FailureKind : uint8_t {
@@ -244,6 +247,7 @@ struct Failure {
   std::string detail;
   std::string remedy;
   uint32_t others = 0;
+  JobNumber job = kFirstJob;  // the rank's
 };
 
 // A process of rex ended or misbehaved.
@@ -276,9 +280,14 @@ struct OutputHeader {
   Rank rank = 0;
   OutputStream stream = OutputStream::kStdout;
   bool end = false;  // the stream is at its end; bytes may come with it
+  JobNumber job = kFirstJob;
 };
-inline constexpr size_t kOutputHeaderBytes = 8;  // u32 rank, u8 stream, u8 end, u16 zero
+// u32 rank, u8 stream, u8 end, u16 zero, u32 job
+inline constexpr size_t kOutputHeaderBytes = 12;
+inline constexpr size_t kOutputJobOffset = 8;
 std::string EncodeOutput(const OutputHeader& header, std::string_view bytes);
+// Parts know no numbers of jobs: the head writes it into what they have encoded.
+void SetOutputJob(JobNumber job, std::string* payload);
 Result<OutputHeader> DecodeOutput(std::string_view payload, std::string_view* bytes);
 
 // Sends a message with its kind; control class.

@@ -32,6 +32,9 @@ static_assert(kErrNotSupported == PMIX_ERR_NOT_SUPPORTED);
 static_assert(kErrPartialSuccess == PMIX_ERR_PARTIAL_SUCCESS);
 static_assert(kErrDuplicateKey == PMIX_ERR_DUPLICATE_KEY);
 static_assert(kErrLostConnection == PMIX_ERR_LOST_CONNECTION);
+static_assert(kErrJobExeNotRunnable == PMIX_ERR_JOB_APP_NOT_EXECUTABLE);
+static_assert(kErrJobExeNotFound == PMIX_ERR_JOB_EXE_NOT_FOUND);
+static_assert(kErrJobWdirNotFound == PMIX_ERR_JOB_WDIR_NOT_FOUND);
 static_assert(kErrProcTermWoSync == PMIX_ERR_PROC_TERM_WO_SYNC);
 static_assert(kRankWildcard == PMIX_RANK_WILDCARD);
 
@@ -171,6 +174,8 @@ void HostProcess::OnMessage(HostMessage message) {
   if (const auto* m = std::get_if<ModexDone>(&message)) return Answer(m->request, message);
   if (const auto* m = std::get_if<LookupDone>(&message)) return Answer(m->request, message);
   if (const auto* m = std::get_if<QueryDone>(&message)) return Answer(m->request, message);
+  if (const auto* m = std::get_if<SpawnDone>(&message)) return Answer(m->request, message);
+  if (const auto* m = std::get_if<GroupDone>(&message)) return Answer(m->request, message);
   Leave(Error{Errc::kProtocol, "a message that only hosts send"});
 }
 

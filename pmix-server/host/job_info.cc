@@ -111,6 +111,10 @@ void AddJobLevel(const RegisterJob& job, uint32_t ranks, InfoList& infos) {
   infos.AddUint32(PMIX_MAX_PROCS, std::max(job.slots, ranks));
   infos.AddUint32(PMIX_NUM_SLOTS, job.slots);
   infos.AddUint32(PMIX_JOB_NUM_APPS, static_cast<uint32_t>(job.apps.size()));
+  if (job.parent) {
+    infos.AddBool(PMIX_SPAWNED, true);
+    infos.AddProc(PMIX_PARENT_ID, *job.parent);
+  }
   infos.AddString(PMIX_PERSONALITY, "ompi");  // libpmix sets OMPI_COMM_WORLD_* for it
   infos.AddString(PMIX_TMPDIR, job.job_dir);
   infos.AddString(PMIX_NSDIR, job.job_dir);

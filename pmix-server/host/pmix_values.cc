@@ -109,6 +109,16 @@ void InfoList::AddInfos(const char* key, InfoList infos) {
   SetArray(Append(key), array);
 }
 
+void InfoList::AddBytes(const char* key, std::string_view bytes) {
+  pmix_byte_object_t object{const_cast<char*>(bytes.data()), bytes.size()};
+  PMIx_Value_load(&Append(key)->value, &object, PMIX_BYTE_OBJECT);
+}
+
+void InfoList::AddProc(const char* key, const ProcId& proc) {
+  const pmix_proc_t id = ToPmix(proc);
+  PMIx_Value_load(&Append(key)->value, &id, PMIX_PROC);
+}
+
 void InfoList::AddProcs(const char* key, const std::vector<ProcId>& procs) {
   pmix_data_array_t* array = MakeArray(procs.size(), PMIX_PROC);
   auto* out = static_cast<pmix_proc_t*>(array->array);

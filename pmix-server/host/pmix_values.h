@@ -28,11 +28,14 @@ class InfoList {
   void AddUint16(const char* key, uint16_t value);
   void AddSize(const char* key, size_t value);
   void AddBool(const char* key, bool value);
+  // The bytes are copied.
+  void AddBytes(const char* key, std::string_view bytes);
   void AddRank(const char* key, uint32_t value);
   // `regex` is what PMIx_generate_regex or PMIx_generate_ppn gave; borrowed.
   void AddRegex(const char* key, const char* regex);
   // A nested array of infos (PMIX_PROC_DATA and the like).
   void AddInfos(const char* key, InfoList infos);
+  void AddProc(const char* key, const ProcId& proc);
   void AddProcs(const char* key, const std::vector<ProcId>& procs);
   void AddProcStates(const char* key, const std::vector<ProcState>& states);
   // PMIX_TOPOLOGY2; `topology` is borrowed for as long as libpmix runs.

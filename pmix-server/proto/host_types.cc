@@ -120,6 +120,7 @@ void ToPb(const RegisterJob& in, pb::HostEnvelope* envelope) {
   out->set_job_dir(in.job_dir);
   out->set_slots(in.slots);
   ToPb(in.cpusets, out->mutable_cpusets());
+  if (in.parent) ToPb(*in.parent, out->mutable_parent());
 }
 
 RegisterJob::Node NodeFromPb(Check& check, const pb::RegisterJob::Node& in) {
@@ -158,6 +159,7 @@ Result<HostMessage> FromPb(const pb::RegisterJob& in) {
   out.job_dir = in.job_dir();
   out.slots = in.slots();
   out.cpusets = Texts(check, in.cpusets(), "RegisterJob.cpusets");
+  if (in.has_parent()) out.parent = FromPb(check, in.parent());
   if (!check.ok()) return check.error();
   if (auto s = CheckRegisterJob(out); !s) return s.error();
   return HostMessage(std::move(out));
@@ -567,6 +569,134 @@ Result<HostMessage> FromPb(const pb::QueryDone& in) {
   return HostMessage(std::move(out));
 }
 
+// ----- spawns and groups ----------------------------------------------------------------------
+
+void ToPb(const std::vector<SpawnInfo>& in, Repeated<pb::SpawnInfo>* out) {
+  for (const SpawnInfo& info : in) {
+    pb::SpawnInfo* i = out->Add();
+    i->set_key(info.key);
+    i->set_type(static_cast<pb::SpawnInfo::Type>(info.type));
+    i->set_text(info.text);
+    i->set_number(info.number);
+    i->set_value(info.value);
+    i->set_separator(info.separator);
+    i->set_required(info.required);
+    i->set_optional(info.optional);
+  }
+}
+std::vector<SpawnInfo> FromPb(Check& check, const Repeated<pb::SpawnInfo>& in) {
+  std::vector<SpawnInfo> out;
+  check.Count(in, kMaxItems, "SpawnInfo");
+  for (const auto& info : in) {
+    check.Key(info.key(), "SpawnInfo.key");
+    check.That(info.type() >= 0 && info.type() <= pb::SpawnInfo::ENVAR, "SpawnInfo.type");
+    check.Text(info.text(), "SpawnInfo.text");
+    check.Text(info.value(), "SpawnInfo.value");
+    check.That(info.separator().size() <= 1, "SpawnInfo.separator");
+    check.Text(info.separator(), "SpawnInfo.separator");
+    if (!check.ok()) break;
+    out.push_back({info.key(), static_cast<SpawnInfo::Type>(info.type()), info.text(),
+                   info.number(), info.value(), info.separator(), info.required(),
+                   info.optional()});
+  }
+  return out;
+}
+
+void ToPb(const Spawn& in, pb::HostEnvelope* envelope) {
+  pb::Spawn* out = envelope->mutable_spawn();
+  out->set_request(in.request);
+  ToPb(in.proc, out->mutable_proc());
+  ToPb(in.infos, out->mutable_infos());
+  for (const SpawnApp& app : in.apps) {
+    pb::SpawnApp* a = out->add_apps();
+    a->set_program(app.program);
+    ToPb(app.argv, a->mutable_argv());
+    ToPb(app.env, a->mutable_env());
+    a->set_cwd(app.cwd);
+    a->set_ranks(app.ranks);
+    ToPb(app.infos, a->mutable_infos());
+  }
+}
+SpawnApp FromPb(Check& check, const pb::SpawnApp& in) {
+  check.That(!in.program().empty(), "SpawnApp.program");
+  check.Text(in.program(), "SpawnApp.program");
+  check.That(in.argv_size() > 0, "SpawnApp.argv");
+  check.Text(in.cwd(), "SpawnApp.cwd");
+  check.That(in.ranks() > 0 && in.ranks() <= kMaxJobRanks, "SpawnApp.ranks");
+  return {in.program(),
+          Texts(check, in.argv(), "SpawnApp.argv"),
+          Texts(check, in.env(), "SpawnApp.env"),
+          in.cwd(),
+          in.ranks(),
+          FromPb(check, in.infos())};
+}
+Result<HostMessage> FromPb(const pb::Spawn& in) {
+  Check check;
+  Spawn out{in.request(), FromPb(check, in.proc()), FromPb(check, in.infos()), {}};
+  check.That(in.apps_size() > 0 && in.apps_size() <= static_cast<int>(kMaxJobApps), "Spawn.apps");
+  uint64_t ranks = 0;
+  for (const auto& app : in.apps()) {
+    if (!check.ok()) break;
+    out.apps.push_back(FromPb(check, app));
+    ranks += app.ranks();
+    check.That(ranks <= kMaxJobRanks, "Spawn.apps (ranks)");
+  }
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const SpawnDone& in, pb::HostEnvelope* envelope) {
+  pb::SpawnDone* out = envelope->mutable_spawn_done();
+  out->set_request(in.request);
+  out->set_status(in.status);
+  out->set_name_space(in.name_space);
+}
+Result<HostMessage> FromPb(const pb::SpawnDone& in) {
+  Check check;
+  if (in.status() == kSuccess) check.NameSpace(in.name_space(), "SpawnDone.name_space");
+  if (in.status() != kSuccess) check.That(in.name_space().empty(), "SpawnDone.name_space");
+  if (!check.ok()) return check.error();
+  return HostMessage(SpawnDone{in.request(), in.status(), in.name_space()});
+}
+
+void ToPb(const Group& in, pb::HostEnvelope* envelope) {
+  pb::Group* out = envelope->mutable_group();
+  out->set_request(in.request);
+  out->set_operation(static_cast<pb::Group::Operation>(in.operation));
+  out->set_id(in.id);
+  ToPb(in.members, out->mutable_members());
+  out->set_want_context(in.want_context);
+  out->set_data(in.data);
+  out->set_timeout_s(static_cast<uint32_t>(in.timeout.count()));
+}
+Result<HostMessage> FromPb(const pb::Group& in) {
+  Check check;
+  check.That(in.operation() >= 0 && in.operation() <= pb::Group::DESTRUCT, "Group.operation");
+  check.Key(in.id(), "Group.id");
+  check.That(in.members_size() > 0, "Group.members");
+  check.Timeout(in.timeout_s(), "Group.timeout_s");
+  Group out{in.request(),
+            static_cast<Group::Operation>(in.operation()),
+            in.id(),
+            FromPb(check, in.members(), "Group.members"),
+            in.want_context(),
+            in.data(),
+            Seconds(in.timeout_s())};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const GroupDone& in, pb::HostEnvelope* envelope) {
+  pb::GroupDone* out = envelope->mutable_group_done();
+  out->set_request(in.request);
+  out->set_status(in.status);
+  out->set_context(in.context);
+  out->set_data(in.data);
+}
+Result<HostMessage> FromPb(const pb::GroupDone& in) {
+  return HostMessage(GroupDone{in.request(), in.status(), in.context(), in.data()});
+}
+
 void ToPb(const OpDone& in, pb::HostEnvelope* envelope) {
   pb::OpDone* out = envelope->mutable_op_done();
   out->set_request(in.request);
@@ -660,6 +790,14 @@ Result<HostMessage> DecodeHostMessage(const std::string& payload) {
       return FromPb(envelope.ping());
     case E::kPong:
       return FromPb(envelope.pong());
+    case E::kSpawn:
+      return FromPb(envelope.spawn());
+    case E::kSpawnDone:
+      return FromPb(envelope.spawn_done());
+    case E::kGroup:
+      return FromPb(envelope.group());
+    case E::kGroupDone:
+      return FromPb(envelope.group_done());
     case E::BODY_NOT_SET:
       break;
   }

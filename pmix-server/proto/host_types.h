@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -34,7 +35,10 @@ enum Status : int32_t {
   kErrPartialSuccess = -52,
   kErrDuplicateKey = -53,
   kErrLostConnection = -61,
+  kErrJobExeNotRunnable = -177,
+  kErrJobExeNotFound = -190,
   kErrProcTermWoSync = -200,
+  kErrJobWdirNotFound = -233,
 };
 
 struct ProcId {
@@ -67,6 +71,7 @@ struct RegisterJob {
   std::string job_dir;
   uint32_t slots = 0;
   std::vector<std::string> cpusets;
+  std::optional<ProcId> parent;  // none: rexlaunch started it
 };
 struct JobRegistered {
   struct RankEnv {
@@ -211,6 +216,52 @@ struct QueryDone {
   std::vector<std::string> name_spaces;
   std::vector<ProcState> procs;
 };
+struct SpawnInfo {
+  enum class Type : uint8_t { kOther, kText, kNumber, kEnvar };
+  std::string key;
+  Type type = Type::kOther;
+  std::string text;  // of an environment variable: its name
+  int64_t number = 0;
+  std::string value;
+  std::string separator;
+  bool required = false;
+  bool optional = false;
+};
+struct SpawnApp {
+  std::string program;
+  std::vector<std::string> argv;
+  std::vector<std::string> env;
+  std::string cwd;
+  uint32_t ranks = 0;
+  std::vector<SpawnInfo> infos;
+};
+struct Spawn {
+  uint64_t request = 0;
+  ProcId proc;
+  std::vector<SpawnInfo> infos;
+  std::vector<SpawnApp> apps;
+};
+struct SpawnDone {
+  uint64_t request = 0;
+  int32_t status = 0;
+  std::string name_space;
+};
+struct Group {
+  enum class Operation : uint8_t { kConstruct, kDestruct };
+  uint64_t request = 0;
+  Operation operation = Operation::kConstruct;
+  std::string id;
+  std::vector<ProcId> members;
+  bool want_context = false;
+  std::string data;
+  std::chrono::seconds timeout{0};
+};
+struct GroupDone {
+  uint64_t request = 0;
+  int32_t status = 0;
+  uint64_t context = 0;  // 0: none
+  std::string data;
+};
 struct OpDone {
   uint64_t request = 0;
   int32_t status = 0;
@@ -230,7 +281,7 @@ using HostMessage =
     std::variant<RegisterJob, JobRegistered, DeregisterJob, JobDeregistered, HostReady, ClientEvent,
                  Abort, Fence, FenceDone, FenceReleased, DirectModex, ModexRequest, ModexDone,
                  Publish, Lookup, LookupDone, Unpublish, EventRaised, JobControl, LogText, Query,
-                 QueryDone, OpDone, RankGone, Ping, Pong>;
+                 QueryDone, OpDone, RankGone, Ping, Pong, Spawn, SpawnDone, Group, GroupDone>;
 
 // kData for what carries the data of collectives and modexes: it may be megabytes, and what else
 // there is to say goes in between. So there is no order between it and other messages.

@@ -120,6 +120,11 @@ class Placer {
   }
 
  private:
+  // Ranks on it, of this job and of others.
+  uint32_t Used(uint32_t node) const {
+    return placement_.node_ranks[node] + request_.nodes[node].used;
+  }
+
   Status CountRanks() {
     for (size_t i = 0; i < request_.apps.size(); ++i) {
       const auto ranks = RanksOf(i);
@@ -256,7 +261,7 @@ class Placer {
     for (const uint32_t node : app.fixed) {
       const PlacementNode& facts = request_.nodes[node];
       const bool may = request_.oversubscribe || facts.slots_from_cores;
-      const uint32_t ranks = placement_.node_ranks[node];
+      const uint32_t ranks = Used(node);
       if ((may || ranks <= facts.slots) && (facts.most_ranks == 0 || ranks <= facts.most_ranks)) {
         continue;
       }
@@ -378,12 +383,12 @@ class Placer {
 
   Candidate CandidateOf(const PlacementApp& app, uint32_t node) const {
     const PlacementNode& facts = request_.nodes[node];
-    const uint32_t used = placement_.node_ranks[node];
+    const uint32_t used = Used(node);
     uint32_t room = UINT32_MAX - used;
     if (facts.most_ranks > 0) room = facts.most_ranks > used ? facts.most_ranks - used : 0;
     if (app.per_node > 0) room = std::min(room, app.per_node);
     const uint32_t free = facts.slots > used ? facts.slots - used : 0;
-    return {node, 0, used, std::min(free, room), room};
+    return {node, 0, placement_.node_ranks[node], std::min(free, room), room};
   }
 
   Result<uint64_t> RanksOf(size_t index) {
@@ -453,7 +458,7 @@ class Placer {
     uint64_t wanted = ranks;
     uint64_t slots = 0;
     for (const Candidate& c : candidates) {
-      wanted += placement_.node_ranks[c.node];
+      wanted += Used(c.node);
       slots += request_.nodes[c.node].slots;
     }
     return Bad(OfApp(index) + "not enough slots: " + Count(wanted, "rank") + ", but " +
@@ -487,7 +492,7 @@ class Placer {
 
   // Ranks above the slots; negative: free slots.
   int64_t Crowd(const Candidate& c) const {
-    return int64_t{placement_.node_ranks[c.node]} - int64_t{request_.nodes[c.node].slots};
+    return int64_t{Used(c.node)} - int64_t{request_.nodes[c.node].slots};
   }
 
   void BeginAtBookmark(Candidates& candidates) {
@@ -564,8 +569,8 @@ class Placer {
   }
 
   void Judge() {
-    for (size_t i = 0; i < request_.nodes.size(); ++i) {
-      const bool over = placement_.node_ranks[i] > request_.nodes[i].slots;
+    for (uint32_t i = 0; i < request_.nodes.size(); ++i) {
+      const bool over = placement_.node_ranks[i] > 0 && Used(i) > request_.nodes[i].slots;
       placement_.node_oversubscribed.push_back(over);
       placement_.oversubscribed = placement_.oversubscribed || over;
     }

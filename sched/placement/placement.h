@@ -46,6 +46,7 @@ struct PlacementNode {
   // Nodes of one kind may share it. None: cores are not known, as if all were one.
   std::shared_ptr<const Hardware> hardware;
   NodeLoad load;  // before this job
+  uint32_t used = 0;  // ranks of other jobs that are there already
 };
 
 struct PlacementApp {

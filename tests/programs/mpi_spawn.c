@@ -3,9 +3,10 @@
  *   mpi_spawn [-n CHILDREN] [-p PROGRAM] [-i KEY=VALUE]... [-m PROGRAM2:N2] [-r ROUNDS] [-R ROOT]
  *             [-s] [--parent STEPS] [--child STEPS] [--args WORD...]
  *
- * Steps, separated by commas, are run after the spawn by the parents, and by the children as soon as
- * they have their parent: merge disconnect print:TEXT exit:N abort:N signal:N sleep:MS where cwd
- * env:NAME stdin spawn:N only:RANK (the steps behind it are for that rank). -s: each rank spawns by
+ * Steps, separated by commas, are run after the spawn by the parents, and by the children as soon
+ * as they have their parent: merge disconnect print:TEXT exit:N abort:N signal:N sleep:MS where cwd
+ * env:NAME stdin spawn:N touch:FILE end:N (exit after MPI_Finalize) only:RANK (the steps behind it
+ * are for that rank). -s: each rank spawns by
  * itself (MPI_COMM_SELF). Errors of the spawn are shown by class, not fatal.
  */
 #include <mpi.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 static int world_rank, world_size;
@@ -86,6 +88,8 @@ static void step(const char* self, const char* text, MPI_Comm* inter, int is_chi
     fflush(stdout);
   } else if (strcmp(text, "stdin") == 0) {
     show_stdin();
+  } else if (strncmp(text, "touch:", 6) == 0) {
+    utimes(value + 1, NULL);
   } else if (strncmp(text, "spawn:", 6) == 0) {
     spawn_more(self, number);
   } else {
@@ -173,8 +177,7 @@ int main(int argc, char** argv) {
   MPI_Comm_set_errhandler(from, MPI_ERRORS_RETURN);
   for (int round = 0; round < rounds; ++round) {
     if (second == NULL) {
-      code = MPI_Comm_spawn(program, args, children, info, root, from, &inter,
-                            MPI_ERRCODES_IGNORE);
+      code = MPI_Comm_spawn(program, args, children, info, root, from, &inter, MPI_ERRCODES_IGNORE);
     } else {
       char* programs[] = {(char*)program, second};
       char** argvs[] = {args, args};

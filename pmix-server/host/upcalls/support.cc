@@ -27,6 +27,8 @@ pmix_server_module_t MakeServerModule(UpcallSink& sink) {
   InstallJobControlUpcall(module);
   InstallLogUpcall(module);
   InstallQueryUpcall(module);
+  InstallSpawnUpcall(module);
+  InstallGroupUpcall(module);
   return module;
 }
 

@@ -53,6 +53,8 @@ void InstallEventUpcalls(pmix_server_module_t& module);
 void InstallJobControlUpcall(pmix_server_module_t& module);
 void InstallLogUpcall(pmix_server_module_t& module);
 void InstallQueryUpcall(pmix_server_module_t& module);
+void InstallSpawnUpcall(pmix_server_module_t& module);
+void InstallGroupUpcall(pmix_server_module_t& module);
 
 // Runs the body of an upcall; what it throws (memory, in practice) becomes a status.
 template <typename Body>

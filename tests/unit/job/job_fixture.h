@@ -163,7 +163,6 @@ class JobFixture : public ::testing::Test {
   uint32_t nodes_ = 0;
   std::unique_ptr<Job> job_;
   std::vector<Sent> sent_;
-  std::vector<std::pair<NodeId, pmix::HostMessage>> answers_;
   std::vector<Notice> notices_;
   std::vector<JobStarted> started_;
   std::vector<std::string> output_;
@@ -186,7 +185,6 @@ class JobFixture : public ::testing::Test {
             [this](PartCommand m) {
               sent_.push_back({std::nullopt, std::move(m)});
             },
-            [this](NodeId node, const pmix::HostMessage& m) { answers_.emplace_back(node, m); },
             [this] { return missing_nodes_; },
             [this] { return answered_; },
             [](NodeId node) { return std::chrono::microseconds(Index(node) * 1000); },

@@ -333,15 +333,13 @@ TEST_F(JobTest, ANodeWithAnotherMapEndsTheJob) {
 
 TEST_F(JobTest, AnAbortGivesItsCodeAndEndsTheOthers) {
   To(JobState::kRunning, 3);
-  job_->OnHostRequest(Node(2), pmix::Abort{1, {job_->name_space(), 5}, 42, "text", {}});
+  EXPECT_TRUE(job_->OnAbort({1, {job_->name_space(), 5}, 42, "text", {}}));
   End(5, 42);
   ASSERT_TRUE(RunTo(JobState::kStopping));
   Finish();
   EXPECT_EQ(ExitCode(), 42);
   EXPECT_EQ(ended_->failure.rank, 5U);
   EXPECT_EQ(ended_->failure.node, "n2");
-  ASSERT_EQ(answers_.size(), 1U);
-  EXPECT_EQ(answers_[0].first, Node(2));
 }
 
 // An abort of one that was told to end is an answer to that.
@@ -349,15 +347,14 @@ TEST_F(JobTest, AnAbortAfterStopChangesNothing) {
   To(JobState::kRunning, 2);
   End(3, 5);
   ASSERT_TRUE(RunTo(JobState::kStopping));
-  job_->OnHostRequest(Node(0), pmix::Abort{1, {job_->name_space(), 0}, 42, "", {}});
+  EXPECT_TRUE(job_->OnAbort({1, {job_->name_space(), 0}, 42, "", {}}));
   Finish();
   EXPECT_EQ(ExitCode(), 5);
 }
 
 TEST_F(JobTest, AnAbortOfSomeRanksLetsTheJobGoOn) {
   To(JobState::kRunning, 2);
-  job_->OnHostRequest(Node(0),
-                      pmix::Abort{1, {job_->name_space(), 0}, 42, "", {{job_->name_space(), 3}}});
+  EXPECT_TRUE(job_->OnAbort({1, {job_->name_space(), 0}, 42, "", {{job_->name_space(), 3}}}));
   const auto signal = Last<SignalPart>();
   ASSERT_TRUE(signal);
   EXPECT_EQ(signal->ranks, std::vector<Rank>{3});
@@ -673,35 +670,6 @@ TEST_F(JobTest, LeftoversAreToldWithTheirNode) {
   Tell(1, PartEnded{{}, {"sleep (pid 5)"}});
   ASSERT_EQ(notices_.size(), 1U);
   EXPECT_NE(notices_[0].text.find("node n1: sleep (pid 5)"), std::string::npos);
-}
-
-// The answer to a lookup that waits goes to the node that asked, when another one publishes.
-TEST_F(JobTest, NamesGoFromNodeToNode) {
-  To(JobState::kRunning, 2);
-  pmix::Lookup lookup;
-  lookup.request = 7;
-  lookup.proc = {job_->name_space(), 2};
-  lookup.keys = {"port"};
-  lookup.wait = true;
-  lookup.range = 5;
-  job_->OnHostRequest(Node(1), lookup);
-  EXPECT_TRUE(answers_.empty());
-  pmix::Publish publish;
-  publish.request = 9;
-  publish.proc = {job_->name_space(), 0};
-  publish.range = 5;
-  publish.items.push_back({"port", "value", publish.proc});
-  job_->OnHostRequest(Node(0), publish);
-  ASSERT_EQ(answers_.size(), 2U);
-  for (const auto& [node, message] : answers_) {
-    if (const auto* done = std::get_if<pmix::LookupDone>(&message)) {
-      EXPECT_EQ(node, Node(1));
-      EXPECT_EQ(done->request, 7U);
-      EXPECT_EQ(done->status, pmix::kSuccess);
-    } else {
-      EXPECT_EQ(node, Node(0));
-    }
-  }
 }
 
 TEST_F(JobTest, NonsenseIsRefused) {

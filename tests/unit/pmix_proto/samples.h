@@ -26,6 +26,28 @@ inline RegisterJob SampleDealtJob() {
   return job;
 }
 
+inline RegisterJob SampleSpawnedJob() {
+  RegisterJob job = SampleJob();
+  job.parent = ProcId{"rex-parent", 2};
+  return job;
+}
+
+inline Spawn SampleSpawn() {
+  SpawnInfo envar{"pmix.envar.set", SpawnInfo::Type::kEnvar, "NAME"};
+  envar.value = "value";
+  envar.separator = ":";
+  envar.optional = true;
+  SpawnInfo number{"pmix.dispmap", SpawnInfo::Type::kNumber};
+  number.number = -1;
+  number.required = true;
+  Spawn spawn;
+  spawn.request = 14;
+  spawn.proc = {"rex-job", 3};
+  spawn.infos = {number, envar};
+  spawn.apps = {{"prog", {"prog", "x"}, {"A=1"}, "/tmp", 2, {envar}}, {"other", {"o"}, {}, "", 1}};
+  return spawn;
+}
+
 inline ProcState SampleState() {
   ProcState state;
   state.proc = {"rex-job", 3};
@@ -74,6 +96,12 @@ inline std::vector<HostMessage> SampleMessages() {
       Pong{13},
       SampleDealtJob(),
       Fence{2, procs, false, "", microseconds(9), Fence::Kind::kDisconnect, seconds(30)},
+      SampleSpawnedJob(),
+      SampleSpawn(),
+      SpawnDone{14, 0, "rex-child"},
+      SpawnDone{14, kErrNotFound, ""},
+      Group{15, Group::Operation::kDestruct, "group", procs, true, bytes, seconds(7)},
+      GroupDone{15, 0, 42, bytes},
   };
 }
 

@@ -6,6 +6,7 @@
 
 #include "launcher/base/fd.h"
 #include "launcher/job/job_state.h"
+#include "launcher/job/spawn_state.h"
 #include "launcher/ranks/part_state.h"
 
 namespace rex {
@@ -46,6 +47,14 @@ TEST(StatesDoc, ShowsThePartsTable) {
     wanted.push_back(Row(StateName(e.from), StepName(e.on), StateName(e.to)));
   }
   EXPECT_EQ(TableBelow("A node's part of it"), wanted);
+}
+
+TEST(StatesDoc, ShowsTheTableOfASpawn) {
+  std::vector<std::string> wanted;
+  for (const SpawnEdge& e : kSpawnEdges) {
+    wanted.push_back(Row(StateName(e.from), EventName(e.on), StateName(e.to)));
+  }
+  EXPECT_EQ(TableBelow("A request to spawn"), wanted);
 }
 
 }  // namespace

@@ -511,11 +511,11 @@ TEST(JobEnded, Bounds) {
 
 TEST(Output, GoldenBytes) {
   EXPECT_EQ(EncodeOutput({0x00030201, OutputStream::kStderr, true}, "ab"),
-            std::string("\x01\x02\x03\x00\x02\x01\x00\x00"
+            std::string("\x01\x02\x03\x00\x02\x01\x00\x00\x01\x00\x00\x00"
                         "ab",
-                        10));
-  EXPECT_EQ(EncodeOutput({7, OutputStream::kStdout, false}, ""),
-            std::string("\x07\x00\x00\x00\x01\x00\x00\x00", 8));
+                        14));
+  EXPECT_EQ(EncodeOutput({7, OutputStream::kStdout, false, 0x0403}, ""),
+            std::string("\x07\x00\x00\x00\x01\x00\x00\x00\x03\x04\x00\x00", 12));
 }
 
 TEST(Output, RoundTripAndTruncations) {
@@ -544,6 +544,8 @@ TEST(Output, EveryBadHeaderByteIsRefused) {
   EXPECT_TRUE(refused(3, 1));     // rank 2^24
   EXPECT_TRUE(refused(2, 0x10));  // rank kMaxRanks + 1
   EXPECT_FALSE(refused(2, 0x0f));
+  EXPECT_TRUE(refused(8, 0));    // job 0
+  EXPECT_FALSE(refused(11, 1));  // job 2^24 + 1
   EXPECT_TRUE(refused(4, 0));
   EXPECT_TRUE(refused(4, 3));
   EXPECT_TRUE(refused(5, 2));

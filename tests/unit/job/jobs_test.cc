@@ -1,0 +1,506 @@
+// Several jobs at one head: numbers, spawns, ends, output, stdin, names and groups between them.
+// The test plays parts and hosts. No process, no network.
+#include "launcher/job/jobs.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace rex {
+namespace {
+
+using Milliseconds = std::chrono::milliseconds;
+constexpr NodeId kA{1};
+constexpr NodeId kB{2};
+
+class JobsAtHeadTest : public ::testing::Test {
+ protected:
+  struct Sent {
+    JobNumber job;
+    PartCommand command;
+  };
+
+  // One rank on node a, and free slots: three there, four on b.
+  void SetUp() override { Begin(Spec()); }
+  void Begin(JobSpec spec) {
+    jobs_ = std::make_unique<Jobs>(Services(), Client(), kBounds);
+    sent_.clear();
+    jobs_->Start(std::move(spec));
+    jobs_->OnNodes({{kA, "a", 4, 4, false, 0}, {kB, "b", 4, 4, false, 0}}, 3);
+    ToRunning(1);
+  }
+  static JobSpec Spec() {
+    JobSpec spec;
+    spec.apps.push_back({{"./app"}, 1, "", {}, "", 0, {}});
+    spec.cwd = "/dir";
+    spec.env = {"A=1"};
+    spec.grace = Milliseconds(0);
+    return spec;
+  }
+  pmix::Spawn Request(uint32_t ranks, std::vector<pmix::SpawnInfo> infos = {}) {
+    pmix::Spawn spawn;
+    spawn.request = ++requests_;
+    spawn.proc = {Name(1), 0};
+    spawn.apps.push_back({"./child", {"./child", "x"}, {"E=1"}, "/dir", ranks, std::move(infos)});
+    return spawn;
+  }
+  JobNumber Spawn(uint32_t ranks) {
+    jobs_->OnHostRequest(kA, Request(ranks));
+    return ++made_;
+  }
+  std::string Name(JobNumber job) { return jobs_->Find(job)->name_space(); }
+  const LaunchPart* Launch(JobNumber job) const {
+    for (const Sent& s : sent_) {
+      const auto* launch = std::get_if<LaunchPart>(&s.command);
+      if (s.job == job && launch != nullptr) return launch;
+    }
+    return nullptr;
+  }
+  void Tell(JobNumber job, NodeId node, PartEvent event) {
+    EXPECT_TRUE(jobs_->OnPart(job, node, std::move(event)).has_value());
+  }
+  std::vector<NodeId> NodesOf(JobNumber job) const { return Launch(job)->map->nodes(); }
+  void ToRunning(JobNumber job) {
+    ASSERT_NE(Launch(job), nullptr);
+    for (const NodeId node : NodesOf(job)) {
+      Tell(job, node, PartPlanned{Launch(job)->map->Digest(), "", ""});
+      Tell(job, node, PartReady{});
+      PartBorn born;
+      for (uint32_t i = 0; i < Launch(job)->map->CountOn(node); ++i) {
+        born.pids.push_back(100 + i);
+        born.templated.push_back(true);
+      }
+      Tell(job, node, born);
+    }
+    for (const NodeId node : NodesOf(job)) Tell(job, node, PartRunning{});
+  }
+  void EndRanks(JobNumber job, int code = 0, bool consequence = false) {
+    for (const NodeId node : NodesOf(job)) {
+      for (const Rank rank : Launch(job)->map->RanksOf(node)) {
+        Tell(job, node, RankEnds{{{rank, code, 0, false, false, false, consequence}}});
+      }
+    }
+  }
+  void Finish(JobNumber job) {
+    for (const NodeId node : NodesOf(job)) Tell(job, node, PartDrained{});
+    for (const NodeId node : NodesOf(job)) Tell(job, node, PartEnded{});
+  }
+  template <typename T>
+  size_t Count(JobNumber job) const {
+    return static_cast<size_t>(std::count_if(sent_.begin(), sent_.end(), [job](const Sent& s) {
+      return s.job == job && std::holds_alternative<T>(s.command);
+    }));
+  }
+  template <typename T>
+  std::optional<T> Answer() const {
+    for (auto it = answers_.rbegin(); it != answers_.rend(); ++it) {
+      if (const T* answer = std::get_if<T>(&it->second)) return *answer;
+    }
+    return std::nullopt;
+  }
+  template <typename F>
+  ::testing::AssertionResult RunUntil(F condition) {
+    bool over = false;
+    Timer bound(loop_, [&] { over = true; });
+    bound.Set(std::chrono::seconds(20));
+    while (!condition() && !over) loop_.RunOnce();
+    return over ? ::testing::AssertionFailure() << "20 s were not enough"
+                : ::testing::AssertionSuccess();
+  }
+
+  EventLoop loop_;
+  std::unique_ptr<Jobs> jobs_;
+  std::vector<Sent> sent_;
+  std::vector<std::pair<NodeId, pmix::HostMessage>> answers_;
+  std::vector<Notice> notices_;
+  std::vector<JobStarted> started_;
+  std::vector<std::string> output_;
+  uint64_t stdin_credit_ = 0;
+  std::optional<JobEnded> ended_;
+  uint64_t requests_ = 0;
+  JobNumber made_ = 1;
+
+ private:
+  static constexpr JobBounds kBounds{Milliseconds(1), Milliseconds(1), Milliseconds(1),
+                                     Milliseconds(1000), Milliseconds(1000)};
+  Jobs::Services Services() {
+    return {loop_,
+            [this](JobNumber job, NodeId, PartCommand m) {
+              sent_.push_back({job, std::move(m)});
+            },
+            [this](JobNumber job, PartCommand m) {
+              sent_.push_back({job, std::move(m)});
+            },
+            [this](NodeId node, const pmix::HostMessage& m) { answers_.emplace_back(node, m); },
+            [] { return std::vector<std::string>{}; },
+            [] { return std::pair<uint32_t, uint32_t>{}; },
+            [](NodeId) { return std::chrono::microseconds(0); },
+            [](const std::string& path) -> Result<std::string> {
+              return Error{Errc::kNotFound, path + " is not there"};
+            }};
+  }
+  Jobs::Client Client() {
+    return {[this](const Notice& m) { notices_.push_back(m); },
+            [](const Progress&) {},
+            [this](const JobStarted& m) { started_.push_back(m); },
+            [this](std::string payload) { output_.push_back(std::move(payload)); },
+            [this](uint64_t bytes) { stdin_credit_ += bytes; },
+            [this](JobEnded m) {
+              EXPECT_FALSE(ended_);
+              ended_ = std::move(m);
+            }};
+  }
+};
+
+// ---- spawns
+
+TEST_F(JobsAtHeadTest, ASpawnIsAJobOfItsOwnAndIsAnsweredWhenItRuns) {
+  const JobNumber child = Spawn(3);
+  const LaunchPart* launch = Launch(child);
+  ASSERT_NE(launch, nullptr);
+  EXPECT_NE(launch->name_space, Name(1));
+  ASSERT_TRUE(launch->parent);
+  EXPECT_EQ(launch->parent->name_space, Name(1));
+  EXPECT_EQ(launch->spec->apps[0].argv, (std::vector<std::string>{"./child", "x"}));
+  EXPECT_EQ(launch->spec->env, std::vector<std::string>{"A=1"});
+  EXPECT_EQ(launch->spec->apps[0].env, std::vector<std::string>{"E=1"});
+  EXPECT_EQ(launch->spec->stdin_rank, kStdinNone);
+  EXPECT_FALSE(Answer<pmix::SpawnDone>());
+  const std::string name = launch->name_space;
+  ToRunning(child);
+  const auto done = Answer<pmix::SpawnDone>();
+  ASSERT_TRUE(done);
+  EXPECT_EQ(done->request, 1U);
+  EXPECT_EQ(done->status, pmix::kSuccess);
+  EXPECT_EQ(done->name_space, name);
+  EXPECT_EQ(answers_.back().first, kA);
+  EXPECT_EQ(started_.back().job, child);
+}
+
+TEST_F(JobsAtHeadTest, RanksOfOtherJobsTakeSlots) {
+  const JobNumber first = Spawn(3);  // fills node a
+  EXPECT_EQ(NodesOf(first), std::vector<NodeId>{kA});
+  const JobNumber second = Spawn(4);
+  EXPECT_EQ(NodesOf(second), std::vector<NodeId>{kB});
+  jobs_->OnHostRequest(kA, Request(1));
+  const auto refused = Answer<pmix::SpawnDone>();
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->status, pmix::kErrOutOfResource);
+  EXPECT_EQ(refused->name_space, "");
+  EXPECT_NE(notices_.back().text.find("not enough slots"), std::string::npos);
+  EXPECT_EQ(jobs_->live(), 3U);
+}
+
+TEST_F(JobsAtHeadTest, ASpawnThatFailsFailsAlone) {
+  const JobNumber child = Spawn(2);
+  Failure missing;
+  missing.kind = FailureKind::kProgramNotFound;
+  missing.detail = "there is no ./child";
+  Tell(child, kA, PartFailed{missing, false});
+  Tell(child, kA, PartDrained{});
+  Tell(child, kA, PartEnded{});
+  const auto done = Answer<pmix::SpawnDone>();
+  ASSERT_TRUE(done);
+  EXPECT_EQ(done->status, pmix::kErrJobExeNotFound);
+  EXPECT_NE(notices_.back().text.find("there is no ./child"), std::string::npos);
+  EXPECT_EQ(Count<StopPart>(1), 0U);
+  EndRanks(1);
+  Finish(1);
+  ASSERT_TRUE(ended_);
+  EXPECT_EQ(ended_->exit_code, 0);
+}
+
+TEST_F(JobsAtHeadTest, AnUnknownDirectiveIsRefusedByName) {
+  pmix::SpawnInfo info;
+  info.key = "pmix.made.up";
+  jobs_->OnHostRequest(kB, Request(1, {info}));
+  EXPECT_EQ(Answer<pmix::SpawnDone>()->status, pmix::kErrNotSupported);
+  EXPECT_EQ(answers_.back().first, kB);
+  EXPECT_NE(notices_.back().text.find("pmix.made.up"), std::string::npos);
+}
+
+TEST_F(JobsAtHeadTest, AJobThatEndsOrIsUnknownSpawnsNothing) {
+  pmix::Spawn stranger = Request(1);
+  stranger.proc.name_space = "nobody";
+  jobs_->OnHostRequest(kA, stranger);
+  EXPECT_EQ(Answer<pmix::SpawnDone>()->status, pmix::kErrUnreach);
+  jobs_->OnEndJob(15);
+  answers_.clear();
+  jobs_->OnHostRequest(kA, Request(1));
+  EXPECT_EQ(Answer<pmix::SpawnDone>()->status, pmix::kErrUnreach);
+}
+
+TEST_F(JobsAtHeadTest, LostNodesGetNoChildren) {
+  Failure lost;
+  lost.kind = FailureKind::kNodeLost;
+  jobs_->OnNodesLost({kB}, lost);  // nobody runs there
+  Spawn(3);
+  EXPECT_EQ(NodesOf(2), std::vector<NodeId>{kA});
+  jobs_->OnHostRequest(kA, Request(1));
+  EXPECT_EQ(Answer<pmix::SpawnDone>()->status, pmix::kErrOutOfResource);
+}
+
+TEST_F(JobsAtHeadTest, AChildThatFailsBeforeAllRunEndsEverything) {
+  const JobNumber child = Spawn(2);
+  Tell(child, kA, PartReady{});
+  Tell(child, kA, PartBorn{0, {7, 8}, {true, true}});
+  Tell(child, kA, RankEnds{{{0, 3, 0, false, false, false, false}}});
+  ASSERT_TRUE(RunUntil([&] { return Count<StopPart>(1) > 0; }));
+  EndRanks(child, 0, true);
+  Finish(child);
+  EXPECT_TRUE(Answer<pmix::SpawnDone>());
+  EXPECT_NE(Answer<pmix::SpawnDone>()->status, pmix::kSuccess);
+  EndRanks(1, 0, true);
+  Finish(1);
+  ASSERT_TRUE(ended_);
+  EXPECT_EQ(ended_->exit_code, 3);
+  EXPECT_EQ(ended_->failure.job, child);
+}
+
+// ---- ends
+
+TEST_F(JobsAtHeadTest, ChildrenOutliveTheirParents) {
+  const JobNumber child = Spawn(2);
+  ToRunning(child);
+  EndRanks(1);
+  Finish(1);
+  EXPECT_FALSE(ended_);
+  EXPECT_EQ(Count<StopPart>(child), 0U);
+  EndRanks(child);
+  Finish(child);
+  ASSERT_TRUE(ended_);
+  EXPECT_EQ(ended_->exit_code, 0);
+}
+
+TEST_F(JobsAtHeadTest, AChildsFailureEndsItsParentAndIsTheExitCode) {
+  const JobNumber child = Spawn(1);
+  ToRunning(child);
+  EndRanks(child, 9);
+  ASSERT_TRUE(RunUntil([&] { return Count<StopPart>(1) > 0; }));
+  Finish(child);
+  EXPECT_FALSE(ended_);
+  EndRanks(1, 1, true);
+  Finish(1);
+  ASSERT_TRUE(ended_);
+  EXPECT_EQ(ended_->exit_code, 9);
+  EXPECT_EQ(ended_->failure.job, child);
+}
+
+TEST_F(JobsAtHeadTest, AParentsFailureEndsItsChildren) {
+  const JobNumber child = Spawn(1);
+  ToRunning(child);
+  EndRanks(1, 4);
+  ASSERT_TRUE(RunUntil([&] { return Count<StopPart>(child) > 0; }));
+  Finish(1);
+  EndRanks(child, 1, true);
+  Finish(child);
+  ASSERT_TRUE(ended_);
+  EXPECT_EQ(ended_->exit_code, 4);
+  EXPECT_EQ(ended_->failure.job, kFirstJob);
+}
+
+TEST_F(JobsAtHeadTest, AnAbortEndsTheJobThatItIsAbout) {
+  const JobNumber child = Spawn(1);
+  ToRunning(child);
+  jobs_->OnHostRequest(kA, pmix::Abort{5, {Name(child), 0}, 17, "", {}});
+  EXPECT_EQ(Answer<pmix::OpDone>()->request, 5U);
+  ASSERT_TRUE(RunUntil([&] { return Count<StopPart>(1) > 0 && Count<StopPart>(child) > 0; }));
+  EndRanks(child, 17);
+  Finish(child);
+  EndRanks(1, 0, true);
+  Finish(1);
+  EXPECT_EQ(ended_->exit_code, 17);
+}
+
+TEST_F(JobsAtHeadTest, TheTimeLimitIsForAll) {
+  JobSpec spec = Spec();
+  spec.timeout = std::chrono::hours(1);
+  Begin(std::move(spec));
+  Spawn(1);
+  const auto left = Launch(2)->spec->timeout;
+  EXPECT_GT(left, std::chrono::minutes(50));
+  EXPECT_LE(left, std::chrono::hours(1));
+}
+
+TEST_F(JobsAtHeadTest, SignalsGoToAllJobs) {
+  const JobNumber child = Spawn(1);
+  ToRunning(child);
+  jobs_->OnSignal(10);
+  EXPECT_EQ(Count<SignalPart>(1), 1U);
+  EXPECT_EQ(Count<SignalPart>(child), 1U);
+  jobs_->OnEndJob(15);
+  EXPECT_EQ(Count<StopPart>(1), 1U);
+  EXPECT_EQ(Count<StopPart>(child), 1U);
+}
+
+TEST_F(JobsAtHeadTest, TheLastWordsOfAJobThatHasEndedAreIgnored) {
+  const JobNumber child = Spawn(1);
+  ToRunning(child);
+  EndRanks(child);
+  Finish(child);
+  Tell(child, kA, PartNews{1});
+  ASSERT_TRUE(RunUntil([&] { return jobs_->Find(child) == nullptr; }));
+  Tell(child, kA, PartNews{1});
+  EXPECT_EQ(jobs_->live(), 1U);
+}
+
+// ---- output and stdin
+
+std::string Line(const std::string& text) { return EncodeOutput({0, OutputStream::kStdout}, text); }
+
+TEST_F(JobsAtHeadTest, OutputCarriesTheJobsNumberWithinOneCredit) {
+  const JobNumber child = Spawn(1);
+  ToRunning(child);
+  Tell(1, kA, PartOutput{Line("parent")});
+  Tell(child, kA, PartOutput{Line("child")});
+  EXPECT_TRUE(output_.empty());
+  jobs_->OnOutputCredit(6);
+  ASSERT_EQ(output_.size(), 1U);
+  jobs_->OnOutputCredit(100);
+  ASSERT_EQ(output_.size(), 2U);
+  std::string_view bytes;
+  EXPECT_EQ(DecodeOutput(output_[0], &bytes)->job, kFirstJob);
+  EXPECT_EQ(bytes, "parent");
+  EXPECT_EQ(DecodeOutput(output_[1], &bytes)->job, child);
+  EXPECT_EQ(bytes, "child");
+  // A job that ends gives back what it has not used; the rest is still there for the other one.
+  EndRanks(child);
+  Finish(child);
+  Tell(1, kA, PartOutput{Line(std::string(95, 'x'))});
+  EXPECT_EQ(output_.size(), 3U);
+  Tell(1, kA, PartOutput{Line("y")});
+  EXPECT_EQ(output_.size(), 3U);
+}
+
+TEST_F(JobsAtHeadTest, StdinGoesToTheJobsThatWantIt) {
+  Tell(1, kA, PartStdinCredit{100});
+  EXPECT_EQ(stdin_credit_, 100U);
+  pmix::SpawnInfo all{"pmix.stdin", pmix::SpawnInfo::Type::kNumber};
+  all.number = pmix::kRankWildcard;
+  jobs_->OnHostRequest(kA, Request(1, {all}));
+  const JobNumber child = ++made_;
+  ToRunning(child);
+  // What was asked for before it came is not its.
+  ASSERT_TRUE(jobs_->OnStdin(std::string(100, 'p')).has_value());
+  EXPECT_EQ(Count<PartStdin>(1), 1U);
+  EXPECT_EQ(Count<PartStdin>(child), 0U);
+  Tell(1, kA, PartStdinCredit{50});
+  EXPECT_EQ(stdin_credit_, 100U);
+  Tell(child, kA, PartStdinCredit{20});
+  EXPECT_EQ(stdin_credit_, 120U);
+  ASSERT_TRUE(jobs_->OnStdin("both").has_value());
+  EXPECT_EQ(Count<PartStdin>(child), 1U);
+  Tell(child, kA, PartStdinDone{});
+  EXPECT_EQ(stdin_credit_, 150U);
+  EXPECT_FALSE(jobs_->OnStdin(std::string(200, 'x')).has_value());
+}
+
+// ---- names and groups
+
+// The answer to a lookup that waits goes to the node that asked, when another job publishes.
+TEST_F(JobsAtHeadTest, NamesGoFromJobToJob) {
+  const JobNumber child = Spawn(1);
+  ToRunning(child);
+  answers_.clear();
+  pmix::Lookup lookup;
+  lookup.request = 7;
+  lookup.proc = {Name(child), 0};
+  lookup.keys = {"port"};
+  lookup.wait = true;
+  lookup.range = 5;
+  jobs_->OnHostRequest(kB, lookup);
+  EXPECT_TRUE(answers_.empty());
+  pmix::Publish publish;
+  publish.request = 9;
+  publish.proc = {Name(1), 0};
+  publish.range = 5;
+  publish.persistence = 3;
+  publish.items.push_back({"port", "value", publish.proc});
+  jobs_->OnHostRequest(kA, publish);
+  ASSERT_EQ(answers_.size(), 2U);
+  EXPECT_EQ(Answer<pmix::LookupDone>()->request, 7U);
+  EXPECT_EQ(Answer<pmix::LookupDone>()->status, pmix::kSuccess);
+  EXPECT_EQ(jobs_->name_count(), 1U);
+  EndRanks(1);
+  Finish(1);  // what it published for its lifetime goes with it
+  EXPECT_EQ(jobs_->name_count(), 0U);
+}
+
+TEST_F(JobsAtHeadTest, AGroupOverJobsGetsOneContext) {
+  const JobNumber child = Spawn(5);  // three on a, two on b
+  ToRunning(child);
+  answers_.clear();
+  pmix::Group group;
+  group.request = 3;
+  group.id = "g";
+  group.members = {{Name(1), 0}, {Name(child), 4}};
+  group.want_context = true;
+  group.data = "a";
+  jobs_->OnHostRequest(kA, group);
+  EXPECT_TRUE(answers_.empty());
+  group.request = 4;
+  group.data = "b";
+  jobs_->OnHostRequest(kB, group);
+  ASSERT_EQ(answers_.size(), 2U);
+  for (const auto& [node, message] : answers_) {
+    EXPECT_EQ(std::get<pmix::GroupDone>(message).context, 1U);
+    EXPECT_EQ(std::get<pmix::GroupDone>(message).data, "ab");
+  }
+  answers_.clear();
+  jobs_->OnHostRequest(kA, group);
+  Tell(child, kB, RankEnds{{{4, 0, 0, false, false, false, false}}});
+  EXPECT_EQ(Answer<pmix::GroupDone>()->status, pmix::kErrLostConnection);
+  // One that has gone already is not waited for.
+  group.members = {{Name(1), 0}, {Name(child), pmix::kRankWildcard}};
+  jobs_->OnHostRequest(kA, group);
+  EXPECT_EQ(Answer<pmix::GroupDone>()->status, pmix::kErrNotFound);
+}
+
+TEST_F(JobsAtHeadTest, QueriesNameAllJobs) {
+  const JobNumber child = Spawn(2);
+  ToRunning(child);
+  jobs_->OnHostRequest(kA, pmix::Query{1, {Name(1), 0}, {"pmix.qry.ns"}, ""});
+  EXPECT_EQ(Answer<pmix::QueryDone>()->name_spaces.size(), 2U);
+  jobs_->OnHostRequest(kA, pmix::Query{2, {Name(1), 0}, {"pmix.qry.ptable"}, Name(child)});
+  EXPECT_EQ(Answer<pmix::QueryDone>()->procs.size(), 2U);
+  jobs_->OnHostRequest(kA, pmix::Query{3, {Name(1), 0}, {"pmix.qry.ptable"}, "nobody"});
+  EXPECT_EQ(Answer<pmix::QueryDone>()->status, pmix::kErrNotFound);
+}
+
+TEST_F(JobsAtHeadTest, OnlyAFewSpawnedJobsAreShownInATimeline) {
+  for (size_t i = 0; i < Jobs::kMostShownJobs + 3; ++i) {
+    const JobNumber child = Spawn(1);
+    ToRunning(child);
+    EndRanks(child);
+    Finish(child);
+    ASSERT_TRUE(RunUntil([&] { return jobs_->Find(child) == nullptr; }));
+  }
+  EndRanks(1);
+  Finish(1);
+  ASSERT_TRUE(ended_);
+  EXPECT_EQ(ended_->phases.size(), Jobs::kMostShownJobs + 1);
+  EXPECT_EQ(ended_->phases.back().note, "3 more jobs were spawned");
+}
+
+// ---- the states of a request
+
+TEST(SpawnStates, EveryEventInEveryState) {
+  const auto name = [](std::optional<SpawnState> state) {
+    return state ? std::string(StateName(*state)) : "";
+  };
+  for (int s = 0; s < kSpawnStates; ++s) {
+    for (int e = 0; e < kSpawnEvents; ++e) {
+      const auto state = static_cast<SpawnState>(s);
+      const auto event = static_cast<SpawnEvent>(e);
+      std::string wanted;
+      if (state == SpawnState::kAsked && event == SpawnEvent::kPlaced) wanted = "launching";
+      if (state == SpawnState::kAsked && event == SpawnEvent::kUnfit) wanted = "refused";
+      if (state == SpawnState::kLaunching && event == SpawnEvent::kAllRunning) wanted = "answered";
+      if (state == SpawnState::kLaunching && event == SpawnEvent::kJobStopped) wanted = "refused";
+      EXPECT_EQ(name(Next(state, event)), wanted) << StateName(state) << ", " << EventName(event);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace rex
