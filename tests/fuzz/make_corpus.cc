@@ -225,6 +225,22 @@ void HostMessageInputs(const Corpus& corpus) {
   }
 }
 
+// One for each directive that is known, and some words for its value.
+void SpawnRequestInputs(const Corpus& corpus) {
+  corpus.Add("sample", EncodeHostMessage(pmix::SampleSpawn()));
+  for (const char* pair :
+       {"pmix.host n1:2,n0", "pmix.hostfile hosts", "pmix.wdir sub",
+        "pmix.mapby node:OVERSUBSCRIBE", "pmix.rankby slot", "pmix.bindto core:overload-allowed",
+        "pmix.ppr 2:n", "pmix.pers ompi", "pmix.prefix /opt", "pmix.mapper ppr", "pmix.stdin all",
+        "pmix.envar.unset PATH"}) {
+    const std::string text = pair;
+    const size_t blank = text.find(' ');
+    pmix::Spawn spawn = pmix::SampleSpawn();
+    spawn.infos = {{text.substr(0, blank), pmix::SpawnInfo::Type::kText, text.substr(blank + 1)}};
+    corpus.Add(text.substr(5, blank - 5), EncodeHostMessage(spawn));
+  }
+}
+
 void ExchangeMessageInputs(const Corpus& corpus) {
   size_t number = 0;
   for (const CollectiveHeader& header : SampleCollectives()) {
@@ -494,6 +510,7 @@ void MakeCorpora(const std::filesystem::path& base) {
   NodeSetInputs({base, "node_set"});
   AllocationInputs({base, "allocation"});
   HostMessageInputs({base, "host_messages"});
+  SpawnRequestInputs({base, "spawn_request"});
   JoinLinesInputs({base, "join_lines"});
   LaunchMessageInputs({base, "launch_messages"});
   LinkHandshakeInputs({base, "link_handshake"});
