@@ -13,6 +13,10 @@ constexpr std::string_view kQueryNamespaces = "pmix.qry.ns";
 constexpr std::string_view kQueryProcTable = "pmix.qry.ptable";
 constexpr std::string_view kQueryLocalProcTable = "pmix.qry.lptable";
 
+bool IsOfTheNode(const Phase& phase) {
+  return phase.name == "keeper" || phase.name == "agent" || phase.name == "host";
+}
+
 bool Has(const std::vector<std::string>& keys, std::string_view key) {
   return std::find(keys.begin(), keys.end(), key) != keys.end();
 }
@@ -330,7 +334,8 @@ void Jobs::KeepPhases(JobNumber number, const Entry& entry, const JobEnded& ende
   }
   const std::string process = "job " + std::to_string(number);
   for (Phase phase : ended.phases) {
-    phase.process = process;
+    // A node's own start comes with the first job that has ended there.
+    if (!IsOfTheNode(phase)) phase.process = process;
     phases_.push_back(std::move(phase));
   }
 }
