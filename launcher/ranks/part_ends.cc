@@ -53,7 +53,6 @@ void Part::OnRankEnd(size_t local, const ExitStatus& end) {
 }
 
 void Part::TellEnd(const RankRecord& record) {
-  services_.to_host(pmix::RankGone{{plan_.name_space, record.rank}});
   const ExitStatus& end = *record.end;
   ends_.ends.push_back({record.rank, end.signal == 0 ? end.code : 0, end.signal, end.core,
                         record.connected, record.finalized, record.signalled});

@@ -164,8 +164,6 @@ void HostProcess::OnMessage(HostMessage message) {
     std::erase_if(releases_, [&](const auto& told) { return Names(told.first, job->name_space); });
     return registration_->Deregister(job->name_space);
   }
-  if (const auto* gone = std::get_if<RankGone>(&message))
-    return registration_->RankGone(gone->proc);
   if (const auto* ping = std::get_if<Ping>(&message)) return Send(Pong{ping->number});
   if (const auto* event = std::get_if<EventRaised>(&message)) return RaiseEvent(*event);
   if (const auto* request = std::get_if<ModexRequest>(&message)) return AskModex(*request);

@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include "launcher/base/log.h"
+#include "pmix-server/host/closed_peers.h"
 #include "pmix-server/host/job_info.h"
 #include "pmix-server/host/pmix_values.h"
 #include "pmix-server/host/rank_env.h"
@@ -17,6 +18,9 @@
 namespace rex::pmix {
 
 namespace {
+
+constexpr std::chrono::milliseconds kClosesEvery{1};
+constexpr std::chrono::seconds kClosesBound{1};
 
 std::string StatusText(const char* step, pmix_status_t status) {
   return std::string(step) + ": " + PMIx_Error_string(status);
@@ -58,8 +62,6 @@ void PostDone(pmix_status_t /*status*/, void* cbdata) noexcept {
   on_done->loop->Post(std::move(on_done->done));
 }
 
-void Ignore(pmix_status_t /*status*/, void* /*cbdata*/) noexcept {}
-
 }  // namespace
 
 // Owned by libpmix's callback data from StartRegister until HandBack; one thread at a time has it.
@@ -85,13 +87,17 @@ void Registration::Deregister(const std::string& name_space) {
       Next();
     };
     if (registered_.erase(name_space) == 0) return answer();
-    StartDeregister(name_space, answer);
+    closes_deadline_ = loop_.clock().Now() + kClosesBound;
+    AwaitCloses([this, name_space, answer] { StartDeregister(name_space, answer); });
   });
 }
 
-void Registration::RankGone(const ProcId& proc) {
-  const pmix_proc_t gone = ToPmix(proc);
-  PMIx_server_deregister_client(&gone, &Ignore, nullptr);
+// The kernel has closed the connections of ranks that were reaped; libpmix does their cleanup when
+// it sees that.
+void Registration::AwaitCloses(std::function<void()> then) {
+  if (!AnyClosedByPeer() || loop_.clock().Now() >= closes_deadline_) return then();
+  after_closes_ = std::move(then);
+  closes_timer_.Set(kClosesEvery);
 }
 
 void Registration::Enqueue(std::function<void()> step) {

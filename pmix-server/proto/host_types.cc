@@ -216,16 +216,6 @@ Result<HostMessage> FromPb(const pb::JobDeregistered& in) {
   return HostMessage(JobDeregistered{in.name_space()});
 }
 
-void ToPb(const RankGone& in, pb::HostEnvelope* envelope) {
-  ToPb(in.proc, envelope->mutable_rank_gone()->mutable_proc());
-}
-Result<HostMessage> FromPb(const pb::RankGone& in) {
-  Check check;
-  RankGone out{FromPb(check, in.proc())};
-  if (!check.ok()) return check.error();
-  return HostMessage(std::move(out));
-}
-
 void ToPb(const HostReady& in, pb::HostEnvelope* envelope) {
   pb::HostReady* out = envelope->mutable_ready();
   out->set_pmix_version(in.pmix_version);
@@ -784,8 +774,6 @@ Result<HostMessage> DecodeHostMessage(const std::string& payload) {
       return FromPb(envelope.query_done());
     case E::kOpDone:
       return FromPb(envelope.op_done());
-    case E::kRankGone:
-      return FromPb(envelope.rank_gone());
     case E::kPing:
       return FromPb(envelope.ping());
     case E::kPong:

@@ -266,9 +266,6 @@ struct OpDone {
   uint64_t request = 0;
   int32_t status = 0;
 };
-struct RankGone {
-  ProcId proc;
-};
 // A host that answers has sent all that it knew before.
 struct Ping {
   uint64_t number = 0;
@@ -281,7 +278,7 @@ using HostMessage =
     std::variant<RegisterJob, JobRegistered, DeregisterJob, JobDeregistered, HostReady, ClientEvent,
                  Abort, Fence, FenceDone, FenceReleased, DirectModex, ModexRequest, ModexDone,
                  Publish, Lookup, LookupDone, Unpublish, EventRaised, JobControl, LogText, Query,
-                 QueryDone, OpDone, RankGone, Ping, Pong, Spawn, SpawnDone, Group, GroupDone>;
+                 QueryDone, OpDone, Ping, Pong, Spawn, SpawnDone, Group, GroupDone>;
 
 // kData for what carries the data of collectives and modexes: it may be megabytes, and what else
 // there is to say goes in between. So there is no order between it and other messages.

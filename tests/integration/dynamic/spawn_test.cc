@@ -1,5 +1,7 @@
 // MPI_Comm_spawn and MPI_Comm_spawn_multiple: from any rank, with every info key, and what a spawn
 // that can't be is told.
+#include <filesystem>
+
 #include "tests/support/rex_test.h"
 
 namespace rex::testing {
@@ -163,6 +165,15 @@ TEST_F(SpawnTest, ProgramsWithoutMpi) {
   EXPECT_TRUE(ExitedWith(result, 0));
   EXPECT_EQ(CountOf(result.out, "plain"), 2U) << result;
   EXPECT_TRUE(Contains(result.out, "rank 0 says on"));
+}
+
+// libpmix 4.2.2 can be made to forget that a connection is there; docs/design/dynamic.md.
+TEST_F(SpawnTest, ARankConnectsAfterAnothersEndWasOverlooked) {
+  const std::string directory = std::filesystem::path(WriteFile("here", "")).parent_path().string();
+  const CommandResult result =
+      Rex({"-n", "1", "--oversubscribe", ProgramPath("pmix_reuse"), directory});
+  EXPECT_TRUE(ExitedWith(result, 0));
+  EXPECT_TRUE(Contains(result.out, "both came")) << result;
 }
 
 // ---- refusals: the parent hears of it and goes on

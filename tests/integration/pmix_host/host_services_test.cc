@@ -43,7 +43,6 @@ TEST_F(HostServices, ConnectedThenFinalized) {
 TEST_F(HostServices, ARankThatVanishesIsNotFinalized) {
   StartHost();
   RunRanks(Register(MakeJob("vanish", {1})), {REX_TEST_PROBE, "vanish"});
-  Send(RankGone{{"vanish", 0}});
   Deregister("vanish");
   const auto events = Seen<ClientEvent>();
   ASSERT_EQ(events.size(), 1u);
@@ -105,7 +104,6 @@ TEST_F(HostServices, RegisteredFilesGoWithTheRank) {
   StartHost();
   const std::string file = session_dir_ + "/to-be-removed";
   ExpectAllGood(RunRanks(Register(MakeJob("cleanup", {1})), {REX_TEST_PROBE, "cleanup", file}));
-  Send(RankGone{{"cleanup", 0}});
   Deregister("cleanup");
   EXPECT_NE(::access(file.c_str(), F_OK), 0) << "still there";
   EXPECT_TRUE(Seen<JobControl>().empty());

@@ -35,9 +35,9 @@ TEST(HostBounds, NameSpace) {
 }
 
 TEST(HostBounds, Rank) {
-  EXPECT_TRUE(Accepted(RankGone{{"a", 0}}));
-  EXPECT_TRUE(Accepted(RankGone{{"a", 0xfffffffe}}));
-  EXPECT_FALSE(Accepted(RankGone{{"a", 0xffffffff}}));
+  EXPECT_TRUE(Accepted(DirectModex{1, {"a", 0}, std::chrono::seconds(1)}));
+  EXPECT_TRUE(Accepted(DirectModex{1, {"a", 0xfffffffe}, std::chrono::seconds(1)}));
+  EXPECT_FALSE(Accepted(DirectModex{1, {"a", 0xffffffff}, std::chrono::seconds(1)}));
 }
 
 TEST(HostBounds, Timeouts) {

@@ -91,7 +91,6 @@ inline std::vector<HostMessage> SampleMessages() {
       Query{11, proc, {"pmix.qry.ns"}, "rex-job"},
       QueryDone{11, 0, {"rex-job"}, {SampleState()}},
       OpDone{12, kErrNoPermissions},
-      RankGone{proc},
       Ping{13},
       Pong{13},
       SampleDealtJob(),
