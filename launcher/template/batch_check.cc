@@ -19,6 +19,7 @@ struct Bytes {
   }
   bool HasString(uint64_t offset) const { return offset < size; }
   bool HasAbsolutePath(uint64_t offset) const { return HasString(offset) && base[offset] == '/'; }
+  bool HasPath(uint64_t offset) const { return HasString(offset) && base[offset] != '\0'; }
   bool HasStringList(uint64_t offset, uint32_t count) const {
     if (!HasArray(offset, count, sizeof(uint64_t))) return false;
     const auto* list = reinterpret_cast<const uint64_t*>(base + offset);
@@ -31,8 +32,10 @@ struct Bytes {
 
 bool HeaderIsSound(const Bytes& blob, const rex_blob_header& header, uint32_t count) {
   return header.count == count && header.argc >= 1 && header.agent_pid > 0 &&
-         header.reserved == 0 && header.umask <= kMaxUmask && blob.HasAbsolutePath(header.path) &&
-         blob.HasAbsolutePath(header.wdir) && blob.HasStringList(header.argv, header.argc) &&
+         (header.flags & ~REX_BLOB_OUTLIVES) == 0 && header.reserved == 0 &&
+         header.failed_exit >= 1 && header.failed_exit <= 255 && header.umask <= kMaxUmask &&
+         blob.HasPath(header.path) && blob.HasAbsolutePath(header.wdir) &&
+         blob.HasStringList(header.argv, header.argc) &&
          blob.HasStringList(header.common_env, header.common_env_count) &&
          blob.HasArray(header.ranks, header.count, sizeof(rex_blob_rank));
 }

@@ -5,17 +5,17 @@
 namespace rex {
 
 namespace {
-constexpr int kFailedRank = 127;
-
 // Fails the rank when `result` is a system call's failure.
 void Check(const RankContext& context, uint32_t index, rex_birth_phase phase, long result) {
-  if (result < 0) FailRank(context.report, index, phase, static_cast<int>(-result));
+  if (result < 0) FailRank(context, index, phase, static_cast<int>(-result));
 }
 
 void JoinAgent(const RankContext& context, uint32_t index) {
   Check(context, index, REX_PHASE_SETUP, sys::Call(sys::kSetpgid));
-  Check(context, index, REX_PHASE_SETUP,
-        sys::Call(sys::kPrctl, sys::kPrSetPdeathsig, sys::kSigKill));
+  if ((context.view.header->flags & REX_BLOB_OUTLIVES) == 0) {
+    Check(context, index, REX_PHASE_SETUP,
+          sys::Call(sys::kPrctl, sys::kPrSetPdeathsig, sys::kSigKill));
+  }
   // An agent that died before the call above will never be signalled about: prctl(2).
   if (sys::Call(sys::kGetppid) != context.view.header->agent_pid) sys::Exit(REX_GATE_CLOSED);
 }
@@ -78,11 +78,11 @@ void PlaceDescriptors(const RankContext& context, uint32_t index) {
 }
 }  // namespace
 
-void FailRank(int report, uint32_t index, rex_birth_phase phase, int error) {
+void FailRank(const RankContext& context, uint32_t index, rex_birth_phase phase, int error) {
   const rex_birth_report text{index, static_cast<uint32_t>(phase), error, 0};
-  while (sys::Call(sys::kWrite, report, sys::Address(&text), sizeof text) == -sys::kEintr) {
+  while (sys::Call(sys::kWrite, context.report, sys::Address(&text), sizeof text) == -sys::kEintr) {
   }
-  sys::Exit(kFailedRank);
+  sys::Exit(static_cast<int>(context.view.header->failed_exit));
 }
 
 void PrepareRank(const RankContext& context, uint32_t index) {

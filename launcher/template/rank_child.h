@@ -28,7 +28,8 @@ void PrepareRank(const RankContext& context, uint32_t index);
 // Returns when a byte could be read from the gate; ends the process at end of file there.
 void AwaitGate(int gate);
 
-// Reports and ends the process with 127.
-[[noreturn]] void FailRank(int report, uint32_t index, rex_birth_phase phase, int error);
+// Reports and ends the process with the batch's failed_exit.
+[[noreturn]] void FailRank(const RankContext& context, uint32_t index, rex_birth_phase phase,
+                           int error);
 
 }  // namespace rex

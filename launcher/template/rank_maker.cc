@@ -7,22 +7,19 @@
 #include "launcher/template/rank_maker.h"
 
 #include <signal.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <deque>
 #include <list>
 
 #include "launcher/base/programs.h"
-#include "launcher/template/batch_blob.h"
+#include "launcher/template/maker_channel.h"
 #include "launcher/template/template_process.h"
 
 namespace rex {
 
 namespace {
-constexpr size_t kReportsPerRead = 64;
 // A timer that fires this much too late says that we were stopped ourselves, not that others hang.
 constexpr std::chrono::seconds kOwnDelay{1};
 
@@ -80,10 +77,8 @@ class RankMaker::Impl {
     bool released = false;  // or never will be: fewer than asked
     bool resent = false;
     Error why_returned;
-    bool over = false;   // forgotten: no more events
-    UniqueFd gate_read;  // kept to the release, so that writing can't raise SIGPIPE
-    UniqueFd gate;
-    UniqueFd report;
+    bool over = false;  // forgotten: no more events
+    SentBatch sent;
     std::unique_ptr<ReadWatcher> reports;
     Clock::Time deadline{0};
     std::unique_ptr<Timer> timer;
@@ -97,15 +92,14 @@ class RankMaker::Impl {
   Status Prepare();
   void ReturnQueue();
   Status Send(Batch& batch);
-  Status SendDatagram(const Batch& batch, int blob, size_t blob_bytes, int report);
   void SetBound(const BatchPtr& batch);
   void OnBound(const BatchPtr& batch);
   void OnAnswer();
   void OnGreeting();
-  void TakeAnswer(const rex_batch_answer& head, const int32_t* pids);
+  void OnBadAnswer(const Error& error);
+  void TakeAnswer(const BatchAnswer& answer);
   void Tell(const BatchPtr& batch, std::vector<pid_t> pids, int error);
   void OnReports(const BatchPtr& batch);
-  bool TakeReport(const BatchPtr& batch, const rex_birth_report& report);
   void OnMakerEnd(pid_t pid, const ExitStatus& status);
   void EndMaker(Error why);
   void ExpectBirths(bool expected);
@@ -221,50 +215,9 @@ Status RankMaker::Impl::Send(Batch& batch) {
         ExecEnvironment(batch.order.common_env, RestoringPreload(batch.order.path),
                         std::exchange(batch.order.library_path, ""));
   }
-  const std::string bytes = EncodeBatch(batch.order, ::getpid());
-  if (bytes.size() > REX_BATCH_MAX_BLOB_BYTES) {
-    return Error{Errc::kInvalid, "arguments and environment of a batch take " +
-                                     std::to_string(bytes.size() >> 20) + " MiB, more than " +
-                                     std::to_string(REX_BATCH_MAX_BLOB_BYTES >> 20)};
-  }
-  const auto blob = SealedMemory(bytes);
-  if (!blob) return blob.error();
-  auto gate = MakePipe();
-  if (!gate) return gate.error();
-  auto report = MakePipe();
-  if (!report) return report.error();
-  const Status quick = SetNonBlocking(report->first.get());
-  if (!quick) return quick.error();
-  batch.gate_read = std::move(gate->first);
-  batch.gate = std::move(gate->second);
-  batch.report = std::move(report->first);
-  return SendDatagram(batch, blob->get(), bytes.size(), report->second.get());
-}
-
-Status RankMaker::Impl::SendDatagram(const Batch& batch, int blob, size_t blob_bytes, int report) {
-  std::vector<int> fds = {blob, batch.gate_read.get(), report};
-  for (const int fd : RankDescriptors(batch.order)) fds.push_back(fd);
-  rex_batch_request request{REX_BATCH_MAGIC, REX_BATCH_VERSION, static_cast<uint32_t>(batch.count),
-                            static_cast<uint32_t>(fds.size()), blob_bytes};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(REX_BATCH_MAX_FDS * sizeof(int))> control{};
-  iovec data{&request, sizeof request};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
-  cmsghdr* rights = CMSG_FIRSTHDR(&message);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
-  std::copy_n(reinterpret_cast<const char*>(fds.data()), fds.size() * sizeof(int),
-              reinterpret_cast<char*>(CMSG_DATA(rights)));
-  // Never full: a maker has taken and answered everything before it gets the next datagram.
-  if (::sendmsg(socket_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
-    Error error = Error::FromErrno(errno, "send a batch of ranks to " + The());
-    if (error.sys_errno == ENOTCONN) error.code = Errc::kClosed;
-    return error;
-  }
+  auto sent = SendBatch(socket_.get(), batch.order);
+  if (!sent) return sent.error();
+  batch.sent = std::move(*sent);
   return Ok{};
 }
 
@@ -292,25 +245,9 @@ void RankMaker::Impl::OnBound(const BatchPtr& batch) {
 }
 
 void RankMaker::Impl::OnGreeting() {
-  static constexpr const char* kReasons[] = {
-      "fit",
-      "this kernel lacks PR_GET_TID_ADDRESS or close_range",
-      "another object of the program is linked -z initfirst",
-      "a sanitizer's runtime is mapped",
-      "ld.so has something to say that every rank must say",
-      "it has more than one thread before its first constructor",
-      "its stack or list of objects is not laid out as usual"};
-  rex_template_hello hello{};
-  const ssize_t n = ::recv(socket_.get(), &hello, sizeof hello, MSG_DONTWAIT | MSG_TRUNC);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (n <= 0) return EndMaker({Errc::kClosed, "it ended before it was ready"});
-  if (n != sizeof hello || hello.magic != REX_BATCH_MAGIC || hello.version != REX_BATCH_VERSION ||
-      hello.fitness > REX_TEMPLATE_LAST_FITNESS) {
-    return EndMaker({Errc::kProtocol, "it sent nonsense"});
-  }
-  if (hello.fitness != REX_TEMPLATE_FIT) {
-    return EndMaker({Errc::kInvalid, kReasons[hello.fitness]});
-  }
+  const auto fit = ReadGreeting(socket_.get());
+  if (!fit) return EndMaker(fit.error());
+  if (!*fit) return;
   const Status trusted = program_.on_greeting ? program_.on_greeting(pid_) : Status(Ok{});
   if (!trusted) return EndMaker(trusted.error());
   greeted_ = true;
@@ -319,42 +256,29 @@ void RankMaker::Impl::OnGreeting() {
 
 void RankMaker::Impl::OnAnswer() {
   if (program_.is_template && !greeted_) return OnGreeting();
-  struct {
-    rex_batch_answer head;
-    std::array<int32_t, REX_BATCH_MAX_RANKS> pids;
-  } answer{};
-  const ssize_t n = ::recv(socket_.get(), &answer, sizeof answer, MSG_DONTWAIT | MSG_TRUNC);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (n <= 0) {
-    EndMaker({Errc::kClosed, The() + " ended"});
-    return;
-  }
-  const bool sound =
-      n >= static_cast<ssize_t>(sizeof answer.head) && answer.head.magic == REX_BATCH_MAGIC &&
-      current_ != nullptr && answer.head.started <= current_->count &&
-      static_cast<size_t>(n) == sizeof answer.head + answer.head.started * sizeof answer.pids[0];
-  if (sound) return TakeAnswer(answer.head, answer.pids.data());
-  const Error nonsense{Errc::kProtocol, The() + " sent nonsense"};
-  EndMaker(nonsense);
-  if (current_ != nullptr) Lose(current_, nonsense);
+  auto answer = ReadAnswer(socket_.get(), current_ == nullptr ? 0 : current_->count);
+  if (!answer) return OnBadAnswer(answer.error());
+  if (!*answer) return;
+  if (current_ == nullptr) return OnBadAnswer({Errc::kProtocol, "it sent nonsense"});
+  TakeAnswer(**answer);
 }
 
-void RankMaker::Impl::TakeAnswer(const rex_batch_answer& head, const int32_t* pids) {
+void RankMaker::Impl::OnBadAnswer(const Error& error) {
+  const Error full{error.code, The() + error.text.substr(2)};  // "it ..."
+  const bool refused = error.text == "it refused a batch as malformed";
+  if (!refused) EndMaker(full);
+  if (error.code != Errc::kClosed && current_ != nullptr) Lose(current_, full);
+}
+
+void RankMaker::Impl::TakeAnswer(const BatchAnswer& answer) {
   const BatchPtr batch = current_;
-  if (head.started == 0 && head.error == EPROTO) {
-    return Lose(batch, Error{Errc::kProtocol, The() + " refused a batch as malformed"});
+  if (!answer.unfit) return Tell(batch, answer.pids, answer.error);
+  if (!program_.is_template) {
+    return Lose(batch, Error{Errc::kProtocol, The() + " sent nonsense"});
   }
-  if (head.error == REX_BATCH_UNFIT) {
-    const Error unfit{Errc::kInvalid, "it has more than one thread, or no room for an environment"};
-    if (head.started != 0 || !program_.is_template) {
-      return Lose(batch, Error{Errc::kProtocol, The() + " sent nonsense"});
-    }
-    EndMaker(unfit);
-    return Lose(batch, unfit);
-  }
-  int error = head.error;
-  if (head.started < batch->count && error == 0) error = EPROTO;
-  Tell(batch, std::vector<pid_t>(pids, pids + head.started), error);
+  const Error unfit{Errc::kInvalid, "it has more than one thread, or no room for an environment"};
+  EndMaker(unfit);
+  Lose(batch, unfit);
 }
 
 void RankMaker::Impl::Tell(const BatchPtr& batch, std::vector<pid_t> pids, int error) {
@@ -364,8 +288,8 @@ void RankMaker::Impl::Tell(const BatchPtr& batch, std::vector<pid_t> pids, int e
   told_.push_back(batch);
   if (pids.size() < batch->count) {
     batch->released = true;
-    batch->gate.Reset();
-    batch->gate_read.Reset();
+    batch->sent.gate.Reset();
+    batch->sent.gate_read.Reset();
     SetBound(batch);
   } else {
     batch->timer->Cancel();
@@ -376,7 +300,7 @@ void RankMaker::Impl::Tell(const BatchPtr& batch, std::vector<pid_t> pids, int e
   batch->events.on_pids(pids, error, program_.birth);
   if (guard.expired()) return;
   if (current_ == nullptr) ExpectBirths(false);  // forgets what was not adopted
-  batch->reports = std::make_unique<ReadWatcher>(loop_, batch->report.get(),
+  batch->reports = std::make_unique<ReadWatcher>(loop_, batch->sent.report.get(),
                                                  [this, weak = std::weak_ptr<Batch>(batch)] {
                                                    if (const BatchPtr still = weak.lock())
                                                      OnReports(still);
@@ -389,40 +313,21 @@ void RankMaker::Impl::Release(uint64_t owner) {
     if (batch->released || batch->owner != owner) continue;
     batch->released = true;
     SetBound(batch);
-    // An empty pipe takes this at once, and keeps it for the ranks when our ends are closed.
-    static constexpr std::array<char, REX_BATCH_MAX_RANKS> kGo{};
-    const Status opened = WriteAll(batch->gate.get(), std::string_view(kGo.data(), batch->count));
-    REX_CHECK(static_cast<bool>(opened));
-    batch->gate.Reset();
-    batch->gate_read.Reset();
+    OpenGate(&batch->sent, batch->count);
   }
 }
 
 void RankMaker::Impl::OnReports(const BatchPtr& batch) {
   const auto guard = Guard();
-  std::array<rex_birth_report, kReportsPerRead> reports;
-  const ssize_t n = ::read(batch->report.get(), reports.data(), sizeof reports);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (n < 0) return Lose(batch, Error::FromErrno(errno, "read the reports of a batch of ranks"));
-  if (n == 0) {
-    Forget(batch);
-    batch->events.on_born();
-    return;
-  }
-  bool sound = static_cast<size_t>(n) % sizeof reports[0] == 0;
-  for (size_t i = 0; sound && i < static_cast<size_t>(n) / sizeof reports[0]; ++i) {
-    sound = TakeReport(batch, reports[i]);
+  const auto reports = ReadReports(batch->sent.report.get(), batch->count);
+  if (!reports) return Lose(batch, reports.error());
+  for (const BirthFailure& failure : reports->failures) {
+    batch->events.on_failure(failure);
     if (guard.expired()) return;
   }
-  if (!sound) Lose(batch, Error{Errc::kProtocol, "a rank reported nonsense before its program"});
-}
-
-bool RankMaker::Impl::TakeReport(const BatchPtr& batch, const rex_birth_report& report) {
-  if (report.index >= batch->count) return false;
-  if (report.phase < REX_PHASE_SETUP || report.phase > REX_PHASE_EXEC) return false;
-  batch->events.on_failure(
-      BirthFailure{report.index, static_cast<rex_birth_phase>(report.phase), report.error});
-  return true;
+  if (!reports->over || batch->over) return;
+  Forget(batch);
+  batch->events.on_born();
 }
 
 // Makes sure that it ends; OnMakerEnd follows when it has been reaped.
@@ -459,8 +364,8 @@ void RankMaker::Impl::Forget(const BatchPtr& batch) {
   batch->over = true;
   batch->timer->Cancel();
   batch->reports.reset();
-  batch->gate.Reset();
-  batch->gate_read.Reset();
+  batch->sent.gate.Reset();
+  batch->sent.gate_read.Reset();
   batch->order = BirthBatch();
   if (batch == current_) {
     current_.reset();
@@ -484,8 +389,8 @@ void RankMaker::Impl::Lose(const BatchPtr& batch, Error error) {
 
 void RankMaker::Impl::GiveBack(const BatchPtr& batch, const Error& error) {
   batch->why_returned = error;
-  batch->gate.Reset();
-  batch->gate_read.Reset();
+  batch->sent.gate.Reset();
+  batch->sent.gate_read.Reset();
   if (batch == current_) {
     current_.reset();
     ExpectBirths(false);
@@ -493,11 +398,11 @@ void RankMaker::Impl::GiveBack(const BatchPtr& batch, const Error& error) {
   std::erase(queue_, batch);
   returning_.push_back(batch);
   const auto guard = Guard();
-  if (!batch->report) {
+  if (!batch->sent.report) {
     Return(batch);
   } else {
     SetBound(batch);
-    batch->reports = std::make_unique<ReadWatcher>(loop_, batch->report.get(),
+    batch->reports = std::make_unique<ReadWatcher>(loop_, batch->sent.report.get(),
                                                    [this, weak = std::weak_ptr<Batch>(batch)] {
                                                      if (const BatchPtr still = weak.lock())
                                                        OnReturning(still);
@@ -508,9 +413,8 @@ void RankMaker::Impl::GiveBack(const BatchPtr& batch, const Error& error) {
 
 // What half-made ranks have to report counts for nothing: they are made again.
 void RankMaker::Impl::OnReturning(const BatchPtr& batch) {
-  std::array<rex_birth_report, kReportsPerRead> reports;
-  const ssize_t n = ::read(batch->report.get(), reports.data(), sizeof reports);
-  if (n == 0) Return(batch);
+  const auto reports = ReadReports(batch->sent.report.get(), batch->count);
+  if (!reports || reports->over) Return(batch);
 }
 
 void RankMaker::Impl::Return(const BatchPtr& batch) {

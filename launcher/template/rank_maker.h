@@ -19,7 +19,7 @@ namespace rex {
 // What one batch has in common, and what each of its ranks has for itself.
 struct BirthBatch {
   uint64_t owner = 0;             // whose it is, for Release
-  std::string path;               // absolute
+  std::string path;               // absolute, or relative to wdir
   std::vector<std::string> argv;  // at least one word
   std::string wdir;               // absolute
   std::vector<std::string> common_env;
@@ -28,6 +28,8 @@ struct BirthBatch {
   uint64_t open_files = 1024;               // RLIMIT_NOFILE: soft
   uint64_t open_files_hard = 1 << 20;       // and hard; never above the spawner's
   std::chrono::nanoseconds timer_slack{0};  // 0: as it is
+  bool outlives = false;                    // ranks do not die with their parent
+  uint32_t failed_exit = 127;               // exit code of one that can't go on, 1..255
 
   struct Rank {
     std::vector<std::string> env;  // after the common ones

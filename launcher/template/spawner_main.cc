@@ -87,7 +87,7 @@ void AddOwnEnv(const rex::RankContext& context, uint32_t index) {
   const long error = rex::sys::Call(
       rex::sys::kExecve, rex::sys::Address(context.view.String(context.view.header->path)),
       rex::sys::Address(context.argv), rex::sys::Address(context.envp));
-  rex::FailRank(context.report, born.index, REX_PHASE_EXEC, static_cast<int>(-error));
+  rex::FailRank(context, born.index, REX_PHASE_EXEC, static_cast<int>(-error));
 }
 
 }  // namespace

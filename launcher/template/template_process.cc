@@ -144,7 +144,8 @@ std::string RestoringPreload(const std::string& program) {
 }
 
 Result<MakerProcess> StartTemplateProcess(const TemplateOrder& order) {
-  auto library = FindLibexecProgram(kLibrary);
+  Result<std::string> library = order.library;
+  if (library->empty()) library = FindLibexecProgram(kLibrary);
   if (!library) return library.error();
   auto pair = MakeSeqpacketPair();
   if (!pair) return pair.error();

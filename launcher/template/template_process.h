@@ -10,13 +10,14 @@
 namespace rex {
 
 struct TemplateOrder {
-  std::string path;  // absolute
+  std::string path;  // absolute, or relative to wdir
   std::vector<std::string> argv;
   std::string wdir;
   std::vector<std::string> env;   // of the ranks, as far as known; LD_* and the like whole
   std::vector<MappedFile> files;  // beside what it maps: as they must be for each batch
   std::string own_dir = {};       // files below it are links of rex's own making
   std::string library_path = {};  // before LD_LIBRARY_PATH, for the template's ld.so alone
+  std::string library = {};       // librex_template.so; empty: beside the running program
 };
 
 // Spare room for what a rank's environment has more than the order's: entries and bytes.

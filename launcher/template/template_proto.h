@@ -9,15 +9,15 @@
  *   fd 1  gate: a pipe's read end. A rank reads one byte from it before it goes on. End of file
  *         there means "never": the rank leaves with _exit(REX_GATE_CLOSED).
  *   fd 2  report: a pipe's write end, close-on-exec. A rank that cannot go on writes one
- *         struct rex_birth_report (smaller than PIPE_BUF, so whole) and leaves with _exit(127).
- *         When every rank has exec'ed or ended, the agent reads end of file: the births are over.
- *   fd 3..  the ranks' own descriptors, named by index.
- * Answer (maker -> agent): struct rex_batch_answer followed by `started` int32_t pids, in the order
- * of the ranks in the batch. started < count: `error` says why the next one could not be made; the
- * agent closes the gate, and those that were made end by themselves. EPROTO with started == 0: the
- * request was malformed (or came from another process than the maker's parent). REX_BATCH_UNFIT
- * with started == 0 (templates only): this maker can't make this batch, another one can.
- * Greeting (template -> agent, once, before all else): struct rex_template_hello.
+ *         struct rex_birth_report (smaller than PIPE_BUF, so whole) and leaves with the blob's
+ * failed_exit. When every rank has exec'ed or ended, the agent reads end of file: the births are
+ * over. fd 3..  the ranks' own descriptors, named by index. Answer (maker -> agent): struct
+ * rex_batch_answer followed by `started` int32_t pids, in the order of the ranks in the batch.
+ * started < count: `error` says why the next one could not be made; the agent closes the gate, and
+ * those that were made end by themselves. EPROTO with started == 0: the request was malformed (or
+ * came from another process than the maker's parent). REX_BATCH_UNFIT with started == 0 (templates
+ * only): this maker can't make this batch, another one can. Greeting (template -> agent, once,
+ * before all else): struct rex_template_hello.
  *
  * Ranks are children of the agent (CLONE_PARENT), which reaps them. All numbers are native-endian:
  * both ends are on one machine and from one build (`version`).
@@ -28,13 +28,14 @@
 #include <stdint.h>
 
 #define REX_BATCH_MAGIC 0x52455842u /* "REXB" */
-#define REX_BATCH_VERSION 2u
+#define REX_BATCH_VERSION 3u
 #define REX_BATCH_MAX_FDS 240 /* SCM_MAX_FD is 253: unix(7) */
 #define REX_BATCH_FIXED_FDS 3
 #define REX_BATCH_MAX_RANKS 237
 #define REX_BATCH_MAX_BLOB_BYTES (256u << 20)
 #define REX_GATE_CLOSED 125
 #define REX_NO_FD (-1)       /* /dev/null */
+#define REX_BLOB_OUTLIVES 1u /* ranks get no death signal: they outlive their parent */
 #define REX_BATCH_UNFIT 4096 /* beyond every errno */
 
 /* The template's socket, in the environment of the template alone: REX_TEMPLATE_FD=N. It replaces
@@ -63,7 +64,7 @@ struct rex_batch_request {
 struct rex_blob_header {
   uint32_t count; /* as in the request */
   uint32_t argc;
-  uint64_t path; /* absolute path of the program */
+  uint64_t path; /* of the program; absolute, or relative to wdir */
   uint64_t argv; /* list of argc strings */
   uint64_t wdir; /* absolute */
   uint32_t common_env_count;
@@ -74,6 +75,8 @@ struct rex_blob_header {
   uint64_t open_files_hard;
   uint64_t timer_slack_ns; /* 0: as it is */
   int32_t agent_pid;       /* a rank whose parent is another process ends at once */
+  uint32_t flags;          /* REX_BLOB_* */
+  uint32_t failed_exit;    /* exit code of a rank that cannot go on, 1..255 */
   uint32_t reserved;
 };
 

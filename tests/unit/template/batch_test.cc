@@ -90,6 +90,36 @@ TEST(BatchBlob, PassesTheCheckUnchanged) {
   EXPECT_EQ(view.ranks[2].fd_index[1], 4);
 }
 
+TEST(BatchBlob, FlagsAndExitCodesHaveBounds) {
+  const auto with = [](auto change) {
+    BirthBatch batch = SampleBatch();
+    std::string blob = EncodeBatch(batch, 1);
+    rex_blob_header header;
+    std::memcpy(&header, blob.data(), sizeof header);
+    EXPECT_EQ(header.flags, 0u);
+    EXPECT_EQ(header.failed_exit, 127u);
+    change(header);
+    std::memcpy(blob.data(), &header, sizeof header);
+    return Check(RequestFor(blob), blob);
+  };
+  EXPECT_EQ(with([](auto& h) { h.flags = REX_BLOB_OUTLIVES; }), 0);
+  EXPECT_EQ(with([](auto& h) { h.flags = REX_BLOB_OUTLIVES << 1; }), EPROTO);
+  EXPECT_EQ(with([](auto& h) { h.failed_exit = 255; }), 0);
+  EXPECT_EQ(with([](auto& h) { h.failed_exit = 256; }), EPROTO);
+  EXPECT_EQ(with([](auto& h) { h.failed_exit = 0; }), EPROTO);
+  EXPECT_EQ(with([](auto& h) { h.reserved = 1; }), EPROTO);
+}
+
+TEST(BatchBlob, ProgramsMayBeRelativeAndHaveAName) {
+  BirthBatch batch = SampleBatch();
+  batch.path = "bin/echo";
+  std::string blob = EncodeBatch(batch, 1);
+  EXPECT_EQ(Check(RequestFor(blob), blob), 0);
+  batch.path = "";
+  blob = EncodeBatch(batch, 1);
+  EXPECT_EQ(Check(RequestFor(blob), blob), EPROTO);
+}
+
 TEST(BatchBlob, EveryTruncationIsRefused) {
   const std::string blob = EncodeBatch(SampleBatch(), 1);
   for (size_t size = 0; size < blob.size(); ++size) {
