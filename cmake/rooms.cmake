@@ -7,6 +7,8 @@ set(REX_EDGES_template_proto "")
 set(REX_EDGES_elf base)
 set(REX_EDGES_template_client base elf template_proto)
 set(REX_EDGES_policy base)
+set(REX_EDGES_openmpi_words "")
+set(REX_EDGES_openmpi_births base template_proto template_client)
 set(REX_EDGES_wire base policy)
 set(REX_EDGES_values base wire)
 set(REX_EDGES_link base)
@@ -28,7 +30,7 @@ set(REX_EDGES_ranks base lease policy wire part sched topology pmix_proto templa
 set(REX_EDGES_job base observe policy wire values part sched pmix_proto)
 set(REX_EDGES_agent base lease load observe policy wire link tree image store staging part exchange ranks job sched topology pmix_proto
     pmix_client template_client)
-set(REX_EDGES_cli base policy wire values observe)
+set(REX_EDGES_cli base policy wire values observe openmpi_words)
 
 add_library(rex_flags INTERFACE)
 target_include_directories(rex_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/generated)

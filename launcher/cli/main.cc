@@ -12,10 +12,12 @@
 #include "launcher/cli/job_request.h"
 #include "launcher/cli/launch_session.h"
 #include "launcher/cli/machine.h"
+#include "launcher/cli/openmpi_check.h"
 #include "launcher/cli/option_help.h"
 #include "launcher/cli/option_table.h"
 #include "launcher/cli/parameter.h"
 #include "launcher/cli/parse.h"
+#include "launcher/openmpi/daemon_exec.h"
 
 namespace {
 
@@ -24,6 +26,7 @@ using rex::Environment;
 using rex::SessionOptions;
 
 constexpr int kExitUsage = 2;
+constexpr int kExitProblems = 116;
 constexpr int kExitNoDirectory = 121;
 constexpr int kExitNoResources = 122;
 constexpr int kExitRexFailed = 123;
@@ -77,6 +80,12 @@ rex::Status ReportPid(const std::string& where) {
   rex::UniqueFd file(::open(where.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (file) return rex::WriteAll(file.get(), text);
   return rex::Error::FromErrno(errno, "option '--report-pid': cannot write to '" + where + "'");
+}
+
+int CheckOpenMpi() {
+  const rex::OpenMpiVerdict verdict = rex::JudgeOpenMpi(rex::ReadOpenMpiFacts());
+  if (!rex::WriteAll(STDOUT_FILENO, verdict.text)) return EXIT_FAILURE;
+  return verdict.fits ? EXIT_SUCCESS : kExitProblems;
 }
 
 int PrintHelp(const std::string& topic) {
@@ -156,6 +165,7 @@ int main(int argc, char** argv) {
   const rex::Clock::Time begin = rex::MonotonicClock().Now();
   rex::OpenMissingStdio();
   const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  if (const int code = rex::openmpi::BecomeDaemon(words); code >= 0) return code;
   const Environment env = rex::OwnEnvironment();
   const rex::FileReader read_file = [](const std::string& path) {
     return rex::ReadFile(path, kMostFileBytes);
@@ -167,6 +177,7 @@ int main(int argc, char** argv) {
   if (!line) return Fail(line.error().text, kExitUsage);
   if (line->help) return PrintHelp(line->help_topic);
   if (line->version) return Print("rexlaunch (rex) " REX_VERSION "\n");
+  if (line->check_openmpi) return CheckOpenMpi();
   line->file_settings = rex::ReadParameterFiles(env, read_file);
   const auto pool = rex::FindNodePool(*line, {env, read_file, run});
   if (!pool) return Fail(pool.error().text, kExitUsage);

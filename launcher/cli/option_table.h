@@ -93,6 +93,7 @@ enum class OptionId : uint8_t {
   kTimerSlack,
   kAllowRoot,
   kVersion,
+  kCheckOpenMpi,
   kHelp,
 };
 

@@ -47,7 +47,7 @@ class Parser {
         done = TakeProgramWord(word);
       }
       if (!done) return done.error();
-      if (line_.help || line_.version) return line_;
+      if (line_.help || line_.version || line_.check_openmpi) return line_;
       ++at_;
     }
     if (auto done = EndApp(); !done) return done.error();
@@ -362,6 +362,8 @@ class Parser {
         return &line_.verbose;
       case OptionId::kVersion:
         return &line_.version;
+      case OptionId::kCheckOpenMpi:
+        return &line_.check_openmpi;
       default:
         return nullptr;
     }

@@ -76,8 +76,9 @@ struct CommandLine {
   bool do_not_launch = false;
   bool check = false;  // no job: look at the nodes. There may be one program, "true", of nobody's
   bool json = false;   // with check, or with display.allocation
-  bool session_dir = false;  // ranks start in the job's own directory
-  std::string report_pid;    // a file, "-" or "+"; empty: none
+  bool check_openmpi = false;  // no job
+  bool session_dir = false;    // ranks start in the job's own directory
+  std::string report_pid;      // a file, "-" or "+"; empty: none
   bool quiet = false;
   bool verbose = false;
   bool allow_root = false;  // by option or environment: root means it

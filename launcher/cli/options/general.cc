@@ -127,6 +127,16 @@ std::vector<Option> GeneralOptions() {
        {"V", "version"},
        "",
        "Print the version, and end."},
+      {kCheckOpenMpi,
+       OptionScope::kJob,
+       OptionTopic::kGeneral,
+       OptionValue::kNone,
+       0,
+       {"check-openmpi"},
+       "",
+       "Run nothing; say whether rex fits the Open MPI found in PATH, so that 'mpirun "
+       "--launch-agent rexlaunch' starts its ranks by rex, and what is missing. Exit code 0, or "
+       "116 when Open MPI would start them itself."},
       {kHelp,
        OptionScope::kJob,
        OptionTopic::kGeneral,
