@@ -35,7 +35,7 @@ set(REX_EDGES_cli base policy wire values observe openmpi_words)
 add_library(rex_flags INTERFACE)
 target_include_directories(rex_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/generated)
 target_compile_definitions(rex_flags INTERFACE _GNU_SOURCE REX_VERSION="${PROJECT_VERSION}")
-target_compile_options(rex_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
+target_compile_options(rex_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
                        $<$<COMPILE_LANGUAGE:CXX>:-Woverloaded-virtual> -Wno-missing-field-initializers
                        -Werror -fvisibility=hidden -fstack-protector-strong)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)

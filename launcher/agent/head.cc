@@ -231,9 +231,9 @@ void Head::CommandAll(JobNumber job, PartCommand command) {
 // spawns go to the nodes that it kept.
 void Head::OnLaunch(JobNumber job, LaunchPart* launch) {
   if (job != kFirstJob) return;
-  if (image_) SendImage(job, launch);
   node_.StopWatchingLoad();
   jobs_->OnNodesReleased(dvm_->KeepOnly(launch->map->nodes()));
+  if (image_) SendImage(job, launch);
 }
 
 void Head::SendImage(JobNumber job, LaunchPart* launch) {

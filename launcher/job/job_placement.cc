@@ -82,8 +82,8 @@ PlacementRequest RequestOf(const JobSpec& spec, const std::vector<JobNode>& node
          .id = node.id,
          .name = node.name,
          .hardware = node.hardware,
-          .load = node.load.value_or(NodeLoad{.capacity = 100 * node.cores}),
-          .used = node.used});
+         .load = node.load.value_or(NodeLoad{.capacity = 100 * node.cores}),
+         .used = node.used});
   }
   request.oversubscribe = spec.oversubscribe;
   request.lightest_first = spec.load.lightest_first;

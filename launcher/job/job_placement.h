@@ -30,7 +30,7 @@ struct JobNode {
   // None: not known, and counted as idle.
   std::optional<NodeLoad> load;
   std::chrono::milliseconds load_age{0};  // since the node said so
-  uint32_t used = 0;                         // ranks of other jobs there
+  uint32_t used = 0;                      // ranks of other jobs there
 };
 
 struct PlacedJob {

@@ -45,7 +45,7 @@ struct PlacementNode {
   std::string name;         // for messages; may be empty
   // Nodes of one kind may share it. None: cores are not known, as if all were one.
   std::shared_ptr<const Hardware> hardware;
-  NodeLoad load;  // before this job
+  NodeLoad load;      // before this job
   uint32_t used = 0;  // ranks of other jobs that are there already
 };
 

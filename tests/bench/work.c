@@ -1,4 +1,5 @@
-/* work MILLIONS: so many million steps of arithmetic, then a line with the CPU time that they took. */
+/* work MILLIONS: so many million steps of arithmetic, then a line with the CPU time that they took.
+ */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

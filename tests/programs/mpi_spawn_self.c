@@ -1,4 +1,5 @@
-/* mpi_spawn_self PROGRAM: starts two more of PROGRAM, which is this one, and adds up what they are. */
+/* mpi_spawn_self PROGRAM: starts two more of PROGRAM, which is this one, and adds up what they are.
+ */
 #include <mpi.h>
 #include <stdio.h>
 

@@ -27,9 +27,8 @@ class PoolTest : public NodesTest {
 };
 
 TEST_F(PoolTest, RanksFillItsSlots) {
-  const CommandResult result =
-      Launch("good1 slots=2\ngood2 slots=2\ngood3 slots=2\n",
-             {"-n", "6", "--verbose", "sh", "-c", "echo $PMIX_RANK"});
+  const CommandResult result = Launch("good1 slots=2\ngood2 slots=2\ngood3 slots=2\n",
+                                      {"-n", "6", "--verbose", "sh", "-c", "echo $PMIX_RANK"});
   ASSERT_TRUE(ExitedWith(result, 0));
   EXPECT_EQ(SortedLines(result.out), (std::vector<std::string>{"0", "1", "2", "3", "4", "5"}));
   for (const char* node : {"good1", "good2", "good3"}) {
@@ -60,14 +59,16 @@ TEST_F(PoolTest, WithoutSlotsEnoughTheJobIsRefused) {
 }
 
 TEST_F(PoolTest, ANodeThatHangsIsNotWaitedForWhereOthersAreEnough) {
-  const CommandResult result = Launch("hang1 slots=4\ngood1 slots=2\n", {"-n", "2", "echo", "rank"});
+  const CommandResult result =
+      Launch("hang1 slots=4\ngood1 slots=2\n", {"-n", "2", "echo", "rank"});
   EXPECT_TRUE(ExitedWith(result, 0));
   EXPECT_EQ(Lines(result.out).size(), 2U) << result;
   EXPECT_TRUE(StderrNames(result, {"left out", "the others are enough: hang1 (ssh"}));
 }
 
 TEST_F(PoolTest, ANodeThatIsNeededIsWaitedFor) {
-  const CommandResult result = Launch("slow1 slots=2\ngood1 slots=2\n", {"-n", "4", "echo", "rank"});
+  const CommandResult result =
+      Launch("slow1 slots=2\ngood1 slots=2\n", {"-n", "4", "echo", "rank"});
   EXPECT_TRUE(ExitedWith(result, 0));
   EXPECT_EQ(Lines(result.out).size(), 4U) << result;
 }
@@ -83,18 +84,17 @@ TEST_F(PoolTest, WithoutAnyNodeThereIsNoJob) {
 }
 
 TEST_F(PoolTest, UnneededNodesAreLetGoAndTheJobGoesOn) {
-  auto job = StartRex({"--ssh", FakeSsh(), "-n", "1", "sh", "-c", "echo ready; read line; echo $line"},
-                      [&] {
-                        CommandOptions options =
-                            WithPool("good1 slots=1\ngood2 slots=1\ngood3 slots=1\n");
-                        options.stdin_kind = StdinKind::kPipe;
-                        return options;
-                      }());
+  auto job = StartRex(
+      {"--ssh", FakeSsh(), "-n", "1", "sh", "-c", "echo ready; read line; echo $line"}, [&] {
+        CommandOptions options = WithPool("good1 slots=1\ngood2 slots=1\ngood3 slots=1\n");
+        options.stdin_kind = StdinKind::kPipe;
+        return options;
+      }());
   ASSERT_TRUE(job->WaitForText("ready")) << job->Snapshot();
   const pid_t head = FindDaemon(*job, "rexd-agent");
   ASSERT_GT(head, 0);
-  EXPECT_TRUE(job->WaitUntil([&] { return DescendantsNamed(head, "rexd-agent").size() == 1; },
-                             seconds(10)))
+  EXPECT_TRUE(
+      job->WaitUntil([&] { return DescendantsNamed(head, "rexd-agent").size() == 1; }, seconds(10)))
       << DescendantsNamed(head, "rexd-agent").size() << " agents";
   job->Write("still there\n");
   job->CloseStdin();

@@ -60,8 +60,8 @@ TEST(DescribedCluster, LoadsAreHundredths) {
   EXPECT_EQ(cluster->nodes[0].load, 125u);
   EXPECT_EQ(cluster->nodes[1].load, 0u);
   for (const char* load : {"-1", "10001", "\"1\"", "null"}) {
-    const auto bad = Parsed(R"([{"hostname": "a", "topology": "pu:1", "load": )" +
-                            std::string(load) + "}]");
+    const auto bad =
+        Parsed(R"([{"hostname": "a", "topology": "pu:1", "load": )" + std::string(load) + "}]");
     ASSERT_FALSE(bad) << load;
     EXPECT_EQ(bad.error().text,
               "dir/nodes.json: node 1: \"load\" is not a number from 0 to 10000, of threads per "

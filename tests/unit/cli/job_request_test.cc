@@ -527,9 +527,8 @@ TEST(MakeJobSpec, OversubscribingByEnvironment) {
 // ---- loads
 
 Result<JobSpec> MadeInPool(std::vector<std::string> words, bool configured = true) {
-  const auto line = ParseCommandLine(words, {}, [](const std::string& path) -> Result<std::string> {
-    return path;
-  });
+  const auto line = ParseCommandLine(
+      words, {}, [](const std::string& path) -> Result<std::string> { return path; });
   if (!line) return line.error();
   NodePool pool{.kind = NodePool::Kind::kFile, .configured = configured, .origin = "p"};
   for (const char* name : {"n1", "n2"}) {

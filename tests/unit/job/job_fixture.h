@@ -188,6 +188,7 @@ class JobFixture : public ::testing::Test {
             [this] { return missing_nodes_; },
             [this] { return answered_; },
             [](NodeId node) { return std::chrono::microseconds(Index(node) * 1000); },
+            {},
             [this](std::vector<JobNode>* nodes) {
               for (JobNode& node : *nodes) {
                 if (loads_.Knows(node.id)) node.load = loads_.Of(node.id).load;
