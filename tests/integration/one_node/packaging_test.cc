@@ -131,12 +131,12 @@ std::vector<std::string> Rules() {
 std::vector<std::string> TestsNamedBy(const std::string& rule) {
   std::vector<std::string> sources;
   const std::string brackets = rule.substr(std::min(rule.rfind('['), rule.size()));
-  const std::regex name("[a-z_/]+_test\\b");
+  const std::regex name("[a-z_/]+(_test\\b|\\.py)");
   for (std::sregex_iterator it(brackets.begin(), brackets.end(), name), end; it != end; ++it) {
     const std::string test = it->str();
     const bool has_path = test.find('/') != std::string::npos;
     sources.push_back(SourceDir() + (has_path ? "/" : "/tests/integration/one_node/") + test +
-                      ".cc");
+                      (test.ends_with(".py") ? "" : ".cc"));
   }
   return sources;
 }
