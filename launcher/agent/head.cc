@@ -199,14 +199,20 @@ void Head::OnClientGone(const Error& error) {
 // ---- the job
 
 Jobs::Services Head::MakeServices() {
-  return {loop_,
-          [this](JobNumber job, NodeId node, PartCommand m) { Command(job, node, std::move(m)); },
-          [this](JobNumber job, PartCommand m) { CommandAll(job, std::move(m)); },
-          [this](NodeId node, const pmix::HostMessage& m) { node_.exchange().AnswerTo(node, m); },
-          [this] { return dvm_ ? dvm_->MissingNodes() : std::vector<std::string>{}; },
-          [this] { return dvm_ ? dvm_->Answered() : std::pair<uint32_t, uint32_t>(); },
-          [this](NodeId node) { return dvm_->OffsetTo(node); },
-          ReadHostfile};
+  return {
+      loop_,
+      [this](JobNumber job, NodeId node, PartCommand m) { Command(job, node, std::move(m)); },
+      [this](JobNumber job, PartCommand m) { CommandAll(job, std::move(m)); },
+      [this](NodeId node, const pmix::HostMessage& m) { node_.exchange().AnswerTo(node, m); },
+      [this] { return dvm_ ? dvm_->MissingNodes() : std::vector<std::string>{}; },
+      [this] { return dvm_ ? dvm_->Answered() : std::pair<uint32_t, uint32_t>(); },
+      [this](NodeId node) { return dvm_->OffsetTo(node); },
+      ReadHostfile,
+      [this](std::vector<JobNode>* nodes) { FillLoads(dvm_->loads(), loop_.clock().Now(), nodes); },
+      [this](NodeId node, int64_t threads) {
+        dvm_->loads().AddRanks(node, threads);
+        if (threads < 0 && jobs_) jobs_->OnLoads();
+      }};
 }
 
 void Head::Command(JobNumber job, NodeId node, PartCommand command) {

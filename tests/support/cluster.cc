@@ -201,7 +201,7 @@ CommandResult ClusterTest::RunIn(const std::string& node, const std::vector<std:
 std::unique_ptr<RunningCommand> ClusterTest::StartIn(const std::string& node,
                                                      const std::vector<std::string>& argv,
                                                      CommandOptions options) {
-  // The same directory on all nodes, as they share the machine's cores.
+  // One path on all nodes; what is there is each node's own (rexcluster/node.py).
   options.set_env.try_emplace("REX_LEASES", cluster_->Directory() + "/leases");
   return std::make_unique<RunningCommand>(cluster_->In(node, argv), Prepare(std::move(options)));
 }

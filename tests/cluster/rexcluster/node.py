@@ -155,9 +155,11 @@ def _mount_private(member, own):
     for path, fd in [(member.cluster.dir, own)] + shared:
         os.makedirs(path, exist_ok=True)
         _bind(fd, "", path)
-    # The cores are the machine's: what a job holds of them on one node it holds on all.
-    os.mkdir("/run/lock/rex", 0o777)
-    _bind(own, "leases", "/run/lock/rex")
+    # A node is a machine of its own, and so are its cores: its leases are not the others'. The path in
+    # the cluster's directory is the one that tests give to all nodes.
+    os.mkdir("/run/lock/rex")
+    os.chmod("/run/lock/rex", 0o1777)
+    system.mount("/run/lock/rex", member.cluster.path("leases"), None, system.MS_BIND)
 
 
 def _open(path):
