@@ -7,6 +7,7 @@
 #include "launcher/job/job_display.h"
 #include "launcher/job/job_placement.h"
 #include "launcher/part/node_apps.h"
+#include "launcher/ranks/gpu_plan.h"
 #include "launcher/ranks/part_display.h"
 #include "sched/placement/node_places.h"
 
@@ -77,6 +78,9 @@ Result<std::string> RankLines(const PlacedJob& placed, const JobNode& node, cons
   for (NodeRank& rank : node_plan->ranks) {
     plan.ranks.push_back(rank.rank);
     plan.bindings.push_back(std::move(rank.cpus));
+  }
+  if (const Status gpus = PlanGpus(*placed.spec, kind.topology.get(), &plan); !gpus) {
+    return gpus.error();
   }
   NodeFacts facts;
   facts.name = node.name;

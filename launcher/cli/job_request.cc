@@ -70,6 +70,7 @@ AppSpec MakeAppSpec(const AppLine& app, const CommandLine& line, const Surroundi
   out.wdir = AbsoluteDir(app.wdir, here.cwd);
   out.search_path = app.search_path;
   out.place = app.place;
+  out.gpus_per_rank = app.gpus_per_rank;
   std::vector<EnvSetting> settings = line.settings;  // an app's own come after: the last wins
   settings.insert(settings.end(), app.settings.begin(), app.settings.end());
   out.env = AppEnvironment(settings, out.wdir);

@@ -57,6 +57,7 @@ enum class OptionId : uint8_t {
   kCpusPerRank,
   kHwthreadCpus,
   kLeases,
+  kGpusPerRank,
   kRankfile,
   kNodesJson,
   kMaxLoad,

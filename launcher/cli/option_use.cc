@@ -119,6 +119,16 @@ Status TakeSsh(const OptionUse& use, std::vector<std::string>* ssh) {
   return Ok{};
 }
 
+Status TakeGpus(const OptionUse& use, uint32_t* gpus) {
+  const auto number = ParseWhole(use.values[0]);
+  if (!number || *number > kMaxGpusPerRank) {
+    return BadWord(use.Where() + ": " + Quoted(use.values[0]) +
+                   " is not a number of GPUs; write one up to " + std::to_string(kMaxGpusPerRank));
+  }
+  *gpus = static_cast<uint32_t>(*number);
+  return Ok{};
+}
+
 Status TakeLeases(const OptionUse& use, std::string* leases) {
   return Explain(use, TakeLeasePlace(use.values[0], leases));
 }

@@ -58,6 +58,7 @@ Status TakeMaxLoad(const OptionUse& use, uint32_t* hundredths);
 Status TakeTimerSlack(const OptionUse& use, std::chrono::microseconds* slack);
 Status TakeStdin(const OptionUse& use, int32_t* rank);  // a rank, kStdinAll or kStdinNone
 Status TakeSsh(const OptionUse& use, std::vector<std::string>* ssh);
+Status TakeGpus(const OptionUse& use, uint32_t* gpus);         // 0..kMaxGpusPerRank
 Status TakeLeases(const OptionUse& use, std::string* leases);  // as JobSpec::leases
 Status TakePrefix(const OptionUse& use, std::string* prefix);  // absolute
 // --stage, --creation, --store, --store-size, --image-hold, --preload-files.

@@ -241,6 +241,8 @@ class Parser {
         return Explain(use, TakeCpuList(use.values[0], &app_.place));
       case OptionId::kCpusPerRank:
         return TakeMap(use, ":PE=" + use.values[0]);
+      case OptionId::kGpusPerRank:
+        return TakeGpus(use, &app_.gpus_per_rank);
       case OptionId::kLeases:
         return TakeLeases(use, &line_.leases.emplace());
       case OptionId::kRankfile:

@@ -36,6 +36,7 @@ struct AppLine {
   std::vector<RankPlace> host_sequence;
   std::vector<RankPlace> file_sequence;
   PlacePolicy place;  // what the first program has is also the others', unless they say otherwise
+  uint32_t gpus_per_rank = 0;
   std::vector<EnvSetting> settings;
   std::vector<std::string> argv;  // at least one word, the first not empty
 };

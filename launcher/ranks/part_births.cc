@@ -187,6 +187,9 @@ Result<BirthBatch> Part::MakeBatch(size_t first, size_t count) {
     if (gets_stdin) stdin_.AddTarget(std::move(io.stdin_write));
     BirthBatch::Rank birth;
     if (local < registered_.ranks.size()) birth.env = registered_.ranks[local].env;
+    if (!plan_.gpu_env.empty()) {
+      birth.env.insert(birth.env.end(), plan_.gpu_env[local].begin(), plan_.gpu_env[local].end());
+    }
     if (!plan_.bindings.empty()) birth.cpuset = plan_.bindings[local];
     if (!plan_.memory.empty()) birth.mem_nodes = plan_.memory[local];
     birth.stdin_fd = std::move(io.stdin_fd);

@@ -29,6 +29,11 @@ std::string InMap(const PartPlan& plan, size_t local, std::string text) {
   return text;
 }
 
+std::string GpusOf(const PartPlan& plan, size_t local) {
+  if (plan.gpus.empty() || plan.gpus[local].empty()) return "";
+  return "; GPUs " + plan.gpus[local];
+}
+
 void AddObject(hwloc_obj_t object, int depth, std::string* out) {
   std::array<char, 128> type{};
   std::array<char, 256> attributes{};
@@ -55,7 +60,8 @@ std::string MapText(const PartPlan& plan, const NodeFacts& node) {
     const auto app = &plan.AppOf(rank) - plan.apps.data();
     text += " \tProcess jobid: " + plan.name_space + " App: " + std::to_string(app) +
             " Process rank: " + std::to_string(rank) +
-            " Bound: " + InMap(plan, local, BindingOf(plan, node, local)) + "\n";
+            " Bound: " + InMap(plan, local, BindingOf(plan, node, local)) + GpusOf(plan, local) +
+            "\n";
   }
   return text;
 }
@@ -71,7 +77,7 @@ std::string BindingLine(const PartPlan& plan, const NodeFacts& node, size_t loca
   const std::string binding = BindingOf(plan, node, local);
   return "[" + node.name + ":" + std::to_string(pid) + "] MCW rank " +
          std::to_string(plan.ranks[local]) + (binding.starts_with("bound") ? " " : " is ") +
-         binding + "\n";
+         binding + GpusOf(plan, local) + "\n";
 }
 
 }  // namespace rex

@@ -10,6 +10,7 @@
 
 #include "launcher/part/node_apps.h"
 #include "launcher/ranks/env_list.h"
+#include "launcher/ranks/gpu_plan.h"
 #include "launcher/ranks/program_search.h"
 #include "sched/placement/binding.h"
 #include "sched/placement/lease_plan.h"
@@ -327,6 +328,12 @@ std::variant<PartPlan, Failure> PlanPart(const LaunchPart& launch, const NodeFac
     if (Failure* failure = std::get_if<Failure>(&planned)) return std::move(*failure);
     plan.apps.push_back(std::get<AppPlan>(std::move(planned)));
     AddFabricSettings(node, plan.apps.back(), plan.notices);
+  }
+  if (const Status gpus = PlanGpus(spec, node.topology.get(), &plan); !gpus) {
+    Failure failure;
+    failure.kind = FailureKind::kNoResources;
+    failure.detail = gpus.error().text;
+    return failure;
   }
   return plan;
 }

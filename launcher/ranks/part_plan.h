@@ -61,7 +61,11 @@ struct PartPlan {
   // By ranks' places, as BirthBatch::Rank::cpuset; empty, or each may be: not bound.
   std::vector<std::vector<uint64_t>> bindings;
   std::vector<std::vector<uint64_t>> memory;  // the same: NUMA nodes, as ::mem_nodes; or empty
-  uint64_t digest = 0;                        // Digest(NodePlan), without leases
+  // By ranks' places, with --gpus-per-rank: "0 (0000:3b:00.0)" to show, and variables to set. Or
+  // empty.
+  std::vector<std::string> gpus;
+  std::vector<std::vector<std::string>> gpu_env;
+  uint64_t digest = 0;      // Digest(NodePlan), without leases
   uint32_t cores_held = 0;  // by other jobs: too many for the ranks to be bound; 0: not so
   std::vector<Notice> notices;
 

@@ -131,6 +131,8 @@ Result<AppSpec> AppFromPb(const pb::App& m, uint32_t nodes) {
   if (m.argv_size() == 0 || m.argv(0).empty()) return Bad("App.argv");
   if (m.ranks() > kMaxRanks) return Bad("App.ranks");
   if (m.per_node() > kMaxRanks) return Bad("App.per_node");
+  if (m.gpus_per_rank() > kMaxGpusPerRank) return Bad("App.gpus_per_rank");
+  app.gpus_per_rank = m.gpus_per_rank();
   for (const uint32_t node : m.nodes()) {
     if (node >= nodes) return Bad("App.nodes");
     app.nodes.push_back(node);
@@ -388,6 +390,7 @@ std::string ToWire(const JobSpec& m) {
     a->set_wdir(app.wdir);
     a->set_search_path(app.search_path);
     a->set_per_node(app.per_node);
+    a->set_gpus_per_rank(app.gpus_per_rank);
     for (const uint32_t node : app.nodes) a->add_nodes(node);
     PlaceToPb(app.place, a->mutable_place());
     for (const uint32_t node : app.fixed) a->add_fixed(node);

@@ -58,6 +58,7 @@ struct AppSpec {
   uint32_t per_node = 0;          // at most so many on each node, -N; 0: no such limit
   std::vector<uint32_t> nodes;  // the only ones for this app, indices into DvmSpec::nodes; or empty
   PlacePolicy place;
+  uint32_t gpus_per_rank = 0;  // GPUs that each rank has for itself; 0: no rank is given any
   // seq and rank files: each rank's node, an index into DvmSpec::nodes (0 without any); `ranks` is
   // their number. And rank files: each rank's cpus, as "0:1-2". Else empty.
   std::vector<uint32_t> fixed;
@@ -71,6 +72,7 @@ struct DescribedNode {
   uint32_t topology = 0;  // an index into JobSpec::topologies
   uint32_t load = 0;      // hundredths
 };
+inline constexpr uint32_t kMaxGpusPerRank = 1024;
 inline constexpr uint32_t kMaxDescribedNodes = 1 << 16;
 
 // One node that the user named.

@@ -231,6 +231,16 @@ std::vector<Option> PlacementOptions() {
        "",
        "Count hardware threads instead of cores: for slots that nobody named, for PE=N and "
        "for --cpu-set."},
+      {kGpusPerRank,
+       OptionScope::kApp,
+       OptionTopic::kPlacement,
+       OptionValue::kText,
+       1,
+       {"gpus-per-rank"},
+       "N",
+       "Give each rank N GPUs of its node for itself, the nearest to its cores that are left, and "
+       "say so by CUDA_VISIBLE_DEVICES, ROCR_VISIBLE_DEVICES and HIP_VISIBLE_DEVICES, or "
+       "ZE_AFFINITY_MASK. --report-bindings shows them. Refused where a node has too few."},
       {kLeases,
        OptionScope::kJob,
        OptionTopic::kPlacement,

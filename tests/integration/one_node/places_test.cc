@@ -163,5 +163,61 @@ TEST_F(PlacesTest, ADescribedClusterIsPlacedOn) {
       << result;
 }
 
+// ---- GPUs
+
+constexpr char kGpuMachines[] = "/tests/unit/sched/gpus/";
+
+TEST_F(PlacesTest, GpusAreTheNearestToEachRanksCores) {
+  const std::string nodes =
+      WriteFile("gpus.json", "[{\"hostname\": \"g1\", \"topology\": \"" + SourceDir() +
+                                 kGpuMachines + "nvidia.xml\"}]");
+  const auto show = [&](std::vector<std::string> args) {
+    args.insert(args.end(), {"--do-not-launch", "--nodes-json", nodes, "--display", "map", "a"});
+    return Rex(args);
+  };
+  const CommandResult near = show({"-n", "2", "--map-by", "socket", "--gpus-per-rank", "1"});
+  ASSERT_TRUE(ExitedWith(near, 0));
+  EXPECT_TRUE(Contains(near.err, ":[B/B/B/B][./././.]; GPUs 0 (0000:1b:00.0)\n")) << near;
+  EXPECT_TRUE(Contains(near.err, ":[./././.][B/B/B/B]; GPUs 2 (0000:9d:00.0)\n")) << near;
+  const CommandResult full = show({"-n", "3", "--gpus-per-rank", "2"});
+  EXPECT_TRUE(ExitedWith(full, kExitNoResources));
+  EXPECT_TRUE(StderrNames(full, {"g1",
+                                 "the ranks there need 6 GPUs (--gpus-per-rank), and it has "
+                                 "4; start fewer ranks on it (-N), or lower"}));
+}
+
+// The machine is replaced by a file, so ranks can't be bound to its cores.
+TEST_F(PlacesTest, RanksAreToldTheirGpus) {
+  CommandOptions machine;
+  machine.set_env = {{"HWLOC_XMLFILE", SourceDir() + kGpuMachines + "nvidia.xml"}};
+  const std::vector<std::string> show = {
+      "--report-bindings",
+      "--bind-to",
+      "none",
+      "sh",
+      "-c",
+      "echo $PMIX_RANK $CUDA_VISIBLE_DEVICES $CUDA_DEVICE_ORDER"};
+  const auto told = [&](std::vector<std::string> args) {
+    args.insert(args.end(), show.begin(), show.end());
+    return Rex(args, machine);
+  };
+  for (const char* birth : {"auto", "none"}) {
+    const CommandResult each = told({"-n", "2", "--gpus-per-rank", "2", "--template", birth});
+    ASSERT_TRUE(ExitedWith(each, 0));
+    EXPECT_EQ(SortedLines(each.out), (Lines{"0 0,1 PCI_BUS_ID", "1 2,3 PCI_BUS_ID"}));
+    EXPECT_TRUE(Contains(each.err, "; GPUs 2 (0000:9d:00.0), 3 (0000:c3:00.0)\n")) << each;
+  }
+  machine.set_env["CUDA_VISIBLE_DEVICES"] = "3,GPU-8f";
+  EXPECT_EQ(SortedLines(told({"-n", "2", "--gpus-per-rank", "1"}).out),
+            (Lines{"0 3 PCI_BUS_ID", "1 GPU-8f PCI_BUS_ID"}));
+  EXPECT_EQ(told({"-n", "1"}).out, "0 3,GPU-8f\n") << "nothing was asked for";
+  const CommandResult full = told({"-n", "3", "--gpus-per-rank", "1"});
+  EXPECT_TRUE(ExitedWith(full, kExitNoResources));
+  EXPECT_TRUE(StderrNames(full, {"need 3 GPUs", "it has 2 (CUDA_VISIBLE_DEVICES=3,GPU-8f)"}));
+  const CommandResult none = Rex({"-n", "1", "--gpus-per-rank", "x", "true"});
+  EXPECT_TRUE(ExitedWith(none, kExitUsage));
+  EXPECT_TRUE(Contains(none.err, "option '--gpus-per-rank' (word 3): 'x' is not a number of GPUs"));
+}
+
 }  // namespace
 }  // namespace rex::testing

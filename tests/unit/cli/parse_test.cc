@@ -72,6 +72,8 @@ std::string ValueFor(const Option& option) {
   switch (option.id) {
     case OptionId::kStdout:
       return "pipe";
+    case OptionId::kGpusPerRank:
+      return "2";
     case OptionId::kTemplate:
       return "none";
     case OptionId::kOutput:
