@@ -222,8 +222,8 @@ class Simulation {
     return node;
   }
 
-  // Each link carries a message in a round if anything below it has changed; news of a node below
-  // another takes a round for each link.
+  // News takes a round for each link. In a round a link carries a message if the node at its lower
+  // end has changed, and one more if that passes something on: an agent would make one of them.
   void TellCentral() {
     std::vector<bool> passes(nodes_.size(), false);
     for (uint32_t i = 0; i < nodes_.size(); ++i) {
@@ -238,7 +238,7 @@ class Simulation {
       if (parent_[i] == 0) SetView(i, now);
     }
     for (uint32_t i = 1; i < nodes_.size(); ++i) {
-      if (passes[i] && nodes_[i].change() == told_[i].change) Count(i, 0);
+      if (passes[i]) Count(i, 0);
     }
   }
 
