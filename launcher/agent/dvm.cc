@@ -185,12 +185,18 @@ void Dvm::TakeLoad(NodeId node, uint32_t foreign, uint32_t capacity) {
   if (loads_.OnTold(node, foreign, capacity, loop_.clock().Now())) TellLoads();
 }
 
+// Told in another turn: who tells of it is in the middle of a job's end.
+void Dvm::AddRanks(NodeId node, int64_t threads) {
+  loads_.AddRanks(node, threads);
+  if (threads >= 0 || !told_ || !handlers_.on_loads || loads_timer_.pending()) return;
+  loads_timer_.Set(std::max(LoadsDue() - loop_.clock().Now(), Clock::Time(0)));
+}
+
 // At once, or when the last time is kLoadsPause ago.
 void Dvm::TellLoads() {
   if (!told_ || !handlers_.on_loads || loads_timer_.pending()) return;
   const Clock::Time now = loop_.clock().Now();
-  const Clock::Time due = loads_told_ + kLoadsPause;
-  if (due > now) return loads_timer_.Set(due - now);
+  if (const Clock::Time due = LoadsDue(); due > now) return loads_timer_.Set(due - now);
   loads_told_ = now;
   handlers_.on_loads();
 }

@@ -34,7 +34,8 @@ class Dvm {
     std::function<void(const Notice&)> on_notice;
     // When set, on_failed is not called: each failed start is told by itself, and the others come.
     std::function<void(const StartFailure&)> on_each_failed = {};
-    // Some node's load is another than before; at most every kLoadsPause.
+    // Some node's load is another than before, or ranks there have ended; at most every
+    // kLoadsPause.
     std::function<void()> on_loads = {};
   };
   struct StartOptions {
@@ -65,7 +66,9 @@ class Dvm {
   void OnOwnLoad(const FoundLoad& found);
   // From a child of this agent's. Errors: kProtocol.
   Status OnLoadNews(NodeId child, const std::string& payload);
-  LoadTable& loads() { return loads_; }
+  const LoadTable& loads() const { return loads_; }
+  // Threads of ranks that a node was given, or gave back (negative), of which on_loads tells.
+  void AddRanks(NodeId node, int64_t threads);
   // With DvmSpec::pool: lets nodes go that nothing of `used` is on or behind.
   std::vector<NodeId> KeepOnly(const std::vector<NodeId>& used);  // those let go
 
@@ -100,6 +103,7 @@ class Dvm {
   void ReportFailure();
   void TakeLoad(NodeId node, uint32_t foreign, uint32_t capacity);
   void TellLoads();
+  Clock::Time LoadsDue() const { return loads_told_ + kLoadsPause; }
   void CountSlots(NodeId node, const AgentFacts& facts);
   void GiveUpStragglers();
 

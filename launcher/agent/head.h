@@ -1,16 +1,14 @@
-// The head: serves rexlaunch, brings the job's nodes together and runs the job over them. Loop
-// thread only. docs/design/tree.md and one-machine.md have the connections.
+// The one-shot head: serves one rexlaunch, brings the job's nodes together and runs the job over
+// them. Loop thread only. docs/design/tree.md and one-machine.md have the connections.
 #pragma once
 
 #include <memory>
 #include <string>
 
 #include "launcher/agent/check.h"
-#include "launcher/agent/dvm.h"
+#include "launcher/agent/head_core.h"
 #include "launcher/agent/head_image.h"
-#include "launcher/agent/local_node.h"
-#include "launcher/base/frame_channel.h"
-#include "launcher/job/jobs.h"
+#include "launcher/agent/launch_client.h"
 
 namespace rex {
 
@@ -22,31 +20,25 @@ class Head {
 
  private:
   // rexlaunch.
-  void OnLaunchMessage(uint8_t kind, std::string payload);
-  Status Dispatch(LaunchMessage kind, std::string payload);
-  Status OnHello(const std::string& payload);
-  Status OnLaunchJob(const std::string& payload);
+  void OnNonsense(const Error& error);
+  Status OnOther(LaunchMessage kind, const std::string& payload);
+  Status OnLaunchJob(const JobSpec& spec);
   void ShowDescribed(const JobSpec& spec);
   void OnClientGone(const Error& error);
-  Jobs::Client MakeClient();
+  void OnEnded(JobEnded ended);
 
-  // The jobs.
-  Jobs::Services MakeServices();
-  void Command(JobNumber job, NodeId node, PartCommand command);
-  void CommandAll(JobNumber job, PartCommand command);
+  // The job.
   void OnLaunch(JobNumber job, LaunchPart* launch);
   void SendImage(JobNumber job, LaunchPart* launch);
-  void OnPartEvent(JobNumber job, NodeId from, PartEvent event);
+  Status OnImage(NodeId from, uint8_t kind, const std::string& payload);
 
   // The nodes.
-  Status StartNodes(const JobSpec& spec);
   static Dvm::StartOptions StartOptionsOf(const JobSpec& spec);
-  std::function<void(const StartFailure&)> OnEachFailed();
+  HeadCore::Handlers MakeHandlers();
   void OnNodesReady();
   void PlaceJob();
   void OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure);
-  void OnNodeMessage(NodeId from, uint8_t kind, std::string payload);
-  Status TakeNodeMessage(NodeId from, uint8_t kind, std::string payload);
+  void OnNonsenseOfNode(NodeId node, const Failure& failure);
 
   void OnKeeperLost();
   void OnTerminate();
@@ -60,16 +52,11 @@ class Head {
   EventLoop& loop_;
   UniqueFd launch_fd_;
   ChildTable children_;
-  LocalNode node_;
-  std::unique_ptr<FrameChannel> launch_;
+  HeadCore core_;
   SignalWatcher sigterm_;
-  std::unique_ptr<Jobs> jobs_;
+  std::unique_ptr<LaunchClient> client_;
   std::unique_ptr<Check> check_;
-  std::unique_ptr<Dvm> dvm_;
   std::unique_ptr<HeadImage> image_;  // none: nothing is staged
-  uint32_t named_slots_ = 0;          // of this machine alone
-  bool hello_seen_ = false;
-  bool client_lost_ = false;
 };
 
 }  // namespace rex

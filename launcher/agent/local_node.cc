@@ -293,6 +293,7 @@ void LocalNode::OnHostClosed(const Error& error) {
   host_lost_ = HostFailure(error.text);
   exchange_->OnHostLost();
   for (const auto& [job, part] : parts_) part->OnHostLost(*host_lost_);
+  if (handlers_.on_host_lost) handlers_.on_host_lost(*host_lost_);
 }
 
 // Without the keeper they end with this process, which is no different when nobody is killed.

@@ -38,6 +38,8 @@ class LocalNode {
     std::function<void()> on_keeper_lost;
     // Head only: what a node's host asks of the head.
     std::function<void(NodeId from, pmix::HostMessage)> to_head;
+    // Its parts have been told. May be empty.
+    std::function<void(const Failure&)> on_host_lost;
   };
 
   // `children` is the process's table.
@@ -76,6 +78,9 @@ class LocalNode {
   const NodeFacts& facts() const { return facts_; }
   Exchange& exchange() { return *exchange_; }
   bool keeper_lost() const { return keeper_lost_; }
+  // No part can ever run here again.
+  bool host_lost() const { return host_lost_.has_value(); }
+  bool any_parts() const { return !parts_.empty(); }
   // keeper, agent and host, as far as they are known.
   std::vector<Phase> StartPhases() const;
   Clock::Time job_begin{0};  // when the agent was ready for its job; for StartPhases

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 
+#include "launcher/agent/dvm_server.h"
 #include "launcher/agent/head.h"
 #include "launcher/agent/member.h"
 #include "launcher/base/descendants.h"
@@ -83,6 +84,10 @@ int main(int argc, char** argv) {
     // Destructors of what the kernel takes back anyway are not worth the user's wait.
     ::_exit(0);
   };
+  const std::string dvm_link = rex::InternalOption(argc, argv, "dvm-link");
+  if (!dvm_link.empty()) {
+    return run(rex::DvmServer(loop, std::move(launch_fd), dvm_link, std::move(options)));
+  }
   if (!joins) return run(rex::Head(loop, std::move(launch_fd), std::move(options)));
   member.node = std::move(options);
   return run(rex::Member(loop, std::move(member)));

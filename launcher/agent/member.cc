@@ -28,8 +28,10 @@ Member::Member(EventLoop& loop, MemberOptions options)
       node_(loop, children_, std::move(options_.node),
             {[this](JobNumber job, PartEvent event) {
                if (leaving_) return;
+               const bool ended = std::holds_alternative<PartEnded>(event);
                PartFrame frame = EncodePart(job, event);
                tree_->Send(kHeadNode, frame.kind, frame.frame_class, std::move(frame.payload));
+               if (ended) LeaveIfUseless();
              },
              [this] { OnKeeperLost(); },
              {}}),
@@ -168,6 +170,14 @@ void Member::OnLost(const std::vector<NodeId>& nodes, const Error& why) {
   const bool above = std::find(nodes.begin(), nodes.end(), kHeadNode) != nodes.end();
   if (above) return Leave(why.text);
   node_.OnNodesLost(nodes);
+}
+
+// Without its host nothing can run here any more. What was told goes out first.
+void Member::LeaveIfUseless() {
+  if (!node_.host_lost()) return;
+  loop_.Post([this] {
+    if (!node_.any_parts()) Leave("the PMIx host was killed");
+  });
 }
 
 void Member::OnKeeperLost() {

@@ -36,6 +36,7 @@ class Member {
   // --check: answered when it is known whether there is a way back.
   void AnswerCheck();
   void OnLost(const std::vector<NodeId>& nodes, const Error& why);
+  void LeaveIfUseless();
   void OnKeeperLost();
   void OnTerminate();
   // Nobody is above any more: ends what runs here, and the agent.

@@ -56,6 +56,10 @@ std::string Headline(const Failure& f, int exit_code) {
       return "the job was ended because its time limit was over" + std::string(PhaseText(f.phase));
     case FailureKind::kUserSignal:
       return "the job was ended because rexlaunch got " + SignalText(f.signo);
+    case FailureKind::kDvmStopped:
+      return "the job was ended with its DVM";
+    case FailureKind::kJobKilled:
+      return "the job was ended by 'rexctl kill'";
     case FailureKind::kProgramNotFound:
       return ProgramText(f) + " was not found" + OnNode(f);
     case FailureKind::kProgramNotRunnable:

@@ -29,6 +29,7 @@ int ExitCodeOf(const Failure& failure) {
     case FailureKind::kTimeout:
       return TimeoutCode(failure.phase);
     case FailureKind::kUserSignal:
+    case FailureKind::kJobKilled:
       return 128 + failure.signo;
     case FailureKind::kProgramNotFound:
       return kExitNotFound;
@@ -45,6 +46,7 @@ int ExitCodeOf(const Failure& failure) {
       return NothingRan(failure.phase) ? kExitNodeStart : kExitNodeLost;
     case FailureKind::kInternal:
     case FailureKind::kRefused:
+    case FailureKind::kDvmStopped:
       return kExitInternal;
   }
   return kExitInternal;

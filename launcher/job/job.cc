@@ -40,6 +40,7 @@ Job::Job(JobServices services, JobSpec spec, JobClient client, JobBounds bounds,
       report_(services_.loop, [this] { On(JobEvent::kStop); }) {}
 
 void Job::Start() {
+  begin_ = services_.loop.clock().Now();
   if (spec_.timeout.count() > 0) timeout_.Set(spec_.timeout);
   if (absence_after_.count() > 0) absence_timer_.Set(absence_after_);
   if (spec_.progress) progress_timer_.Set(kProgressAfter);
@@ -112,6 +113,7 @@ void Job::EnterLaunching() {
   launch.spec = placed_.spec;
   launch.map = placed_.map;
   launch.slots = placed_.slots;
+  launch.keep_templates = origin_.keep_templates;
   if (origin_.parent) launch.parent = SpawnedBy{origin_.parent->name_space, origin_.parent->rank};
   for (const NodeId node : placed_.map->nodes()) launch.node_names.push_back(NameOf(node));
   launch.unbuffered = ranks_.size() == 1;
@@ -285,6 +287,16 @@ void Job::OnEndJob(int signo) {
   On(JobEvent::kStop);
 }
 
+void Job::OnKilled() {
+  Failure failure;
+  failure.kind = FailureKind::kJobKilled;
+  failure.signo = SIGTERM;
+  if (state_ != JobState::kStopping) rules_.OnCause(std::move(failure));
+  if (state_ >= JobState::kStopping) EndHarder();
+  end_asked_ = true;
+  On(JobEvent::kStop);
+}
+
 // The end is under way and somebody wants it now: no more grace. When only output is waited for,
 // the second word gives that up, too: nobody may be reading it.
 void Job::EndHarder() {
@@ -317,7 +329,7 @@ void Job::MarkLost(NodeId node, PartRecord& part) {
 
 void Job::OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure) {
   if (busy_ && LeavesOut(nodes)) return TryToPlace();
-  bool concerned = state_ == JobState::kPlanned;
+  bool concerned = state_ == JobState::kPlanned && MayUse(nodes);
   for (const NodeId node : nodes) {
     const auto part = parts_.find(node);
     if (part == parts_.end() || part->second.lost || part->second.ended) continue;

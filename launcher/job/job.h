@@ -24,6 +24,7 @@
 #include "launcher/job/output_relay.h"
 #include "launcher/job/stdin_router.h"
 #include "launcher/part/part_messages.h"
+#include "launcher/wire/dvm_messages.h"
 #include "pmix-server/proto/host_types.h"
 
 namespace rex {
@@ -56,7 +57,8 @@ struct JobServices {
   // What to add to the node's times to have them on this node's clock.
   std::function<std::chrono::microseconds(NodeId)> clock_offset;
   std::function<void(const pmix::ProcId&)> proc_gone;  // may be empty
-  // Fills in what is known of the nodes' loads. Not called when empty.
+  // Fills in what is known of the nodes now: slots that other jobs use, loads. Not called when
+  // empty.
   std::function<void(std::vector<JobNode>*)> fill_loads = {};
   // Threads of the job's ranks that a node was given, or gave back (negative). Likewise.
   std::function<void(NodeId, int64_t threads)> add_threads = {};
@@ -67,6 +69,7 @@ struct JobOrigin {
   JobNumber number = kFirstJob;
   std::string name_space;
   std::optional<pmix::ProcId> parent;  // who spawned it; none: rexlaunch asked for it
+  bool keep_templates = false;         // there may be later jobs of the same programs
 };
 
 inline constexpr std::chrono::milliseconds kProgressAfter{1000};  // of a wait, before it is shown
@@ -128,6 +131,11 @@ class Job {
   const AppSpec& AppOf(Rank rank) const { return placed_.spec->apps[AppIndexOf(rank)]; }
   bool AnyEnded() const { return ranks_ended_ > 0; }
   std::vector<NodeId> Nodes() const;
+  // For rexctl, under the job's number in the DVM.
+  DvmJob Describe(JobNumber number) const;
+  void AddRanks(JobNumber number, std::vector<DvmRank>* ranks) const;
+  // Somebody ends it by rexctl.
+  void OnKilled();
   std::optional<NodeId> NodeOfLive(Rank rank) const;
   // This process's own phases, before the parts'.
   void AddPhase(Phase phase) { phases_.push_back(std::move(phase)); }
@@ -174,6 +182,7 @@ class Job {
   void OnPlaced(PlacedJob placed);
   void WaitForLoads(Failure failure);
   void GiveUpWaiting();
+  bool MayUse(const std::vector<NodeId>& some) const;
   bool LeavesOut(const std::vector<NodeId>& lost);
   std::string AwaitedLoad() const;
   int64_t ThreadsOf(Rank rank) const;
@@ -243,6 +252,7 @@ class Job {
   JobClient client_;
   const JobBounds bounds_;
   const JobOrigin origin_;
+  Clock::Time begin_{0};
   std::string name_space_;
   std::vector<JobNode> nodes_;
   uint32_t dvm_nodes_ = 0;

@@ -42,11 +42,19 @@ void Job::GiveUpWaiting() {
   BlameAndStop(std::move(failure));
 }
 
+// Of a DVM that stays a job was given some nodes, and others may come and go.
+bool Job::MayUse(const std::vector<NodeId>& some) const {
+  return nodes_.empty() || std::any_of(nodes_.begin(), nodes_.end(), [&some](const JobNode& node) {
+           return std::find(some.begin(), some.end(), node.id) != some.end();
+         });
+}
+
 // Nodes that are lost while the job waits: without them it may be placed as well. False: that is
 // not what was asked for.
 bool Job::LeavesOut(const std::vector<NodeId>& lost) {
   if (state_ != JobState::kPlanned) return false;
   if (!spec_.dvm.pool && !spec_.dvm.allow_missing) return false;
+  if (!MayUse(lost)) return false;
   for (JobNode& node : nodes_) {
     node.missing |= std::find(lost.begin(), lost.end(), node.id) != lost.end();
   }

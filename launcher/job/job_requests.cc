@@ -56,6 +56,50 @@ void Job::AddStates(std::optional<NodeId> node, std::vector<pmix::ProcState>* st
   }
 }
 
+namespace {
+RankState RankStateOf(bool born, bool connected, bool finalized, bool ended) {
+  if (ended) return RankState::kExited;
+  if (finalized) return RankState::kFinalized;
+  if (connected) return RankState::kConnected;
+  return born ? RankState::kRunning : RankState::kUnborn;
+}
+}  // namespace
+
+DvmJob Job::Describe(JobNumber number) const {
+  DvmJob job;
+  job.number = number;
+  job.name_space = name_space_;
+  job.state = static_cast<uint32_t>(state_);
+  job.ranks = total();
+  job.live = static_cast<uint32_t>(ranks_.size() - ranks_ended_);
+  job.age =
+      std::chrono::duration_cast<std::chrono::milliseconds>(services_.loop.clock().Now() - begin_);
+  if (origin_.parent) job.parent_rank = std::min(origin_.parent->rank, kMaxRanks - 1);
+  job.command = spec_.apps[0].argv;
+  job.cwd = spec_.apps[0].wdir.empty() ? spec_.cwd : spec_.apps[0].wdir;
+  return job;
+}
+
+void Job::AddRanks(JobNumber number, std::vector<DvmRank>* ranks) const {
+  for (Rank rank = 0; rank < ranks_.size(); ++rank) {
+    const RankRecord& record = ranks_[rank];
+    DvmRank view;
+    view.job = number;
+    view.rank = rank;
+    view.node = NameOf(placed_.map->NodeOf(rank));
+    view.pid = record.pid;
+    view.state =
+        RankStateOf(record.pid != 0, record.connected, record.finalized, record.end.has_value());
+    if (record.end) {
+      view.code = record.end->code;
+      view.signo = record.end->signo;
+    }
+    view.templated = record.templated;
+    view.program = AppOf(rank).argv[0];
+    ranks->push_back(std::move(view));
+  }
+}
+
 std::vector<NodeId> Job::Nodes() const {
   return placed_.map == nullptr ? std::vector<NodeId>{} : placed_.map->nodes();
 }

@@ -3,71 +3,50 @@
 #include <algorithm>
 
 #include "launcher/base/log.h"
-#include "pmix-server/proto/openmpi_jobid.h"
 
 namespace rex {
 
 namespace {
-// PMIx Standard, "Query attributes"; only their names are needed on this side.
-constexpr std::string_view kQueryNamespaces = "pmix.qry.ns";
-constexpr std::string_view kQueryProcTable = "pmix.qry.ptable";
-constexpr std::string_view kQueryLocalProcTable = "pmix.qry.lptable";
-
 bool IsOfTheNode(const Phase& phase) {
   return phase.name == "keeper" || phase.name == "agent" || phase.name == "host";
 }
-
-bool Has(const std::vector<std::string>& keys, std::string_view key) {
-  return std::find(keys.begin(), keys.end(), key) != keys.end();
-}
 }  // namespace
 
-Jobs::Jobs(Services services, Client client, JobBounds bounds)
-    : services_(std::move(services)),
+Jobs::Jobs(DvmJobs& dvm, Client client, JobBounds bounds)
+    : dvm_(dvm),
+      services_(dvm.services()),
       client_(std::move(client)),
       bounds_(bounds),
-      names_(services_.loop, services_.answer),
-      groups_([this](const std::vector<pmix::ProcId>& procs) { return NodesOf(procs); }),
-      group_timer_(services_.loop,
-                   [this] { SendReplies(groups_.Expire(services_.loop.clock().Now())); }),
       stdin_({[this](uint64_t bytes) { client_.stdin_credit(bytes); },
               [this](JobNumber job, const std::string& bytes) {
                 REX_CHECK(jobs_.at(job).job->OnStdin(bytes).has_value());
               },
               [this](JobNumber job) { jobs_.at(job).job->OnStdinEnd(); },
-              {}}) {}
-
-Jobs::~Jobs() = default;
-
-void Jobs::Start(JobSpec spec) {
-  REX_CHECK(last_ == 0);
-  if (spec.timeout.count() > 0) deadline_ = services_.loop.clock().Now() + spec.timeout;
-  last_ = kFirstJob;
-  Make(kFirstJob, std::move(spec), std::nullopt).Start();
+              {}}) {
+  dvm_.Add(this);
 }
 
-Job& Jobs::Make(JobNumber number, JobSpec spec, std::optional<SpawnRecord> spawn) {
+Jobs::~Jobs() { dvm_.Remove(this); }
+
+void Jobs::Start(JobSpec spec) {
+  REX_CHECK(first_ == 0);
+  if (spec.timeout.count() > 0) deadline_ = services_.loop.clock().Now() + spec.timeout;
+  first_ = Make(std::move(spec), std::nullopt);
+  jobs_.at(first_).job->Start();
+}
+
+JobNumber Jobs::Make(JobSpec spec, std::optional<SpawnRecord> spawn) {
   const bool gets_stdin = spec.stdin_rank != kStdinNone;
-  JobOrigin origin{number, NewName(), std::nullopt};
+  const JobNumber number = dvm_.NewNumber(this);
+  JobOrigin origin{++shown_, dvm_.NewName(), std::nullopt, spawn || services_.persistent};
   if (spawn) origin.parent = spawn->parent;
   Entry& entry = jobs_[number];
   entry.spawn = std::move(spawn);
+  entry.shown = shown_;
   entry.job = std::make_unique<Job>(ServicesOf(number), std::move(spec), ClientOf(number), bounds_,
                                     std::move(origin));
   if (gets_stdin) stdin_.Start({number});
-  return *entry.job;
-}
-
-// Open MPI knows a job by the hash of its name.
-std::string Jobs::NewName() const {
-  for (;;) {
-    std::string name = NewNameSpace();
-    const bool taken = std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& entry) {
-      return entry.second.job != nullptr &&
-             pmix::OpenMpiJobid(entry.second.job->name_space()) == pmix::OpenMpiJobid(name);
-    });
-    if (!taken) return name;
-  }
+  return number;
 }
 
 JobServices Jobs::ServicesOf(JobNumber number) {
@@ -78,8 +57,8 @@ JobServices Jobs::ServicesOf(JobNumber number) {
       services_.missing_nodes,
       services_.answered,
       services_.clock_offset,
-      [this](const pmix::ProcId& proc) { OnProcGone(proc); },
-      services_.fill_loads,
+      [this](const pmix::ProcId& proc) { dvm_.OnProcGone(proc); },
+      [this](std::vector<JobNode>* nodes) { dvm_.FillIn(nodes); },
       services_.add_threads};
 }
 
@@ -97,15 +76,10 @@ JobClient Jobs::ClientOf(JobNumber number) {
   return client;
 }
 
-void Jobs::OnNodes(std::vector<JobNode> nodes, uint32_t dvm_nodes) {
-  nodes_ = std::move(nodes);
-  dvm_nodes_ = dvm_nodes;
-  const auto first = jobs_.find(kFirstJob);
-  if (first != jobs_.end() && !first->second.ended) first->second.job->OnNodes(nodes_, dvm_nodes_);
-}
-
-void Jobs::OnLoads() {
-  ForLive([](JobNumber, Job& job) { job.OnLoads(); });
+void Jobs::OnNodes(std::vector<JobNode> nodes) {
+  const auto first = jobs_.find(first_);
+  if (first == jobs_.end() || first->second.ended) return;
+  first->second.job->OnNodes(std::move(nodes), dvm_.dvm_nodes());
 }
 
 size_t Jobs::live() const {
@@ -125,14 +99,6 @@ Job* Jobs::FindByName(const std::string& name_space) {
   return nullptr;
 }
 
-// Jobs that end on the way are passed over; none is made or forgotten before this returns.
-template <typename F>
-void Jobs::ForLive(F visit) {
-  for (auto& [number, entry] : jobs_) {
-    if (!entry.ended) visit(number, *entry.job);
-  }
-}
-
 Status Jobs::OnPart(JobNumber job, NodeId from, PartEvent event) {
   const auto at = jobs_.find(job);
   if (at == jobs_.end() || at->second.ended) return Ok{};  // its last words
@@ -150,6 +116,31 @@ void Jobs::OnEndJob(int signo) {
   ForLive([signo](JobNumber, Job& job) { job.OnEndJob(signo); });
 }
 
+bool Jobs::Kill(JobNumber number, int signo) {
+  const auto at = jobs_.find(number);
+  if (at == jobs_.end() || at->second.ended) return false;
+  Job& job = *at->second.job;
+  if (signo != 0) {
+    job.OnSignal(signo);
+  } else {
+    job.OnKilled();
+  }
+  return true;
+}
+
+// Who spawned a job has its number in the DVM, as long as it lives.
+void Jobs::Describe(std::vector<DvmJob>* jobs) const {
+  for (const auto& [number, entry] : jobs_) {
+    if (entry.ended) continue;
+    DvmJob view = entry.job->Describe(number);
+    for (const auto& [other, parent] : jobs_) {
+      const bool is = entry.spawn && entry.spawn->parent.name_space == parent.job->name_space();
+      if (is) view.parent_job = other;
+    }
+    jobs->push_back(std::move(view));
+  }
+}
+
 // Each job has the cause told: none is ended for another's sake.
 void Jobs::EndTogether() {
   ending_ = true;
@@ -163,16 +154,12 @@ void Jobs::OnLost(const Failure& failure, bool quick) {
   ForLive([&](JobNumber, Job& job) { job.OnLost(failure, quick); });
 }
 
-void Jobs::OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure) {
-  lost_.insert(nodes.begin(), nodes.end());
-  ForLive([&](JobNumber, Job& job) { job.OnNodesLost(nodes, failure); });
-}
-
 // ---- output: a job holds no credit but for what it has waiting
 
 void Jobs::OnOutput(JobNumber number, std::string payload) {
-  jobs_.at(number).granted -= static_cast<int64_t>(payload.size() - kOutputHeaderBytes);
-  SetOutputJob(number, &payload);
+  Entry& entry = jobs_.at(number);
+  entry.granted -= static_cast<int64_t>(payload.size() - kOutputHeaderBytes);
+  SetOutputJob(entry.shown, &payload);
   client_.output(std::move(payload));
 }
 
@@ -201,85 +188,6 @@ void Jobs::Grant() {
   }
 }
 
-// ---- requests
-
-void Jobs::OnHostRequest(NodeId from, pmix::HostMessage message) {
-  std::visit(
-      [this, from](const auto& m) {
-        if constexpr (requires { OnRequest(from, m); }) OnRequest(from, m);
-      },
-      message);
-}
-
-void Jobs::OnRequest(NodeId from, const pmix::Query& m) {
-  pmix::QueryDone done{m.request, pmix::kSuccess, {}, {}};
-  const Job* job = FindByName(m.name_space.empty() ? m.proc.name_space : m.name_space);
-  if (job == nullptr && !m.name_space.empty()) {
-    done.status = pmix::kErrNotFound;
-    return services_.answer(from, done);
-  }
-  if (Has(m.keys, kQueryNamespaces)) {
-    ForLive([&](JobNumber, Job& each) { done.name_spaces.push_back(each.name_space()); });
-  }
-  const bool all = Has(m.keys, kQueryProcTable);
-  if (job != nullptr && (all || Has(m.keys, kQueryLocalProcTable))) {
-    job->AddStates(all ? std::nullopt : std::optional(from), &done.procs);
-  }
-  services_.answer(from, done);
-}
-
-void Jobs::OnRequest(NodeId from, const pmix::JobControl& m) {
-  bool any = false;
-  ForLive([&](JobNumber, Job& job) {
-    const bool asked = !m.targets.empty() || job.name_space() == m.proc.name_space;
-    any |= asked && job.OnJobControl(m);
-  });
-  services_.answer(from, pmix::OpDone{m.request, any ? pmix::kSuccess : pmix::kErrNotFound});
-}
-
-void Jobs::OnRequest(NodeId from, const pmix::Abort& m) {
-  services_.answer(from, pmix::OpDone{m.request, pmix::kSuccess});
-  ForLive([&](JobNumber, Job& job) {
-    if (!m.targets.empty() || job.name_space() == m.proc.name_space) job.OnAbort(m);
-  });
-}
-
-// ---- groups
-
-void Jobs::OnRequest(NodeId from, const pmix::Group& m) {
-  SendReplies(groups_.OnGroup(m, from, services_.loop.clock().Now()));
-}
-
-std::optional<std::vector<NodeId>> Jobs::NodesOf(const std::vector<pmix::ProcId>& procs) {
-  std::set<NodeId> nodes;
-  for (const pmix::ProcId& proc : procs) {
-    const Job* job = FindByName(proc.name_space);
-    if (job == nullptr) return std::nullopt;
-    if (proc.rank == pmix::kRankWildcard) {
-      if (job->AnyEnded()) return std::nullopt;
-      const std::vector<NodeId> all = job->Nodes();
-      nodes.insert(all.begin(), all.end());
-      continue;
-    }
-    const auto node = job->NodeOfLive(proc.rank);
-    if (!node) return std::nullopt;
-    nodes.insert(*node);
-  }
-  return std::vector<NodeId>(nodes.begin(), nodes.end());
-}
-
-void Jobs::SendReplies(const GroupStore::Replies& replies) {
-  for (const GroupStore::Reply& reply : replies) services_.answer(reply.node, reply.message);
-  const auto next = groups_.NextDeadline();
-  if (!next) return group_timer_.Cancel();
-  group_timer_.Set(std::max(*next - services_.loop.clock().Now(), Clock::Time(0)));
-}
-
-void Jobs::OnProcGone(const pmix::ProcId& proc) {
-  names_.OnProcGone(proc);
-  SendReplies(groups_.OnProcGone(proc));
-}
-
 // ---- ends
 
 void Jobs::OnStopping(JobNumber number) {
@@ -306,24 +214,25 @@ void Jobs::OnEnded(JobNumber number, const JobEnded& ended) {
   const bool alone = launching && IsSpawnFailure(ended.failure);
   const bool counts = ended.failure.kind != FailureKind::kNone && !alone;
   if (counts) FailAll(number);
-  if (launching) AnswerSpawn(number, entry, ended.failure);
-  OnProcGone({entry.job->name_space(), pmix::kRankWildcard});
+  if (launching) AnswerSpawn(entry, ended.failure);
+  dvm_.OnProcGone({entry.job->name_space(), pmix::kRankWildcard});
   stdin_.OnDone(number);
   wanted_.erase(number);
   pool_ += entry.granted;
-  if (number == kFirstJob) first_ended_ = ended;
+  if (number == first_) first_ended_ = ended;
   if (counts && (!failed_ended_ || failed_ == number)) failed_ended_ = ended;
   reports_.insert(reports_.end(), ended.state_report.begin(), ended.state_report.end());
-  KeepPhases(number, entry, ended);
+  KeepPhases(entry, ended);
   if (live() == 0) return Finish();
   services_.loop.Post([this, number, alive = std::weak_ptr(alive_)] {
     if (alive.expired()) return;
     jobs_.erase(number);
+    dvm_.Forget(number);
     Grant();
   });
 }
 
-void Jobs::KeepPhases(JobNumber number, const Entry& entry, const JobEnded& ended) {
+void Jobs::KeepPhases(const Entry& entry, const JobEnded& ended) {
   if (!entry.spawn) {
     phases_.insert(phases_.end(), ended.phases.begin(), ended.phases.end());
     return;
@@ -332,7 +241,7 @@ void Jobs::KeepPhases(JobNumber number, const Entry& entry, const JobEnded& ende
     ++hidden_jobs_;
     return;
   }
-  const std::string process = "job " + std::to_string(number);
+  const std::string process = "job " + std::to_string(entry.shown);
   for (Phase phase : ended.phases) {
     // A node's own start comes with the first job that has ended there.
     if (!IsOfTheNode(phase)) phase.process = process;

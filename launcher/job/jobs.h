@@ -1,9 +1,10 @@
-// All jobs of a DVM at its head: rexlaunch's own and those that their ranks spawn. Loop thread
-// only. docs/design/dynamic.md tells the story.
+// The jobs of one rexlaunch: its own and those that their ranks spawn. Loop thread only.
+// docs/design/dynamic.md tells the story.
 //
-// Numbers jobs, brings parts' events to their job and ranks' requests to the job that they name,
-// divides between jobs what rexlaunch takes (output) and gives (stdin), and adds up their ends: the
-// first failure ends all, and is what rexlaunch hears of. A job knows nothing of others.
+// Brings parts' events to their job, divides between jobs what rexlaunch takes (output) and gives
+// (stdin), and adds up their ends: the first failure ends all, and is what rexlaunch hears of. A
+// job knows nothing of others. To rexlaunch its own job is number 1 and those that were spawned
+// follow, whatever their numbers in the DVM.
 #pragma once
 
 #include <deque>
@@ -11,13 +12,11 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
-#include "launcher/job/group_store.h"
+#include "launcher/job/dvm_jobs.h"
 #include "launcher/job/job.h"
-#include "launcher/job/name_desk.h"
 #include "launcher/job/spawn_request.h"
 #include "launcher/job/spawn_state.h"
 
@@ -35,31 +34,21 @@ class Jobs {
     std::function<void(uint64_t bytes)> stdin_credit;
     std::function<void(JobEnded)> ended;
   };
-  // What the head's agent lends; outlives this. None of these acts on a job before it returns.
-  struct Services {
-    EventLoop& loop;
-    std::function<void(JobNumber, NodeId, PartCommand)> command;
-    std::function<void(JobNumber, PartCommand)> command_all;
-    std::function<void(NodeId, const pmix::HostMessage&)> answer;  // to a node's host
-    std::function<std::vector<std::string>()> missing_nodes;
-    std::function<std::pair<uint32_t, uint32_t>()> answered;  // other nodes that have, of how many
-    std::function<std::chrono::microseconds(NodeId)> clock_offset;
-    std::function<Result<std::string>(const std::string& path)> read_file;
-    std::function<void(std::vector<JobNode>*)> fill_loads = {};  // see JobServices
-    std::function<void(NodeId, int64_t threads)> add_threads = {};
-  };
-  Jobs(Services services, Client client, JobBounds bounds = {});
+  // `dvm` outlives this.
+  Jobs(DvmJobs& dvm, Client client, JobBounds bounds = {});
   ~Jobs();
+  Jobs(const Jobs&) = delete;
+  Jobs& operator=(const Jobs&) = delete;
 
   // Rexlaunch's job, once.
   void Start(JobSpec spec);
-  // Every node is there.
-  void OnNodes(std::vector<JobNode> nodes, uint32_t dvm_nodes);
+  // Every node is there; rexlaunch's job runs on these, some of the DVM's.
+  void OnNodes(std::vector<JobNode> nodes);
 
   // From a part. Errors: kProtocol: it can't mean that.
   Status OnPart(JobNumber job, NodeId from, PartEvent event);
-  // From a node's host: what Exchange::Deps::to_head names.
-  void OnHostRequest(NodeId from, pmix::HostMessage message);
+  // A rank of one of these jobs asks.
+  void OnSpawn(NodeId from, const pmix::Spawn& m);
 
   // From rexlaunch.
   void OnSignal(int signo);
@@ -68,23 +57,28 @@ class Jobs {
   Status OnStdin(const std::string& bytes) { return stdin_.OnBytes(bytes); }
   void OnStdinEnd() { stdin_.OnEnd(); }
 
+  // From rexctl: one of the jobs is ended (signo 0), or its ranks get a signal. False: it has
+  // ended.
+  bool Kill(JobNumber number, int signo);
+  // Appends what there is to say of each that lives.
+  void Describe(std::vector<DvmJob>* jobs) const;
+
   // What jobs need is gone, or the user is; see Job.
   void OnLost(const Failure& failure, bool quick);
-  void OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure);
-
-  // Nodes that no job gets any more.
-  void OnNodesReleased(const std::vector<NodeId>& nodes) {
-    lost_.insert(nodes.begin(), nodes.end());
-  }
-  // Something is known of the nodes' loads that was not.
-  void OnLoads();
 
   // The head's own phases, before the parts'.
   void AddPhase(Phase phase) { phases_.push_back(std::move(phase)); }
 
   size_t live() const;
   const Job* Find(JobNumber number) const;
-  size_t name_count() const { return names_.store().item_count(); }
+  Job* FindByName(const std::string& name_space);
+  // Jobs that end on the way are passed over; none is made or forgotten before this returns.
+  template <typename F>
+  void ForLive(F visit) {
+    for (auto& [number, entry] : jobs_) {
+      if (!entry.ended) visit(number, *entry.job);
+    }
+  }
 
   // In a timeline; of further ones only the number is told.
   static constexpr size_t kMostShownJobs = 64;
@@ -101,36 +95,19 @@ class Jobs {
   struct Entry {
     std::unique_ptr<Job> job;
     std::optional<SpawnRecord> spawn;
-    int64_t granted = 0;  // credit for output that it has not used
+    JobNumber shown = kFirstJob;  // its number to rexlaunch
+    int64_t granted = 0;          // credit for output that it has not used
     bool ended = false;
   };
 
-  Job& Make(JobNumber number, JobSpec spec, std::optional<SpawnRecord> spawn);
+  JobNumber Make(JobSpec spec, std::optional<SpawnRecord> spawn);
   JobServices ServicesOf(JobNumber number);
   JobClient ClientOf(JobNumber number);
-  std::string NewName() const;
-  Job* FindByName(const std::string& name_space);
-  template <typename F>
-  void ForLive(F visit);
 
   // Spawns (jobs_spawn.cc).
-  void OnRequest(NodeId from, const pmix::Spawn& m);
   void Refuse(const SpawnRecord& record, const SpawnRefusal& refusal);
-  std::vector<JobNode> FreeNodes() const;
   void OnRunning(JobNumber number, const JobStarted& started);
-  void AnswerSpawn(JobNumber number, Entry& entry, const Failure& failure);
-
-  // Requests.
-  void OnRequest(NodeId from, const pmix::Publish& m) { names_.OnRequest(from, m); }
-  void OnRequest(NodeId from, const pmix::Lookup& m) { names_.OnRequest(from, m); }
-  void OnRequest(NodeId from, const pmix::Unpublish& m) { names_.OnRequest(from, m); }
-  void OnRequest(NodeId from, const pmix::Query& m);
-  void OnRequest(NodeId from, const pmix::JobControl& m);
-  void OnRequest(NodeId from, const pmix::Abort& m);
-  void OnRequest(NodeId from, const pmix::Group& m);
-  std::optional<std::vector<NodeId>> NodesOf(const std::vector<pmix::ProcId>& procs);
-  void SendReplies(const GroupStore::Replies& replies);
-  void OnProcGone(const pmix::ProcId& proc);
+  void AnswerSpawn(Entry& entry, const Failure& failure);
 
   // Output and stdin.
   void OnOutput(JobNumber number, std::string payload);
@@ -142,21 +119,17 @@ class Jobs {
   void FailAll(JobNumber number);
   void EndTogether();
   void OnEnded(JobNumber number, const JobEnded& ended);
-  void KeepPhases(JobNumber number, const Entry& entry, const JobEnded& ended);
+  void KeepPhases(const Entry& entry, const JobEnded& ended);
   void Finish();
 
-  Services services_;
+  DvmJobs& dvm_;
+  const DvmJobs::Services& services_;
   Client client_;
   const JobBounds bounds_;
   std::map<JobNumber, Entry> jobs_;
-  JobNumber last_ = 0;
-  std::vector<JobNode> nodes_;  // of the DVM
-  uint32_t dvm_nodes_ = 0;
-  std::set<NodeId> lost_;
+  JobNumber first_ = 0;      // rexlaunch's own
+  JobNumber shown_ = 0;      // the last number that rexlaunch was told
   Clock::Time deadline_{0};  // --timeout, for all; 0: none
-  NameDesk names_;
-  GroupStore groups_;
-  Timer group_timer_;
   StdinRouterOf<JobNumber> stdin_;
   int64_t pool_ = 0;                      // credit for output that no job has
   std::map<JobNumber, uint64_t> wanted_;  // of it
@@ -171,5 +144,10 @@ class Jobs {
   size_t hidden_jobs_ = 0;
   std::shared_ptr<char> alive_ = std::make_shared<char>();  // what is posted may come too late
 };
+
+template <typename F>
+void DvmJobs::ForLive(F visit) const {
+  for (Jobs* session : sessions_) session->ForLive(visit);
+}
 
 }  // namespace rex

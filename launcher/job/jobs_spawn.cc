@@ -6,13 +6,13 @@
 
 namespace rex {
 
-void Jobs::OnRequest(NodeId from, const pmix::Spawn& m) {
+void Jobs::OnSpawn(NodeId from, const pmix::Spawn& m) {
   SpawnRecord record{from, m.request, m.proc, SpawnState::kAsked, services_.loop.clock().Now(), 0};
   Job* const parent = FindByName(m.proc.name_space);
   if (ending_ || parent == nullptr || m.proc.rank >= parent->total()) {
     return Refuse(record, {pmix::kErrUnreach, "the job is ending"});
   }
-  const std::vector<JobNode> nodes = FreeNodes();
+  const std::vector<JobNode> nodes = dvm_.FreeNodes();
   auto planned =
       PlanSpawn(m, {parent->spec(), parent->AppOf(m.proc.rank), nodes, services_.read_file});
   if (const auto* refusal = std::get_if<SpawnRefusal>(&planned)) return Refuse(record, *refusal);
@@ -24,22 +24,9 @@ void Jobs::OnRequest(NodeId from, const pmix::Spawn& m) {
   }
   record.ranks = plan.spec.TotalRanks();
   record.state = *Next(record.state, SpawnEvent::kPlaced);
-  Job& job = Make(++last_, std::move(plan.spec), std::move(record));
+  Job& job = *jobs_.at(Make(std::move(plan.spec), std::move(record))).job;
   job.Start();
-  job.OnNodes(std::move(plan.nodes), dvm_nodes_);  // may end it: there is no room
-}
-
-// What other jobs leave: their ranks take slots.
-std::vector<JobNode> Jobs::FreeNodes() const {
-  std::vector<JobNode> free;
-  for (JobNode node : nodes_) {
-    if (node.missing || lost_.contains(node.id)) continue;
-    for (const auto& [number, entry] : jobs_) {
-      if (!entry.ended) node.used += entry.job->LiveOn(node.id);
-    }
-    free.push_back(std::move(node));
-  }
-  return free;
+  job.OnNodes(std::move(plan.nodes), dvm_.dvm_nodes());  // may end it: there is no room
 }
 
 void Jobs::Refuse(const SpawnRecord& record, const SpawnRefusal& refusal) {
@@ -56,20 +43,20 @@ void Jobs::OnRunning(JobNumber number, const JobStarted& started) {
   const SpawnRecord& spawn = *entry.spawn;
   if (shown_jobs_ < kMostShownJobs) {
     phases_.push_back({"spawn", spawn.asked, services_.loop.clock().Now(), "",
-                       "job " + std::to_string(number),
+                       "job " + std::to_string(entry.shown),
                        std::to_string(spawn.ranks) + (spawn.ranks == 1 ? " rank" : " ranks") +
                            ", asked for by rank " + std::to_string(spawn.parent.rank)});
   }
   services_.answer(spawn.node, pmix::SpawnDone{spawn.request, pmix::kSuccess, started.name_space});
 }
 
-void Jobs::AnswerSpawn(JobNumber number, Entry& entry, const Failure& failure) {
+void Jobs::AnswerSpawn(Entry& entry, const Failure& failure) {
   entry.spawn->state = *Next(entry.spawn->state, SpawnEvent::kJobStopped);
   SpawnRefusal refusal{StatusOfSpawnFailure(failure), failure.detail};
   if (failure.kind == FailureKind::kNone) refusal = {pmix::kErrUnreach, "the job is ending"};
   if (!failure.node.empty()) refusal.text += " (node " + failure.node + ")";
   if (!failure.remedy.empty()) refusal.text += "; " + failure.remedy;
-  if (refusal.text.empty()) refusal.text = "its job " + std::to_string(number) + " has failed";
+  if (refusal.text.empty()) refusal.text = "its job " + std::to_string(entry.shown) + " has failed";
   Refuse(*entry.spawn, refusal);
 }
 

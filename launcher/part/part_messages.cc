@@ -49,6 +49,7 @@ std::string Body(const LaunchPart& m) {
   out.set_unbuffered(m.unbuffered);
   out.set_virtual_nodes(m.virtual_nodes);
   out.set_image(m.image);
+  out.set_keep_templates(m.keep_templates);
   if (m.parent) {
     out.set_parent_name_space(m.parent->name_space);
     out.set_parent_rank(m.parent->rank);
@@ -86,6 +87,7 @@ Result<LaunchPart> LaunchFromBody(std::string_view body, uint32_t nodes) {
   out.unbuffered = m->unbuffered();
   out.virtual_nodes = m->virtual_nodes();
   out.image = m->image();
+  out.keep_templates = m->keep_templates();
   if (m->parent_name_space().size() > 255) return Bad("LaunchPart.parent_name_space");
   if (m->parent_rank() >= kMaxRanks) return Bad("LaunchPart.parent_rank");
   if (!m->parent_name_space().empty()) {

@@ -34,6 +34,7 @@ struct LaunchPart {
   bool virtual_nodes = false;
   std::string image;  // an encoded Image (image.proto); empty: each node finds the programs itself
   std::optional<SpawnedBy> parent;  // none: rexlaunch asked for the job
+  bool keep_templates = false;      // there may be later jobs of the same programs
 };
 struct OpenGates {};
 struct SignalPart {

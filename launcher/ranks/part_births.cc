@@ -49,10 +49,10 @@ TemplateMaker::OnFallback Part::TellExec(size_t app) {
 }
 
 // Nothing is born later in a job, and a process with the program's name would only stand about. But
-// who has spawned once may do it again.
+// who has spawned once may do it again, and so may the user of a DVM that stays.
 void Part::EndTemplates() {
   for (const TemplateStore::Shared& made : std::exchange(app_templates_, {})) {
-    if (made != nullptr && !launch_.parent) services_.templates.End(made);
+    if (made != nullptr && !launch_.keep_templates) services_.templates.End(made);
   }
 }
 

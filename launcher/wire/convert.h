@@ -11,5 +11,7 @@ void PhaseToPb(const Phase& in, pb::Phase* out);
 Result<Phase> PhaseFromPb(const pb::Phase& in);
 void FailureToPb(const Failure& in, pb::Failure* out);
 Result<Failure> FailureFromPb(const pb::Failure& in);
+void DvmToPb(const DvmSpec& in, pb::Dvm* out);
+Result<DvmSpec> DvmFromPb(const pb::Dvm& in);
 
 }  // namespace rex

@@ -201,29 +201,6 @@ Result<StageSpec> StageFromPb(const pb::Stage& m) {
   return stage;
 }
 
-void DvmToPb(const DvmSpec& in, pb::Dvm* out) {
-  for (const NodeRequest& node : in.nodes) {
-    pb::NodeRequest* n = out->add_nodes();
-    n->set_name(node.name);
-    n->set_here(node.here);
-    n->set_slots(node.slots);
-    n->set_user(node.user);
-    n->set_port(node.port);
-    n->set_max_slots(node.max_slots);
-  }
-  out->set_bootstrap(static_cast<pb::Dvm::Bootstrap>(in.bootstrap));
-  out->set_tree(static_cast<pb::Dvm::Tree>(in.tree));
-  out->set_ship(static_cast<pb::Dvm::Ship>(in.ship));
-  for (const auto& word : in.ssh) out->add_ssh(word);
-  out->set_rexd(in.rexd);
-  out->set_start_timeout_s(static_cast<uint32_t>(in.start_timeout.count()));
-  out->set_node_timeout_s(static_cast<uint32_t>(in.node_timeout.count()));
-  out->set_max_modex_bytes(in.max_modex_bytes);
-  out->set_allow_missing(in.allow_missing);
-  out->set_pool(in.pool);
-  out->set_max_slots(in.max_slots);
-}
-
 Status TakeBounds(const pb::Dvm& m, DvmSpec* out) {
   if (m.start_timeout_s() < 1 || m.start_timeout_s() > kMaxBoundSeconds) {
     return Bad("Dvm.start_timeout_s");
@@ -236,31 +213,6 @@ Status TakeBounds(const pb::Dvm& m, DvmSpec* out) {
   out->node_timeout = std::chrono::seconds(m.node_timeout_s());
   out->max_modex_bytes = m.max_modex_bytes();
   return Ok{};
-}
-
-Result<DvmSpec> DvmFromPb(const pb::Dvm& m) {
-  DvmSpec dvm;
-  if (m.nodes_size() > static_cast<int>(kMaxJobNodes)) return Bad("Dvm.nodes");
-  for (const auto& n : m.nodes()) {
-    auto node = NodeFromPb(n);
-    if (!node) return node.error();
-    dvm.nodes.push_back(*std::move(node));
-  }
-  if (m.bootstrap() < 0 || m.bootstrap() > pb::Dvm::SLURM) return Bad("Dvm.bootstrap");
-  if (m.tree() < 0 || m.tree() > pb::Dvm::TWO_LEVEL) return Bad("Dvm.tree");
-  if (!m.rexd().empty() && (m.rexd()[0] != '/' || HasNul(m.rexd()))) return Bad("Dvm.rexd");
-  dvm.bootstrap = static_cast<Bootstrap>(m.bootstrap());
-  dvm.tree = static_cast<TreeRequest>(m.tree());
-  if (m.ship() < 0 || m.ship() > pb::Dvm::SHIP_NEVER) return Bad("Dvm.ship");
-  dvm.ship = static_cast<ShipRequest>(m.ship());
-  dvm.rexd = m.rexd();
-  dvm.allow_missing = m.allow_missing();
-  dvm.pool = m.pool();
-  if (m.max_slots() > kMaxRanks) return Bad("Dvm.max_slots");
-  dvm.max_slots = m.max_slots();
-  if (auto s = TakeStrings(m.ssh(), "Dvm.ssh", &dvm.ssh); !s) return s.error();
-  if (auto s = TakeBounds(m, &dvm); !s) return s.error();
-  return dvm;
 }
 
 Status TakeDescribed(const pb::LaunchJob& m, std::vector<DescribedNode>* nodes) {
@@ -295,6 +247,54 @@ Status TakeLoad(const pb::Load& m, LoadRequest* out) {
 }
 
 }  // namespace
+
+void DvmToPb(const DvmSpec& in, pb::Dvm* out) {
+  for (const NodeRequest& node : in.nodes) {
+    pb::NodeRequest* n = out->add_nodes();
+    n->set_name(node.name);
+    n->set_here(node.here);
+    n->set_slots(node.slots);
+    n->set_user(node.user);
+    n->set_port(node.port);
+    n->set_max_slots(node.max_slots);
+  }
+  out->set_bootstrap(static_cast<pb::Dvm::Bootstrap>(in.bootstrap));
+  out->set_tree(static_cast<pb::Dvm::Tree>(in.tree));
+  out->set_ship(static_cast<pb::Dvm::Ship>(in.ship));
+  for (const auto& word : in.ssh) out->add_ssh(word);
+  out->set_rexd(in.rexd);
+  out->set_start_timeout_s(static_cast<uint32_t>(in.start_timeout.count()));
+  out->set_node_timeout_s(static_cast<uint32_t>(in.node_timeout.count()));
+  out->set_max_modex_bytes(in.max_modex_bytes);
+  out->set_allow_missing(in.allow_missing);
+  out->set_pool(in.pool);
+  out->set_max_slots(in.max_slots);
+}
+
+Result<DvmSpec> DvmFromPb(const pb::Dvm& m) {
+  DvmSpec dvm;
+  if (m.nodes_size() > static_cast<int>(kMaxJobNodes)) return Bad("Dvm.nodes");
+  for (const auto& n : m.nodes()) {
+    auto node = NodeFromPb(n);
+    if (!node) return node.error();
+    dvm.nodes.push_back(*std::move(node));
+  }
+  if (m.bootstrap() < 0 || m.bootstrap() > pb::Dvm::SLURM) return Bad("Dvm.bootstrap");
+  if (m.tree() < 0 || m.tree() > pb::Dvm::TWO_LEVEL) return Bad("Dvm.tree");
+  if (!m.rexd().empty() && (m.rexd()[0] != '/' || HasNul(m.rexd()))) return Bad("Dvm.rexd");
+  dvm.bootstrap = static_cast<Bootstrap>(m.bootstrap());
+  dvm.tree = static_cast<TreeRequest>(m.tree());
+  if (m.ship() < 0 || m.ship() > pb::Dvm::SHIP_NEVER) return Bad("Dvm.ship");
+  dvm.ship = static_cast<ShipRequest>(m.ship());
+  dvm.rexd = m.rexd();
+  dvm.allow_missing = m.allow_missing();
+  dvm.pool = m.pool();
+  if (m.max_slots() > kMaxRanks) return Bad("Dvm.max_slots");
+  dvm.max_slots = m.max_slots();
+  if (auto s = TakeStrings(m.ssh(), "Dvm.ssh", &dvm.ssh); !s) return s.error();
+  if (auto s = TakeBounds(m, &dvm); !s) return s.error();
+  return dvm;
+}
 
 void PhaseToPb(const Phase& in, pb::Phase* out) {
   out->set_name(in.name);
@@ -427,6 +427,7 @@ std::string ToWire(const JobSpec& m) {
   out.set_open_files(m.open_files);
   out.set_open_files_hard(m.open_files_hard);
   out.set_no_template(m.no_template);
+  out.set_may_decline(m.may_decline);
   out.set_timer_slack_us(static_cast<uint32_t>(m.timer_slack.count()));
   out.set_slots(m.slots);
   out.set_refuse_oversubscribe(m.refuse_oversubscribe);
@@ -508,6 +509,7 @@ Result<JobSpec> FromWire(const std::string& payload) {
   job.stack_traces = m->stack_traces();
   job.cwd_in_session = m->cwd_in_session();
   job.no_template = m->no_template();
+  job.may_decline = m->may_decline();
   return job;
 }
 

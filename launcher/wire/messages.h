@@ -43,6 +43,17 @@ enum class LaunchMessage : uint8_t {  // the `kind` of a frame
   kOutput = 16,       // raw: see OutputHeader; class kStdio
   kStdin = 17,        // raw bytes; class kStdio
   kStdinEnd = 18,     // empty; class kStdio
+  // A DVM that stays: dvm_messages.h.
+  kStartDvm = 20,    // rexctl start -> head
+  kDvmStarted = 21,  // head -> rexctl start: DvmRecord
+  kDeclined = 22,    // head -> rexlaunch
+  kAskDvm = 23,
+  kDvmStatus = 24,
+  kDvmJobs = 25,
+  kDvmRanks = 26,
+  kStopDvm = 27,
+  kKillJob = 28,
+  kDvmReply = 29,
 };
 
 struct Hello {
@@ -163,6 +174,8 @@ struct JobSpec {
   bool cwd_in_session = false;  // ranks start in the job's own directory
   bool no_template = false;     // every rank by exec
   StageSpec stage;
+  // In a DVM that stays: rexlaunch can run the job elsewhere, Declined is an answer.
+  bool may_decline = false;
 
   uint32_t TotalRanks() const;
   // Nodes must say how loaded they are before ranks have places.
@@ -233,8 +246,10 @@ enum class FailureKind : uint8_t {
   kNodeStart,
   kNodeLost,
   kNodeFailed,
+  kDvmStopped,
+  kJobKilled,
 };
-inline constexpr uint8_t kLastFailureKind = static_cast<uint8_t>(FailureKind::kNodeFailed);
+inline constexpr uint8_t kLastFailureKind = static_cast<uint8_t>(FailureKind::kJobKilled);
 
 struct Failure {
   FailureKind kind = FailureKind::kNone;

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "sched/placement/load_table.h"
+
 namespace rex {
 namespace {
 
@@ -23,10 +25,12 @@ class JobsAtHeadTest : public ::testing::Test {
   // One rank on node a, and free slots: three there, four on b.
   void SetUp() override { Begin(Spec()); }
   void Begin(JobSpec spec) {
-    jobs_ = std::make_unique<Jobs>(Services(), Client(), kBounds);
+    jobs_.reset();
+    dvm_ = std::make_unique<DvmJobs>(Services());
+    jobs_ = std::make_unique<Jobs>(*dvm_, Client(), kBounds);
     sent_.clear();
     jobs_->Start(std::move(spec));
-    jobs_->OnNodes({{kA, "a", 4, 4, false, 0}, {kB, "b", 4, 4, false, 0}}, 3);
+    dvm_->OnNodes({{kA, "a", 4, 4, false, 0}, {kB, "b", 4, 4, false, 0}}, 3);
     ToRunning(1);
   }
   static JobSpec Spec() {
@@ -45,7 +49,7 @@ class JobsAtHeadTest : public ::testing::Test {
     return spawn;
   }
   JobNumber Spawn(uint32_t ranks) {
-    jobs_->OnHostRequest(kA, Request(ranks));
+    dvm_->OnHostRequest(kA, Request(ranks));
     return ++made_;
   }
   std::string Name(JobNumber job) { return jobs_->Find(job)->name_space(); }
@@ -57,7 +61,7 @@ class JobsAtHeadTest : public ::testing::Test {
     return nullptr;
   }
   void Tell(JobNumber job, NodeId node, PartEvent event) {
-    EXPECT_TRUE(jobs_->OnPart(job, node, std::move(event)).has_value());
+    EXPECT_TRUE(dvm_->OnPart(job, node, std::move(event)).has_value());
   }
   std::vector<NodeId> NodesOf(JobNumber job) const { return Launch(job)->map->nodes(); }
   void ToRunning(JobNumber job) {
@@ -108,7 +112,20 @@ class JobsAtHeadTest : public ::testing::Test {
                 : ::testing::AssertionSuccess();
   }
 
+  // Of 40 cores: one job's ranks are a light load.
+  void SetLoad(NodeId node, uint32_t hundredths) {
+    loads_.OnTold(node, hundredths * 40, 4000, loop_.clock().Now());
+  }
+  static JobSpec Waiting(uint32_t ranks) {
+    JobSpec spec = Spec();
+    spec.apps[0].ranks = ranks;
+    spec.load = {.max_load = 50, .wait = std::chrono::seconds(600)};
+    return spec;
+  }
+
   EventLoop loop_;
+  LoadTable loads_;
+  std::unique_ptr<DvmJobs> dvm_;
   std::unique_ptr<Jobs> jobs_;
   std::vector<Sent> sent_;
   std::vector<std::pair<NodeId, pmix::HostMessage>> answers_;
@@ -123,7 +140,7 @@ class JobsAtHeadTest : public ::testing::Test {
  private:
   static constexpr JobBounds kBounds{Milliseconds(1), Milliseconds(1), Milliseconds(1),
                                      Milliseconds(1000), Milliseconds(1000)};
-  Jobs::Services Services() {
+  DvmJobs::Services Services() {
     return {loop_,
             [this](JobNumber job, NodeId, PartCommand m) {
               sent_.push_back({job, std::move(m)});
@@ -137,7 +154,14 @@ class JobsAtHeadTest : public ::testing::Test {
             [](NodeId) { return std::chrono::microseconds(0); },
             [](const std::string& path) -> Result<std::string> {
               return Error{Errc::kNotFound, path + " is not there"};
-            }};
+            },
+            false,
+            [this](std::vector<JobNode>* nodes) {
+              for (JobNode& node : *nodes) {
+                if (loads_.Knows(node.id)) node.load = loads_.Of(node.id).load;
+              }
+            },
+            [this](NodeId node, int64_t threads) { loads_.AddRanks(node, threads); }};
   }
   Jobs::Client Client() {
     return {[this](const Notice& m) { notices_.push_back(m); },
@@ -182,7 +206,7 @@ TEST_F(JobsAtHeadTest, RanksOfOtherJobsTakeSlots) {
   EXPECT_EQ(NodesOf(first), std::vector<NodeId>{kA});
   const JobNumber second = Spawn(4);
   EXPECT_EQ(NodesOf(second), std::vector<NodeId>{kB});
-  jobs_->OnHostRequest(kA, Request(1));
+  dvm_->OnHostRequest(kA, Request(1));
   const auto refused = Answer<pmix::SpawnDone>();
   ASSERT_TRUE(refused);
   EXPECT_EQ(refused->status, pmix::kErrOutOfResource);
@@ -213,7 +237,7 @@ TEST_F(JobsAtHeadTest, ASpawnThatFailsFailsAlone) {
 TEST_F(JobsAtHeadTest, AnUnknownDirectiveIsRefusedByName) {
   pmix::SpawnInfo info;
   info.key = "pmix.made.up";
-  jobs_->OnHostRequest(kB, Request(1, {info}));
+  dvm_->OnHostRequest(kB, Request(1, {info}));
   EXPECT_EQ(Answer<pmix::SpawnDone>()->status, pmix::kErrNotSupported);
   EXPECT_EQ(answers_.back().first, kB);
   EXPECT_NE(notices_.back().text.find("pmix.made.up"), std::string::npos);
@@ -222,21 +246,21 @@ TEST_F(JobsAtHeadTest, AnUnknownDirectiveIsRefusedByName) {
 TEST_F(JobsAtHeadTest, AJobThatEndsOrIsUnknownSpawnsNothing) {
   pmix::Spawn stranger = Request(1);
   stranger.proc.name_space = "nobody";
-  jobs_->OnHostRequest(kA, stranger);
+  dvm_->OnHostRequest(kA, stranger);
   EXPECT_EQ(Answer<pmix::SpawnDone>()->status, pmix::kErrUnreach);
   jobs_->OnEndJob(15);
   answers_.clear();
-  jobs_->OnHostRequest(kA, Request(1));
+  dvm_->OnHostRequest(kA, Request(1));
   EXPECT_EQ(Answer<pmix::SpawnDone>()->status, pmix::kErrUnreach);
 }
 
 TEST_F(JobsAtHeadTest, LostNodesGetNoChildren) {
   Failure lost;
   lost.kind = FailureKind::kNodeLost;
-  jobs_->OnNodesLost({kB}, lost);  // nobody runs there
+  dvm_->OnNodesLost({kB}, lost);  // nobody runs there
   Spawn(3);
   EXPECT_EQ(NodesOf(2), std::vector<NodeId>{kA});
-  jobs_->OnHostRequest(kA, Request(1));
+  dvm_->OnHostRequest(kA, Request(1));
   EXPECT_EQ(Answer<pmix::SpawnDone>()->status, pmix::kErrOutOfResource);
 }
 
@@ -302,7 +326,7 @@ TEST_F(JobsAtHeadTest, AParentsFailureEndsItsChildren) {
 TEST_F(JobsAtHeadTest, AnAbortEndsTheJobThatItIsAbout) {
   const JobNumber child = Spawn(1);
   ToRunning(child);
-  jobs_->OnHostRequest(kA, pmix::Abort{5, {Name(child), 0}, 17, "", {}});
+  dvm_->OnHostRequest(kA, pmix::Abort{5, {Name(child), 0}, 17, "", {}});
   EXPECT_EQ(Answer<pmix::OpDone>()->request, 5U);
   ASSERT_TRUE(RunUntil([&] { return Count<StopPart>(1) > 0 && Count<StopPart>(child) > 0; }));
   EndRanks(child, 17);
@@ -377,7 +401,7 @@ TEST_F(JobsAtHeadTest, StdinGoesToTheJobsThatWantIt) {
   EXPECT_EQ(stdin_credit_, 100U);
   pmix::SpawnInfo all{"pmix.stdin", pmix::SpawnInfo::Type::kNumber};
   all.number = pmix::kRankWildcard;
-  jobs_->OnHostRequest(kA, Request(1, {all}));
+  dvm_->OnHostRequest(kA, Request(1, {all}));
   const JobNumber child = ++made_;
   ToRunning(child);
   // What was asked for before it came is not its.
@@ -408,7 +432,7 @@ TEST_F(JobsAtHeadTest, NamesGoFromJobToJob) {
   lookup.keys = {"port"};
   lookup.wait = true;
   lookup.range = 5;
-  jobs_->OnHostRequest(kB, lookup);
+  dvm_->OnHostRequest(kB, lookup);
   EXPECT_TRUE(answers_.empty());
   pmix::Publish publish;
   publish.request = 9;
@@ -416,14 +440,14 @@ TEST_F(JobsAtHeadTest, NamesGoFromJobToJob) {
   publish.range = 5;
   publish.persistence = 3;
   publish.items.push_back({"port", "value", publish.proc});
-  jobs_->OnHostRequest(kA, publish);
+  dvm_->OnHostRequest(kA, publish);
   ASSERT_EQ(answers_.size(), 2U);
   EXPECT_EQ(Answer<pmix::LookupDone>()->request, 7U);
   EXPECT_EQ(Answer<pmix::LookupDone>()->status, pmix::kSuccess);
-  EXPECT_EQ(jobs_->name_count(), 1U);
+  EXPECT_EQ(dvm_->name_count(), 1U);
   EndRanks(1);
   Finish(1);  // what it published for its lifetime goes with it
-  EXPECT_EQ(jobs_->name_count(), 0U);
+  EXPECT_EQ(dvm_->name_count(), 0U);
 }
 
 TEST_F(JobsAtHeadTest, AGroupOverJobsGetsOneContext) {
@@ -436,34 +460,34 @@ TEST_F(JobsAtHeadTest, AGroupOverJobsGetsOneContext) {
   group.members = {{Name(1), 0}, {Name(child), 4}};
   group.want_context = true;
   group.data = "a";
-  jobs_->OnHostRequest(kA, group);
+  dvm_->OnHostRequest(kA, group);
   EXPECT_TRUE(answers_.empty());
   group.request = 4;
   group.data = "b";
-  jobs_->OnHostRequest(kB, group);
+  dvm_->OnHostRequest(kB, group);
   ASSERT_EQ(answers_.size(), 2U);
   for (const auto& [node, message] : answers_) {
     EXPECT_EQ(std::get<pmix::GroupDone>(message).context, 1U);
     EXPECT_EQ(std::get<pmix::GroupDone>(message).data, "ab");
   }
   answers_.clear();
-  jobs_->OnHostRequest(kA, group);
+  dvm_->OnHostRequest(kA, group);
   Tell(child, kB, RankEnds{{{4, 0, 0, false, false, false, false}}});
   EXPECT_EQ(Answer<pmix::GroupDone>()->status, pmix::kErrLostConnection);
   // One that has gone already is not waited for.
   group.members = {{Name(1), 0}, {Name(child), pmix::kRankWildcard}};
-  jobs_->OnHostRequest(kA, group);
+  dvm_->OnHostRequest(kA, group);
   EXPECT_EQ(Answer<pmix::GroupDone>()->status, pmix::kErrNotFound);
 }
 
 TEST_F(JobsAtHeadTest, QueriesNameAllJobs) {
   const JobNumber child = Spawn(2);
   ToRunning(child);
-  jobs_->OnHostRequest(kA, pmix::Query{1, {Name(1), 0}, {"pmix.qry.ns"}, ""});
+  dvm_->OnHostRequest(kA, pmix::Query{1, {Name(1), 0}, {"pmix.qry.ns"}, ""});
   EXPECT_EQ(Answer<pmix::QueryDone>()->name_spaces.size(), 2U);
-  jobs_->OnHostRequest(kA, pmix::Query{2, {Name(1), 0}, {"pmix.qry.ptable"}, Name(child)});
+  dvm_->OnHostRequest(kA, pmix::Query{2, {Name(1), 0}, {"pmix.qry.ptable"}, Name(child)});
   EXPECT_EQ(Answer<pmix::QueryDone>()->procs.size(), 2U);
-  jobs_->OnHostRequest(kA, pmix::Query{3, {Name(1), 0}, {"pmix.qry.ptable"}, "nobody"});
+  dvm_->OnHostRequest(kA, pmix::Query{3, {Name(1), 0}, {"pmix.qry.ptable"}, "nobody"});
   EXPECT_EQ(Answer<pmix::QueryDone>()->status, pmix::kErrNotFound);
 }
 
@@ -480,6 +504,171 @@ TEST_F(JobsAtHeadTest, OnlyAFewSpawnedJobsAreShownInATimeline) {
   ASSERT_TRUE(ended_);
   EXPECT_EQ(ended_->phases.size(), Jobs::kMostShownJobs + 1);
   EXPECT_EQ(ended_->phases.back().note, "3 more jobs were spawned");
+}
+
+// ---- several rexlaunchs
+
+struct Second {
+  std::vector<JobStarted> started;
+  std::vector<std::string> output;
+  std::optional<JobEnded> ended;
+  Jobs::Client Client() {
+    return {[](const Notice&) {},
+            [](const Progress&) {},
+            [this](const JobStarted& m) { started.push_back(m); },
+            [this](std::string payload) { output.push_back(std::move(payload)); },
+            [](uint64_t) {},
+            [this](JobEnded m) { ended = std::move(m); }};
+  }
+};
+
+TEST_F(JobsAtHeadTest, EachSessionsOwnJobIsItsFirst) {
+  Second second;
+  Jobs other(*dvm_, second.Client());
+  other.Start(Spec());
+  other.OnNodes(dvm_->FreeNodes());
+  ToRunning(2);
+  ASSERT_EQ(second.started.size(), 1U);
+  EXPECT_EQ(second.started[0].job, kFirstJob);
+  other.OnOutputCredit(100);
+  Tell(2, NodesOf(2)[0], PartOutput{EncodeOutput({0, OutputStream::kStdout, false, 1}, "hi")});
+  ASSERT_EQ(second.output.size(), 1U);
+  std::string_view bytes;
+  EXPECT_EQ(DecodeOutput(second.output[0], &bytes)->job, kFirstJob);
+  EXPECT_TRUE(output_.empty());
+}
+
+TEST_F(JobsAtHeadTest, AFailureEndsItsOwnSessionOnly) {
+  Second second;
+  Jobs other(*dvm_, second.Client());
+  other.Start(Spec());
+  other.OnNodes(dvm_->FreeNodes());
+  ToRunning(2);
+  EndRanks(2, 7);
+  ASSERT_TRUE(RunUntil(
+      [&] { return Count<EndPart>(2) == 0 && other.Find(2)->state() != JobState::kRunning; }));
+  Finish(2);
+  ASSERT_TRUE(second.ended);
+  EXPECT_EQ(second.ended->exit_code, 7);
+  EXPECT_EQ(jobs_->Find(1)->state(), JobState::kRunning);
+  EXPECT_FALSE(ended_);
+}
+
+TEST_F(JobsAtHeadTest, SlotsOfOtherSessionsAreTaken) {
+  Second second;
+  Jobs other(*dvm_, second.Client());
+  JobSpec spec = Spec();
+  spec.apps[0].ranks = 7;
+  other.Start(std::move(spec));
+  other.OnNodes(dvm_->FreeNodes());
+  EXPECT_FALSE(second.ended);
+  const std::vector<JobNode> free = dvm_->FreeNodes();
+  EXPECT_EQ(free[0].used + free[1].used, 8U);
+  dvm_->OnHostRequest(kA, Request(1));
+  EXPECT_EQ(Answer<pmix::SpawnDone>()->status, pmix::kErrOutOfResource);
+}
+
+TEST_F(JobsAtHeadTest, ALostNodeEndsTheSessionsThatHaveRanksThere) {
+  Second second;
+  Jobs other(*dvm_, second.Client());
+  JobSpec spec = Spec();
+  other.Start(std::move(spec));
+  other.OnNodes({{kB, "b", 4, 4, false, 0}});
+  ToRunning(2);
+  Failure lost;
+  lost.kind = FailureKind::kNodeLost;
+  lost.node = "b";
+  dvm_->OnNodesLost({kB}, lost);
+  ASSERT_TRUE(second.ended);
+  EXPECT_EQ(second.ended->failure.node, "b");
+  EXPECT_EQ(jobs_->Find(1)->state(), JobState::kRunning);
+  EXPECT_TRUE(dvm_->IsLost(kB));
+  EXPECT_EQ(dvm_->FreeNodes().size(), 1U);
+  EXPECT_EQ(dvm_->AllNodes().size(), 2U);
+}
+
+TEST_F(JobsAtHeadTest, AJobThatWaitsForLoadsTakesNoSlotsThatOthersHaveMeanwhile) {
+  SetLoad(kA, 100);
+  SetLoad(kB, 100);
+  Second waiting;
+  Jobs waits(*dvm_, waiting.Client());
+  waits.Start(Waiting(2));
+  waits.OnNodes(dvm_->FreeNodes());
+  EXPECT_EQ(Launch(2), nullptr);
+  Second taking;
+  Jobs takes(*dvm_, taking.Client());
+  JobSpec spec = Spec();
+  spec.apps[0].ranks = 4;
+  takes.Start(std::move(spec));
+  takes.OnNodes({{kB, "b", 4, 4, false, 0}});
+  ToRunning(3);
+  EXPECT_EQ(loads_.Of(kB).load.ranks, 4U);
+  SetLoad(kB, 0);
+  dvm_->OnLoads();  // light enough, and full
+  EXPECT_EQ(Launch(2), nullptr);
+  EXPECT_FALSE(waiting.ended);
+  EndRanks(3);
+  EXPECT_EQ(loads_.Of(kB).load.ranks, 0U);
+  dvm_->OnLoads();
+  ASSERT_NE(Launch(2), nullptr);
+  EXPECT_EQ(NodesOf(2), std::vector<NodeId>{kB});
+}
+
+TEST_F(JobsAtHeadTest, AJobThatWaitsForLoadsLosesNothingWithOthersNodes) {
+  SetLoad(kB, 100);
+  Second waiting;
+  Jobs waits(*dvm_, waiting.Client());
+  waits.Start(Waiting(1));
+  waits.OnNodes({{kB, "b", 4, 4, false, 0}});
+  Failure lost;
+  lost.kind = FailureKind::kNodeLost;
+  lost.node = "a";
+  dvm_->OnNodesLost({kA}, lost);
+  EXPECT_TRUE(ended_);
+  EXPECT_FALSE(waiting.ended);
+  lost.node = "b";
+  dvm_->OnNodesLost({kB}, lost);
+  ASSERT_TRUE(waiting.ended);
+  EXPECT_EQ(waiting.ended->failure.node, "b");
+}
+
+TEST_F(JobsAtHeadTest, NodesThatWereLetGoGetNoChildren) {
+  dvm_->OnNodesReleased({kB});
+  EXPECT_EQ(dvm_->FreeNodes().size(), 1U);
+  dvm_->OnHostRequest(kA, Request(4));
+  EXPECT_EQ(Answer<pmix::SpawnDone>()->status, pmix::kErrOutOfResource);
+}
+
+TEST_F(JobsAtHeadTest, AKilledJobSaysSo) {
+  EXPECT_EQ(dvm_->OwnerOf(1), jobs_.get());
+  EXPECT_FALSE(jobs_->Kill(9, 0));
+  EXPECT_TRUE(jobs_->Kill(1, 10));
+  EXPECT_EQ(Count<SignalPart>(1), 1U);
+  EXPECT_TRUE(jobs_->Kill(1, 0));
+  EndRanks(1, 0, true);
+  Finish(1);
+  ASSERT_TRUE(ended_);
+  EXPECT_EQ(ended_->failure.kind, FailureKind::kJobKilled);
+  EXPECT_EQ(ended_->exit_code, 128 + 15);
+}
+
+TEST_F(JobsAtHeadTest, JobsAreDescribedWithTheirParents) {
+  const JobNumber child = Spawn(2);
+  ToRunning(child);
+  std::vector<DvmJob> views;
+  jobs_->Describe(&views);
+  ASSERT_EQ(views.size(), 2U);
+  EXPECT_EQ(views[0].parent_job, 0U);
+  EXPECT_EQ(views[1].parent_job, 1U);
+  EXPECT_EQ(views[1].ranks, 2U);
+  EXPECT_EQ(views[1].live, 2U);
+  std::vector<DvmRank> ranks;
+  jobs_->Find(child)->AddRanks(child, &ranks);
+  ASSERT_EQ(ranks.size(), 2U);
+  EXPECT_EQ(ranks[1].rank, 1U);
+  EXPECT_EQ(ranks[1].pid, 101);
+  EXPECT_TRUE(ranks[1].templated);
+  EXPECT_EQ(ranks[1].state, RankState::kRunning);
 }
 
 // ---- the states of a request

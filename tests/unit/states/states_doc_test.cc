@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "launcher/agent/dvm_state.h"
 #include "launcher/base/fd.h"
 #include "launcher/job/job_state.h"
 #include "launcher/job/spawn_state.h"
@@ -39,6 +40,14 @@ TEST(StatesDoc, ShowsTheHeadsTable) {
     wanted.push_back(Row(StateName(e.from), EventName(e.on), StateName(e.to)));
   }
   EXPECT_EQ(TableBelow("The job at its head"), wanted);
+}
+
+TEST(StatesDoc, ShowsTheDvmsTable) {
+  std::vector<std::string> wanted;
+  for (const DvmEdge& e : kDvmEdges) {
+    wanted.push_back(Row(StateName(e.from), EventName(e.on), StateName(e.to)));
+  }
+  EXPECT_EQ(TableBelow("A DVM that stays"), wanted);
 }
 
 TEST(StatesDoc, ShowsThePartsTable) {
