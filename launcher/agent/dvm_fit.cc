@@ -86,6 +86,7 @@ std::variant<DvmFit, DvmMisfit> FitToDvm(const JobSpec& asked, const DvmSpec& dv
   std::vector<NodeRequest> requested = std::move(fit.spec.dvm.nodes);
   fit.spec.dvm = dvm;
   fit.spec.dvm.nodes = std::move(requested);
+  fit.spec.dvm.pool = asked.dvm.pool;
   if (const char* option = WhatIsSent(fit.spec)) {
     return DvmMisfit{std::string(option) + ": nothing is sent to the nodes of a DVM that stays"};
   }

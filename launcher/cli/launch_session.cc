@@ -14,6 +14,7 @@
 #include "launcher/cli/progress_line.h"
 #include "launcher/cli/signal_name.h"
 #include "launcher/observe/timeline.h"
+#include "launcher/wire/dvm_messages.h"
 
 namespace rex {
 
@@ -75,9 +76,23 @@ LaunchSession::LaunchSession(EventLoop& loop, SessionOptions options)
 
 LaunchSession::~LaunchSession() = default;
 
+// Once, whatever is tried.
+void LaunchSession::Introduce() {
+  for (const std::string& note : std::exchange(options_.notes, {})) console_.Inform(note);
+  for (const std::string& warning : std::exchange(options_.warnings, {})) {
+    console_.Say("warning: " + warning);
+  }
+}
+
+void LaunchSession::StartInDvm(const JobSpec& job, std::optional<JobSpec> own) {
+  Introduce();
+  in_dvm_ = true;
+  own_job_ = std::move(own);
+  Connect(std::move(options_.dvm), job);
+}
+
 Status LaunchSession::Start(const JobSpec& job) {
-  for (const std::string& note : options_.notes) console_.Inform(note);
-  for (const std::string& warning : options_.warnings) console_.Say("warning: " + warning);
+  Introduce();
   auto rexd = FindLibexecProgram("rexd");
   if (!rexd) return rexd.error();
   auto launch = MakeStreamPair();
@@ -102,8 +117,13 @@ Status LaunchSession::Start(const JobSpec& job) {
   lifeline_ = std::move(lifeline->first);
   lifeline_watcher_ =
       std::make_unique<ReadWatcher>(loop_, lifeline_.get(), [this] { OnLifeline(); });
+  Connect(std::move(launch->first), job);
+  return Ok{};
+}
+
+void LaunchSession::Connect(UniqueFd socket, const JobSpec& job) {
   channel_ = std::make_unique<FrameChannel>(
-      loop_, std::move(launch->first), kMaxFromHeadBytes,
+      loop_, std::move(socket), kMaxFromHeadBytes,
       FrameChannel::Handlers{
           .on_message = [this](uint8_t kind, FrameClass,
                                const std::string& payload) { OnMessage(kind, payload); },
@@ -111,7 +131,6 @@ Status LaunchSession::Start(const JobSpec& job) {
   SendControl(*channel_, LaunchMessage::kHello, Hello{std::string(kProtocolVersion)});
   SendControl(*channel_, LaunchMessage::kLaunchJob, job);
   SendControl(*channel_, LaunchMessage::kOutputCredit, Credit{kOutputWindowBytes});
-  return Ok{};
 }
 
 // ---- the head
@@ -139,6 +158,8 @@ Status LaunchSession::Take(LaunchMessage kind, const std::string& payload) {
       return TakeCheckReport(payload);
     case LaunchMessage::kJobEnded:
       return TakeJobEnded(payload);
+    case LaunchMessage::kDeclined:
+      return TakeDeclined(payload);
     default:
       return Error{Errc::kProtocol,
                    "unknown message " + std::to_string(static_cast<int>(kind)) + " from the agent"};
@@ -249,6 +270,31 @@ Status LaunchSession::TakeJobEnded(const std::string& payload) {
   leave_timer_.Cancel();
   Advance();
   return Ok{};
+}
+
+// The DVM would not have it, and has done nothing: the job gets one of its own.
+Status LaunchSession::TakeDeclined(const std::string& payload) {
+  const auto declined = FromWire<Declined>(payload);
+  if (!declined) return declined.error();
+  if (!own_job_) return Error{Errc::kProtocol, "a DVM that must not decline does"};
+  console_.Detail("DVM '" + options_.dvm_name + "' is not used: " + declined->reason);
+  in_dvm_ = false;
+  channel_.reset();
+  stdin_.reset();
+  const JobSpec job = *std::exchange(own_job_, std::nullopt);
+  if (const Status started = Start(job); !started) {
+    ReportStart(started.error());
+  } else if (end_signals_ > 0) {
+    SendControl(*channel_, LaunchMessage::kEndJob, EndJob{last_end_signal_});
+  }
+  return Ok{};
+}
+
+void LaunchSession::ReportStart(const Error& error) {
+  console_.Say("cannot start rex's own processes: " + error.text);
+  exit_code_ = error.code == Errc::kResource ? kExitNoResources : kExitRexFailed;
+  stage_ = Stage::kFlushing;
+  OnOutputIdle();
 }
 
 void LaunchSession::OnConnectionLost(const Error& error) {
@@ -369,8 +415,8 @@ void LaunchSession::Advance() {
     end_timer_.Set(head_lost ? kLostHeadBound : kEndBound);
   }
   // Output may come in as long as the connection stands; the reasons go after it.
-  if (ended_ && connection_closed) ReportEnd();
-  if (connection_closed && keeper_status_) Finish();
+  if (ended_ && (connection_closed || in_dvm_)) ReportEnd();
+  if (in_dvm_ ? ended_ || connection_closed : connection_closed && keeper_status_) Finish();
 }
 
 void LaunchSession::ReportEnd() {
@@ -384,6 +430,7 @@ void LaunchSession::ReportEnd() {
 
 // What became of rex's own processes, when that is worth a line.
 void LaunchSession::ReportDaemons() {
+  if (in_dvm_) return ReportDvm();
   const bool keeper_killed = keeper_status_ && keeper_status_->signal != 0;
   if (keeper_killed) {
     daemon_ends_.insert(daemon_ends_.begin(), DaemonEnd{"keeper", *keeper_status_, keeper_});
@@ -412,6 +459,15 @@ void LaunchSession::ReportDaemons() {
   }
 }
 
+void LaunchSession::ReportDvm() {
+  if (ended_) return;
+  exit_code_ = kExitRexFailed;
+  console_.SayAll({"DVM '" + options_.dvm_name + "' has ended (" + lost_reason_ +
+                       "); the job was ended with it",
+                   "  somebody killed its head, or the kernel did for lack of memory ('dmesg' "
+                   "tells); 'rexctl start' starts it anew"});
+}
+
 void LaunchSession::Finish() {
   if (stage_ >= Stage::kFlushing) return;
   stage_ = Stage::kFlushing;
@@ -424,6 +480,10 @@ void LaunchSession::Finish() {
   stdin_.reset();
   KillLeftOvers();
   if (ended_) {
+    // How a DVM that stays was started is no phase of this job.
+    if (in_dvm_) {
+      std::erase_if(ended_->phases, [this](const Phase& p) { return p.begin < options_.begin; });
+    }
     options_.phases.insert(options_.phases.end(), ended_->phases.begin(), ended_->phases.end());
     options_.phases.push_back(
         {.name = "cleanup", .begin = ended_at_, .end = gone_at, .process = "rexlaunch"});

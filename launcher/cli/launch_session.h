@@ -1,5 +1,6 @@
-// One run of a job, from starting the keeper to the exit code: moves output, input and signals
-// between the user and the head. Loop thread only. docs/protocol.md has the messages' order.
+// One run of a job, from starting the keeper, or attaching to a DVM that stays, to the exit code:
+// moves output, input and signals between the user and the head. Loop thread only. docs/protocol.md
+// has the messages' order.
 //
 // Stages: running -> ending (the first of: JobEnded, connection closed, keeper gone; bounded by
 // kEndBound) -> flushing (everything said; waits for the readers of stdout and stderr, for as long
@@ -33,6 +34,8 @@ struct SessionOptions {
   std::vector<std::string> warnings;   // said next
   std::vector<Phase> phases;           // measured before the session began
   std::chrono::microseconds begin{0};  // CLOCK_MONOTONIC at the start of rexlaunch
+  UniqueFd dvm;                        // to the head of a DVM that stays, whose Hello was read
+  std::string dvm_name;
 };
 
 class LaunchSession {
@@ -43,6 +46,8 @@ class LaunchSession {
   // Starts the keeper and asks for the job. The loop stops when all is over. Errors: whatever
   // kept the keeper from starting; nothing runs then.
   Status Start(const JobSpec& job);
+  // Asks the DVM for `job`; should it decline, for which `own` must be there, Start(*own) follows.
+  void StartInDvm(const JobSpec& job, std::optional<JobSpec> own);
   // Meaningful once the loop has stopped.
   int exit_code() const { return exit_code_; }
   // With JobSpec::check, when the head came as far as that.
@@ -62,7 +67,11 @@ class LaunchSession {
   Status TakeJobStarted(const std::string& payload);
   Status TakeCheckReport(const std::string& payload);
   Status TakeJobEnded(const std::string& payload);
+  Status TakeDeclined(const std::string& payload);
   void OnConnectionLost(const Error& error);
+  void Connect(UniqueFd socket, const JobSpec& job);
+  void Introduce();
+  void ReportStart(const Error& error);
 
   // From the keeper.
   void OnLifeline();
@@ -79,6 +88,7 @@ class LaunchSession {
   void Advance();
   void ReportEnd();
   void ReportDaemons();
+  void ReportDvm();
   void Finish();
   void KillLeftOvers();
   void WriteTimeline();
@@ -102,6 +112,8 @@ class LaunchSession {
   Timer leave_timer_;  // bounds the head's answer to a second signal
 
   Stage stage_ = Stage::kRunning;
+  bool in_dvm_ = false;  // there is no keeper of ours
+  std::optional<JobSpec> own_job_;
   pid_t keeper_ = 0;
   std::optional<ExitStatus> keeper_status_;
   std::optional<JobEnded> ended_;

@@ -9,6 +9,7 @@
 
 #include "launcher/cli/check_text.h"
 #include "launcher/cli/command_output.h"
+#include "launcher/cli/dvm/choose_dvm.h"
 #include "launcher/cli/job_request.h"
 #include "launcher/cli/launch_session.h"
 #include "launcher/cli/machine.h"
@@ -106,6 +107,45 @@ void TellOrigin(const CommandLine& line, const rex::NodePool& pool, const rex::J
   if (!text.empty()) options->notes.push_back(std::move(text));
 }
 
+// The job that is asked for, and where: in a DVM that stays, in one of its own, or in that when the
+// DVM declines.
+struct Asked {
+  std::optional<rex::JobSpec> own;
+  rex::DvmChoice dvm;
+  std::vector<std::string> warnings;
+  const rex::JobSpec& job() const { return dvm.socket ? *dvm.job : *own; }
+};
+
+rex::Result<Asked> Ask(const CommandLine& line, const Environment& env, const rex::NodePool& pool,
+                       const rex::Surroundings& here) {
+  Asked asked;
+  auto dvm = rex::ChooseDvm(line, env, pool, here);
+  if (!dvm) return dvm.error();
+  asked.dvm = *std::move(dvm);
+  const bool may_decline = asked.dvm.socket && asked.dvm.job->may_decline;
+  if (!asked.dvm.socket || may_decline) {
+    auto own = rex::MakeJobSpec(line, here, env, pool, &asked.warnings);
+    if (!own && !asked.dvm.socket) return own.error();
+    if (own) asked.own = *std::move(own);
+    if (asked.dvm.socket) asked.dvm.job->may_decline = asked.own.has_value();
+  }
+  if (asked.dvm.socket) asked.warnings = asked.dvm.warnings;
+  asked.warnings.insert(asked.warnings.begin(), line.warnings.begin(), line.warnings.end());
+  return asked;
+}
+
+void TellDvm(const CommandLine& line, const rex::DvmChoice& dvm, SessionOptions* options) {
+  if (!dvm.note.empty()) options->notes.push_back(dvm.note);
+  if (line.verbose && !dvm.detail.empty()) options->notes.push_back(dvm.detail);
+}
+
+// Errors: what kept rex's own processes from starting.
+rex::Status Begin(rex::LaunchSession& session, Asked& asked, bool in_dvm) {
+  if (!in_dvm) return session.Start(*asked.own);
+  session.StartInDvm(*asked.dvm.job, std::move(asked.own));
+  return rex::Ok{};
+}
+
 int Launch(const CommandLine& line, const Environment& env, const rex::NodePool& pool,
            rex::Clock::Time begin) {
   bool want_cores = pool.kind != rex::NodePool::Kind::kNone;
@@ -118,21 +158,22 @@ int Launch(const CommandLine& line, const Environment& env, const rex::NodePool&
         "cannot " + here.error().text + "; it may have been removed: change to another directory",
         kExitNoDirectory);
   }
-  std::vector<std::string> warnings = line.warnings;
-  const auto job = rex::MakeJobSpec(line, *here, env, pool, &warnings);
-  if (!job) return Fail(job.error().text, kExitUsage);
+  auto asked = Ask(line, env, pool, *here);
+  if (!asked) return Fail(asked.error().text, kExitUsage);
+  const rex::JobSpec& job = asked->job();
   rex::OutputChoice output = line.output;
   output.file = Absolute(output.file, here->cwd);
   output.dir = Absolute(output.dir, here->cwd);
   if (!output.file.empty() || !output.dir.empty()) rex::RaiseOpenFileLimit(1);
-  const bool counted = std::all_of(job->apps.begin(), job->apps.end(),
+  const bool counted = std::all_of(job.apps.begin(), job.apps.end(),
                                    [](const rex::AppSpec& app) { return app.ranks > 0; });
-  const uint32_t ranks = counted ? job->TotalRanks() : 0;
-  SessionOptions options{.console = {output, ranks, line.quiet, line.verbose, job->progress},
-                         .warnings = std::move(warnings),
+  const uint32_t ranks = counted ? job.TotalRanks() : 0;
+  SessionOptions options{.console = {output, ranks, line.quiet, line.verbose, job.progress},
+                         .warnings = std::move(asked->warnings),
                          .begin = begin};
   if (::geteuid() == 0 && !line.allow_root) options.notes.emplace_back(kRunningAsRoot);
-  TellOrigin(line, pool, *job, &options);
+  TellDvm(line, asked->dvm, &options);
+  if (!asked->dvm.socket) TellOrigin(line, pool, job, &options);
   if (const auto opened = OpenTimeline(line.timeline, &options); !opened) {
     return Fail(opened.error().text, kExitUsage);
   }
@@ -144,8 +185,11 @@ int Launch(const CommandLine& line, const Environment& env, const rex::NodePool&
   rex::EventLoop loop;
   options.phases.push_back(
       {.name = "parse", .begin = begin, .end = loop.clock().Now(), .process = "rexlaunch"});
+  options.dvm_name = asked->dvm.name;
+  options.dvm = asked->dvm.socket ? rex::UniqueFd(asked->dvm.socket.Release()) : rex::UniqueFd();
+  const bool in_dvm = static_cast<bool>(options.dvm);
   rex::LaunchSession session(loop, std::move(options));
-  if (const auto started = session.Start(*job); !started) {
+  if (const auto started = Begin(session, *asked, in_dvm); !started) {
     return Fail("cannot start rex's own processes: " + started.error().text +
                     "; is the installation complete, and are the limits (ulimit -a) high enough?",
                 started.error().code == rex::Errc::kResource ? kExitNoResources : kExitRexFailed);

@@ -27,7 +27,6 @@ constexpr std::array kOptions = std::to_array<MpirunOption>({
     {"display-devel-map", 0, kNotYet, "use --display map"},
     {"display-diffable-map", 0, kNotYet, "use --display map"},
     {"do-not-resolve", 0, kIgnored, ""},
-    {"dvm", 0, kNotYet, ""},
     {"enable-instant-on-support", 0, kIgnored, ""},
     {"enable-recovery", 0, kNotYet, "a rank that fails ends the job"},
     {"fwd-mpirun-port", 0, kIgnored, ""},

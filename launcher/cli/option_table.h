@@ -35,6 +35,7 @@ enum class OptionId : uint8_t {
   kRankBy,
   kNoLocal,
   kVirtualNodes,
+  kDvm,
   kSsh,
   kPrefix,
   kTree,

@@ -271,6 +271,8 @@ class Parser {
         return TakeMaxVmSize(use, &line_.max_nodes);
       case OptionId::kVirtualNodes:
         return Explain(use, TakeVirtualNodes(use.values[0], &line_.virtual_nodes));
+      case OptionId::kDvm:
+        return TakeText(use, "a DVM", &line_.dvm);
       case OptionId::kSsh:
         return TakeSsh(use, &line_.ssh);
       case OptionId::kPrefix:

@@ -63,6 +63,7 @@ struct CommandLine {
   std::optional<std::string> leases;      // --leases, as JobSpec::leases; nullopt: not given
   std::string default_hostfile;           // as typed, or "none"; empty: not given
   VirtualChoice virtual_nodes;
+  std::string dvm;               // a name, or "none"; empty: not given
   std::vector<std::string> ssh;  // the words of --ssh; empty: not given
   std::string prefix;            // absolute; empty: not given
   TreeRequest tree = TreeRequest::kAuto;

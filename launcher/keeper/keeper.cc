@@ -1,5 +1,6 @@
 #include "launcher/keeper/keeper.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -15,6 +16,7 @@
 #include <set>
 
 #include "launcher/base/descendants.h"
+#include "launcher/base/dvm_place.h"
 #include "launcher/base/programs.h"
 
 namespace rex {
@@ -28,7 +30,8 @@ constexpr milliseconds kAgentEnding{5000};  // from the end of its liveness sock
 constexpr milliseconds kKillBound{5000};
 constexpr milliseconds kKnownBound{50};
 constexpr milliseconds kKeepersBelow{4000};  // kAgentAlone, and a little for killing
-constexpr char kKeeperName[] = "rexd";       // proc(5) comm
+constexpr size_t kMostLogTold = 4096;
+constexpr char kKeeperName[] = "rexd";  // proc(5) comm
 
 sigset_t KeeperSignals() {
   sigset_t set;
@@ -81,7 +84,11 @@ Status Keeper::Start() {
   signals_.Reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_) return Error::FromErrno(errno, "watch signals");
   Status started = MakeDirs();
-  if (!started) return started;
+  if (started && !options_.dvm_link.empty()) started = OpenLog();
+  if (!started) {
+    RemoveDirs();
+    return started;
+  }
   auto pair = MakeStreamPair();  // agent - host
   if (!pair) {
     started = pair.error();
@@ -95,6 +102,7 @@ Status Keeper::Start() {
     return started;
   }
   options_.launch.Reset();
+  own_stderr_.Reset();
   // Of the channel only what tells its hang-up is kept. A copy of the other half would keep the
   // parent from seeing the end of a dead agent.
   channel_ = std::move(options_.channel_in);
@@ -124,6 +132,28 @@ Status Keeper::MakeDirs() {
     Complain(shm.error().text + "; using " + temp_dir_->path());
   }
   return Ok{};
+}
+
+// Whoever holds our stderr would wait for as long as the DVM stays.
+Status Keeper::OpenLog() {
+  const std::string path = temp_dir_->path() + "/" + kDvmLogName;
+  own_stderr_.Reset(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
+  const UniqueFd log(::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  if (log && ::dup2(log.get(), STDERR_FILENO) >= 0) return Ok{};
+  return Error::FromErrno(errno, "write the log '" + path + "'");
+}
+
+int Keeper::complain_fd() const { return own_stderr_ ? own_stderr_.get() : STDERR_FILENO; }
+
+// Its end, to a rexctl that still waits for the DVM to be up.
+void Keeper::TellLog() {
+  if (options_.dvm_link.empty() || !options_.lifeline) return;
+  const auto log = ReadFile(temp_dir_->path() + "/" + kDvmLogName);
+  if (!log) return;
+  std::string text = log->substr(log->size() - std::min(log->size(), kMostLogTold));
+  if (text.size() < log->size()) text.erase(0, text.find('\n') + 1);
+  while (text.ends_with('\n')) text.pop_back();
+  if (!text.empty()) Tell(text);
 }
 
 const std::string& Keeper::MemoryDir() const {
@@ -171,6 +201,7 @@ std::vector<std::string> Keeper::AgentArguments(int keeper_fd, int host_fd) cons
     if (options_.virtual_node) argv.emplace_back("--virtual");
   } else {
     argv = {FdOption("launch-fd", options_.launch.get())};
+    if (!options_.dvm_link.empty()) argv.push_back("--dvm-link=" + options_.dvm_link);
   }
   argv.insert(argv.end(), {FdOption("keeper-fd", keeper_fd), FdOption("host-fd", host_fd),
                            "--session-dir=" + temp_dir_->path(), "--shm-dir=" + MemoryDir(),
@@ -229,8 +260,8 @@ void Keeper::OnSignals() {
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
     if (info.ssi_signo == SIGCHLD) continue;
-    if (joins_ && info.ssi_signo == SIGHUP)
-      continue;  // a login's end; the channel's is what counts
+    // A login's end. The channel's is what counts, and a DVM stays.
+    if (info.ssi_signo == SIGHUP && (joins_ || !options_.dvm_link.empty())) continue;
     // Whoever signals us wants the job gone: once, the agent's way; twice, at once.
     if (agent_ != 0) ::kill(agent_, SIGTERM);
     if (++stop_requests_ > 1) deadline_ = Now();
@@ -279,6 +310,7 @@ void Keeper::OnLifeline() {
   const ssize_t n = ::recv(options_.lifeline.get(), ignored.data(), ignored.size(), MSG_DONTWAIT);
   if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) return;
   options_.lifeline.Reset();
+  if (!options_.dvm_link.empty()) return;
   SetDeadline(kAgentAlone);  // the agent has seen the same on its own connection
 }
 
@@ -365,6 +397,10 @@ void Keeper::AwaitKeepersBelow() {
 }
 
 void Keeper::RemoveDirs() {
+  if (!options_.dvm_link.empty() && temp_dir_) {
+    TellLog();
+    UnlinkDvm(options_.dvm_link, temp_dir_->path());
+  }
   if (shm_dir_) shm_dir_->Remove();
   if (temp_dir_) temp_dir_->Remove();
   if (!options_.ship_dir.empty()) RemoveTree(options_.ship_dir);

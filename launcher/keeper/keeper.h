@@ -9,6 +9,10 @@
 // Life: Start() makes the directories and starts host and agent; Run() waits until the agent has
 // ended, or until rexlaunch has died and the agent did not end in time; then everything below is
 // killed and reaped, the directories are removed. One thread, poll(2), signals by signalfd(2).
+// The keeper of a DVM that stays (docs/design/dvm.md) is started by rexctl, whose end is no news.
+// It and all that it starts write their log into its directory, and what was last said there is for
+// rexctl, should the DVM end before that does.
+//
 // A keeper that is itself killed is the agent's to notice, and the next keeper's: stale
 // directories of the same user are removed, by a child so that no launch waits for it.
 #pragma once
@@ -39,6 +43,7 @@ struct KeeperOptions {
   // as the keeper lives; whoever waits for its end removes the directory when the keeper is killed.
   std::string ship_dir;
   UniqueFd ship_watch;
+  std::string dvm_link;  // a DVM that stays is found by this; empty: it is for one rexlaunch
   bool verbose = false;
   std::string one_job_ranks;  // for the host, as it came; empty: more than one job will come
   std::chrono::microseconds begin{0};  // CLOCK_MONOTONIC at the start of main
@@ -56,6 +61,9 @@ class Keeper {
   // Waits for the end, cleans up. True: the agent ended with exit code 0.
   bool Run();
 
+  // Where a failure of Start() is said.
+  int complain_fd() const;
+
  private:
   using Time = std::chrono::microseconds;
 
@@ -66,6 +74,8 @@ class Keeper {
   Status StartAgent(int agent_host_socket);
   std::vector<std::string> AgentArguments(int keeper_fd, int host_fd) const;
   void StartRemover();
+  Status OpenLog();
+  void TellLog();
   Time Now() const;
   int PollTimeout() const;
   void Wait();
@@ -85,10 +95,11 @@ class Keeper {
 
   KeeperOptions options_;
   const bool joins_;
-  UniqueFd channel_;   // joins_: the agent's, watched for its hang-up and never read
-  UniqueFd signals_;   // signalfd
-  UniqueFd liveness_;  // agent
-  pid_t host_ = 0;     // 0 once reaped
+  UniqueFd channel_;     // joins_: the agent's, watched for its hang-up and never read
+  UniqueFd signals_;     // signalfd
+  UniqueFd liveness_;    // agent
+  UniqueFd own_stderr_;  // where a DVM that stays has a log in its place
+  pid_t host_ = 0;       // 0 once reaped
   pid_t agent_ = 0;
   pid_t remover_ = 0;
   bool agent_ended_ = false;

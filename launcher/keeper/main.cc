@@ -1,5 +1,6 @@
 // rexd, the keeper. Started by rexlaunch:
 //   rexd --launch-fd=N --lifeline-fd=M [--one-job-ranks=R] [--verbose]
+// or by rexctl, for a DVM that stays, with --dvm-link=PATH instead of --one-job-ranks;
 // or on another node by the agent above it, over ssh; stdin and stdout are the channel:
 //   rexd --join --node-name=NAME [--virtual] [--verbose] [--log-level=LEVEL]
 //   rexd --join --slurm [--verbose] [--log-level=LEVEL]           (by srun, which names the node)
@@ -125,6 +126,8 @@ bool TakeOptions(int argc, char** argv, rex::KeeperOptions* options) {
   const int launch = rex::InternalFdOption(argc, argv, "launch-fd");
   const int lifeline = rex::InternalFdOption(argc, argv, "lifeline-fd");
   if (!Usable(launch) || !Usable(lifeline) || launch == lifeline) return false;
+  options->dvm_link = rex::InternalOption(argc, argv, "dvm-link");
+  if (!options->dvm_link.empty() && options->dvm_link[0] != '/') return false;
   options->launch = rex::UniqueFd(launch);
   options->lifeline = rex::UniqueFd(lifeline);
   return true;
@@ -156,13 +159,15 @@ int main(int argc, char** argv) {
   CloseOthers({joins ? options.channel_in.get() : options.launch.get(),
                joins ? options.channel_out.get() : options.lifeline.get(),
                options.ship_watch.get()});
+  // No directory is kept from being unmounted by a DVM that stays.
+  if (!options.dvm_link.empty() && ::chdir("/") != 0) return kCannotStart;
   ::setsid();  // refused to a group leader, which is out of the terminal's reach already
   ::prctl(PR_SET_DUMPABLE, 0);
   rex::BecomeSubreaper();
   rex::Keeper keeper(std::move(options));
   const rex::Status started = keeper.Start();
   if (!started) {
-    ::dprintf(STDERR_FILENO, "rexd: can't start: %s\n", started.error().text.c_str());
+    ::dprintf(keeper.complain_fd(), "rexd: can't start: %s\n", started.error().text.c_str());
     return started.error().code == rex::Errc::kResource ? kNoResources : kCannotStart;
   }
   return keeper.Run() ? 0 : 1;

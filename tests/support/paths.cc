@@ -23,6 +23,8 @@ std::string BuiltOrScript(const std::string& folder, const std::string& name) {
 
 std::string RexlaunchPath() { return Prefix() + "/bin/rexlaunch"; }
 
+std::string RexctlPath() { return Prefix() + "/bin/rexctl"; }
+
 std::string LibexecPath(const std::string& program) { return Prefix() + "/libexec/rex/" + program; }
 
 std::string ProgramPath(const std::string& name) { return BuiltOrScript("tests/programs", name); }

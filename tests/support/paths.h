@@ -7,6 +7,7 @@
 namespace rex::testing {
 
 std::string RexlaunchPath();                          // <prefix>/bin/rexlaunch
+std::string RexctlPath();                             // <prefix>/bin/rexctl
 std::string LibexecPath(const std::string& program);  // <prefix>/libexec/rex/<program>
 std::string ProgramPath(const std::string& name);     // tests/programs, built or a script
 std::string ExamplePath(const std::string& name);     // examples/, built or a script

@@ -18,6 +18,16 @@ std::vector<Option> NodeOptions() {
        "processes "
        "of rex of its own. Needs neither ssh nor root. Without -n: SLOTS ranks on each, or one. "
        "Without SLOTS any number of ranks is dealt out over them."},
+      {kDvm,
+       OptionScope::kJob,
+       OptionTopic::kNodes,
+       OptionValue::kText,
+       1,
+       {"dvm"},
+       "NAME|none",
+       "Run the job in the DVM of that name, which rexctl has started, or fail; none: in no such "
+       "DVM. Default: the environment variable REX_DVM; else in the DVM default, if one runs "
+       "that covers the job."},
       {kSsh,
        OptionScope::kJob,
        OptionTopic::kNodes,
