@@ -26,12 +26,13 @@ MARKER = "MARK_REXBENCH"
 class Launcher:
     """One way to start programs. `command(ranks, short_lived)` gives the words before the program."""
 
-    def __init__(self, name, command, mpi="openmpi", version="", anything=True):
+    def __init__(self, name, command, mpi="openmpi", version="", anything=True, env=None):
         self.name = name
         self.command = command
         self.mpi = mpi  # which build of a program it starts: openmpi or mpich; or a kind of its own
         self.version = version
         self.anything = anything  # also starts programs that are given for "any"
+        self.env = env or {}  # {variable: value} of its own
 
 
 class Case:
@@ -108,11 +109,11 @@ def ends_within(pid, limit_s):
         os.close(fd)
 
 
-def run_once(argv, limit_s):
+def run_once(argv, limit_s, own_env):
     marker = secrets.token_hex(8)
     tmp = tempfile.mkdtemp(prefix="rexbench-")
     before = shared_segments()
-    env = {**os.environ, MARKER: marker, "TMPDIR": tmp}
+    env = {**os.environ, MARKER: marker, "TMPDIR": tmp, **own_env}
     # Files, not pipes: a launcher is never slowed down by this process.
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         begin = now_us()
@@ -179,7 +180,7 @@ def measure(case, launchers, rounds, tell):
     for round_number in range(-1, rounds):  # -1: to warm caches, not counted
         shift = round_number % len(able)
         for launcher in able[shift:] + able[:shift]:
-            run = run_once(case.argv(launcher), case.limit_s)
+            run = run_once(case.argv(launcher), case.limit_s, launcher.env)
             if round_number < 0:
                 continue
             metrics = None if run.hung or run.code != 0 else case.read(run)

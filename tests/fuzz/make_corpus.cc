@@ -21,6 +21,7 @@
 #include "launcher/template/batch_blob.h"
 #include "launcher/tree/join_lines.h"
 #include "launcher/tree/tree_messages.h"
+#include "launcher/wire/dvm_messages.h"
 #include "launcher/wire/messages.h"
 #include "sched/topology/topology_cache.h"
 #include "tests/unit/exchange/samples.h"
@@ -214,6 +215,46 @@ void LaunchMessageInputs(const Corpus& corpus) {
   corpus.Add("job_started", "\6"s + ToWire(started));
   corpus.Add("job_ended", "\7"s + ToWire(SampleEnd()));
   corpus.Add("output", "\x08"s + EncodeOutput({3, OutputStream::kStderr, true}, "line\n"));
+}
+
+DvmRecord SampleRecord() {
+  DvmRecord record;
+  record.version = "0.1.0";
+  record.name = "default";
+  record.origin = "Slurm job 7";
+  record.dvm.nodes.resize(2);
+  record.dvm.nodes[0].name = "n1";
+  record.dvm.nodes[1].name = "n2";
+  record.inherited = {{"niceness", "0"}};
+  record.agent_pid = 100;
+  record.keeper_pid = 99;
+  record.head = "login";
+  return record;
+}
+
+void DvmMessageInputs(const Corpus& corpus) {
+  StartDvm start;
+  start.name = "default";
+  start.idle_timeout = std::chrono::seconds(60);
+  start.inherited = {{"niceness", "0"}};
+  corpus.Add("start", "\0"s + ToWire(start));
+  corpus.Add("record", "\1"s + ToWire(SampleRecord()));
+  corpus.Add("declined", "\2"s + ToWire(Declined{"busy"}));
+  corpus.Add("ask", "\3"s + ToWire(AskDvm{true, true}));
+  DvmStatus status;
+  status.record = SampleRecord();
+  status.nodes = {{"n1", 4, 2, 1, false}, {"n2", 4, 2, 0, true}};
+  corpus.Add("status", "\4"s + ToWire(status));
+  DvmJobList jobs;
+  jobs.jobs.push_back({1, "rex-1", 3, 2, 2, std::chrono::milliseconds(5), 0, 0, {"./a"}, "/", 9});
+  jobs.jobs.push_back({2, "rex-2", 3, 1, 1, std::chrono::milliseconds(5), 1, 1, {"./b"}, "/", 9});
+  corpus.Add("jobs", "\5"s + ToWire(jobs));
+  DvmRankList ranks;
+  ranks.ranks.push_back({1, 0, "n1", 10, RankState::kExited, 3, 0, true, "./a"});
+  corpus.Add("ranks", "\6"s + ToWire(ranks));
+  corpus.Add("stop", "\7"s + ToWire(StopDvm{true}));
+  corpus.Add("kill", "\x08"s + ToWire(KillJob{1, 15}));
+  corpus.Add("reply", "\x09"s + ToWire(DvmReply{true, "text"}));
 }
 
 void HostMessageInputs(const Corpus& corpus) {
@@ -512,6 +553,7 @@ void MakeCorpora(const std::filesystem::path& base) {
   HostMessageInputs({base, "host_messages"});
   SpawnRequestInputs({base, "spawn_request"});
   JoinLinesInputs({base, "join_lines"});
+  DvmMessageInputs({base, "dvm_messages"});
   LaunchMessageInputs({base, "launch_messages"});
   LinkHandshakeInputs({base, "link_handshake"});
   LinkRecordInputs({base, "link_records"});
