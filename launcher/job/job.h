@@ -62,6 +62,7 @@ struct JobServices {
   std::function<void(std::vector<JobNode>*)> fill_loads = {};
   // Threads of the job's ranks that a node was given, or gave back (negative). Likewise.
   std::function<void(NodeId, int64_t threads)> add_threads = {};
+  std::function<void(const RankEnd&)> rank_ended = {};  // may be empty
 };
 
 // Which job of its DVM it is. Without a name space it makes one.
@@ -70,6 +71,7 @@ struct JobOrigin {
   std::string name_space;
   std::optional<pmix::ProcId> parent;  // who spawned it; none: rexlaunch asked for it
   bool keep_templates = false;         // there may be later jobs of the same programs
+  bool independent = false;            // how a rank ends is no failure, and concerns no other
 };
 
 inline constexpr std::chrono::milliseconds kProgressAfter{1000};  // of a wait, before it is shown

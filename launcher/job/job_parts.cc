@@ -212,7 +212,8 @@ void Job::OnRankEnd(const RankEnd& end) {
   record.finalized |= end.finalized;
   ++ranks_ended_;
   if (services_.proc_gone) services_.proc_gone({name_space_, end.rank});
-  if (end.consequence || record.excused) return;
+  if (services_.rank_ended) services_.rank_ended(end);
+  if (end.consequence || record.excused || origin_.independent) return;
   Judge(end);
   any_absent_ |= end.signo == 0 && end.code == 0 && !record.connected;
 }

@@ -38,7 +38,8 @@ void Jobs::Start(JobSpec spec) {
 JobNumber Jobs::Make(JobSpec spec, std::optional<SpawnRecord> spawn) {
   const bool gets_stdin = spec.stdin_rank != kStdinNone;
   const JobNumber number = dvm_.NewNumber(this);
-  JobOrigin origin{++shown_, dvm_.NewName(), std::nullopt, spawn || services_.persistent};
+  JobOrigin origin{++shown_, dvm_.NewName(), std::nullopt, spawn || services_.persistent,
+                   spawn && spawn->independent};
   if (spawn) origin.parent = spawn->parent;
   Entry& entry = jobs_[number];
   entry.spawn = std::move(spawn);
@@ -59,7 +60,8 @@ JobServices Jobs::ServicesOf(JobNumber number) {
       services_.clock_offset,
       [this](const pmix::ProcId& proc) { dvm_.OnProcGone(proc); },
       [this](std::vector<JobNode>* nodes) { dvm_.FillIn(nodes); },
-      services_.add_threads};
+      services_.add_threads,
+      [this, number](const RankEnd& end) { OnRankEnded(number, end); }};
 }
 
 JobClient Jobs::ClientOf(JobNumber number) {
@@ -194,7 +196,9 @@ void Jobs::OnStopping(JobNumber number) {
   const Entry& entry = jobs_.at(number);
   const Failure verdict = entry.job->Verdict();
   const bool launching = entry.spawn && entry.spawn->state == SpawnState::kLaunching;
-  if (verdict.kind == FailureKind::kNone || (launching && IsSpawnFailure(verdict))) return;
+  const bool independent = entry.spawn && entry.spawn->independent;
+  if (verdict.kind == FailureKind::kNone || independent) return;
+  if (launching && IsSpawnFailure(verdict)) return;
   FailAll(number);
 }
 
@@ -212,7 +216,8 @@ void Jobs::OnEnded(JobNumber number, const JobEnded& ended) {
   entry.ended = true;
   const bool launching = entry.spawn && entry.spawn->state == SpawnState::kLaunching;
   const bool alone = launching && IsSpawnFailure(ended.failure);
-  const bool counts = ended.failure.kind != FailureKind::kNone && !alone;
+  const bool independent = entry.spawn && entry.spawn->independent;
+  const bool counts = ended.failure.kind != FailureKind::kNone && !alone && !independent;
   if (counts) FailAll(number);
   if (launching) AnswerSpawn(entry, ended.failure);
   dvm_.OnProcGone({entry.job->name_space(), pmix::kRankWildcard});

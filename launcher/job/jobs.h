@@ -91,6 +91,9 @@ class Jobs {
     SpawnState state = SpawnState::kAsked;
     Clock::Time asked{0};
     uint32_t ranks = 0;
+    bool tells_ends = false;  // as in SpawnPlan
+    bool independent = false;
+    bool attached = false;
   };
   struct Entry {
     std::unique_ptr<Job> job;
@@ -107,6 +110,9 @@ class Jobs {
   // Spawns (jobs_spawn.cc).
   void Refuse(const SpawnRecord& record, const SpawnRefusal& refusal);
   void OnRunning(JobNumber number, const JobStarted& started);
+  void OnRankEnded(JobNumber number, const RankEnd& end);
+  void TellParent(const SpawnRecord& spawn, const pmix::ProcId& child, const RankEnd& end);
+  void EndAttached(const pmix::ProcId& parent);
   void AnswerSpawn(Entry& entry, const Failure& failure);
 
   // Output and stdin.

@@ -23,6 +23,9 @@ void Jobs::OnSpawn(NodeId from, const pmix::Spawn& m) {
     plan.spec.timeout = std::max(left, std::chrono::milliseconds(1));
   }
   record.ranks = plan.spec.TotalRanks();
+  record.tells_ends = plan.tells_ends;
+  record.independent = plan.independent;
+  record.attached = plan.attached;
   record.state = *Next(record.state, SpawnEvent::kPlaced);
   Job& job = *jobs_.at(Make(std::move(plan.spec), std::move(record))).job;
   job.Start();
@@ -48,6 +51,35 @@ void Jobs::OnRunning(JobNumber number, const JobStarted& started) {
                            ", asked for by rank " + std::to_string(spawn.parent.rank)});
   }
   services_.answer(spawn.node, pmix::SpawnDone{spawn.request, pmix::kSuccess, started.name_space});
+}
+
+void Jobs::OnRankEnded(JobNumber number, const RankEnd& end) {
+  const Entry& entry = jobs_.at(number);
+  const pmix::ProcId rank{entry.job->name_space(), end.rank};
+  if (entry.spawn && entry.spawn->tells_ends) TellParent(*entry.spawn, rank, end);
+  // Its job is on the stack below us.
+  services_.loop.Post([this, rank, alive = std::weak_ptr(alive_)] {
+    if (!alive.expired()) EndAttached(rank);
+  });
+}
+
+void Jobs::TellParent(const SpawnRecord& spawn, const pmix::ProcId& child, const RankEnd& end) {
+  const Job* parent = FindByName(spawn.parent.name_space);
+  const auto node = parent == nullptr ? std::nullopt : parent->NodeOfLive(spawn.parent.rank);
+  if (!node) return;
+  pmix::EventRaised event;
+  event.code = pmix::kEventProcTerminated;
+  event.source = child;
+  event.targets = {spawn.parent};
+  event.exit = pmix::ProcExit{end.code, end.signo};
+  services_.answer(*node, event);
+}
+
+void Jobs::EndAttached(const pmix::ProcId& parent) {
+  ForLive([&](JobNumber number, Job& job) {
+    const auto& spawn = jobs_.at(number).spawn;
+    if (spawn && spawn->attached && spawn->parent == parent) job.OnOthersFailed();
+  });
 }
 
 void Jobs::AnswerSpawn(Entry& entry, const Failure& failure) {

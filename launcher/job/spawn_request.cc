@@ -72,7 +72,7 @@ class Planner {
     Info::Type type;
     Take take;
   };
-  static const std::array<Key, 34> kKeys;
+  static const std::array<Key, 37> kKeys;
   // The apps that an info is for: one, or all when it stands beside the apps.
   template <typename F>
   void ForApps(F change) {
@@ -395,6 +395,21 @@ class Planner {
     plan_.spec.show_bindings = info.number != 0;
     return std::nullopt;
   }
+  // ---- who hears of ends, and ends
+
+  Outcome TellEnds(const Info& info) {
+    plan_.tells_ends = info.number != 0;
+    return std::nullopt;
+  }
+  Outcome Independent(const Info& info) {
+    plan_.independent = info.number != 0;
+    return std::nullopt;
+  }
+  Outcome Attached(const Info& info) {
+    plan_.attached = info.number != 0;
+    return std::nullopt;
+  }
+
   // Nothing is to be done for it: it is so anyway, or it is libpmix's own business.
   Outcome Nothing(const Info&) { return std::nullopt; }
   // What is off can't hurt.
@@ -410,7 +425,7 @@ class Planner {
 };
 
 using Type = Info::Type;
-const std::array<Planner::Key, 34> Planner::kKeys = {{
+const std::array<Planner::Key, 37> Planner::kKeys = {{
     {"pmix.host", Type::kText, &Planner::Hosts},
     {"pmix.hostfile", Type::kText, &Planner::Hostfile},
     {"pmix.addhost", Type::kText, &Planner::Hosts},
@@ -442,6 +457,9 @@ const std::array<Planner::Key, 34> Planner::kKeys = {{
     {"pmix.parent", Type::kOther, &Planner::Nothing},
     {"pmix.spawned", Type::kNumber, &Planner::Nothing},
     {"pmix.notecomp", Type::kNumber, &Planner::OnlyOff},
+    {"pmix.noteproc", Type::kNumber, &Planner::TellEnds},
+    {"rex.independent", Type::kNumber, &Planner::Independent},
+    {"rex.attached", Type::kNumber, &Planner::Attached},
     {"pmix.fwd.stdin", Type::kNumber, &Planner::OnlyOff},
     {"pmix.fwd.stdout", Type::kNumber, &Planner::OnlyOff},
     {"pmix.fwd.stderr", Type::kNumber, &Planner::OnlyOff},

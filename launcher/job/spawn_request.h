@@ -22,6 +22,9 @@ struct SpawnRefusal {
 struct SpawnPlan {
   JobSpec spec;                // apps' `nodes` are indices into `nodes`
   std::vector<JobNode> nodes;  // of the DVM
+  bool tells_ends = false;     // the parent hears of each rank's end
+  bool independent = false;    // how a rank ends is nobody's failure
+  bool attached = false;       // the job ends with the rank that asked for it
 };
 
 struct SpawnContext {

@@ -206,11 +206,19 @@ void OnModex(pmix_status_t status, char* data, size_t size, void* cbdata) noexce
 
 }  // namespace
 
+// Rex's own: which signal ended a process that PMIX_EVENT_PROC_TERMINATED tells of; 0: none.
+static constexpr const char* kExitSignalKey = "rex.signal";
+
 void HostProcess::RaiseEvent(const EventRaised& event) {
   InfoList infos;
   if (!infos.AddPacked(event.info, event.info_count)) {
     Log(LogLevel::kWarn, "event dropped: reason='its infos are malformed'");
     return;
+  }
+  if (event.exit) {
+    infos.AddInt(PMIX_EXIT_CODE,
+                 event.exit->signo != 0 ? 128 + event.exit->signo : event.exit->code);
+    infos.AddInt(kExitSignalKey, event.exit->signo);
   }
   pmix_data_range_t range = static_cast<pmix_data_range_t>(event.range);
   if (!event.targets.empty()) {

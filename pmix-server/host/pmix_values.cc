@@ -85,6 +85,9 @@ void InfoList::AddString(const char* key, const std::string& value) {
 void InfoList::AddUint32(const char* key, uint32_t value) {
   PMIx_Value_load(&Append(key)->value, &value, PMIX_UINT32);
 }
+void InfoList::AddInt(const char* key, int value) {
+  PMIx_Value_load(&Append(key)->value, &value, PMIX_INT);
+}
 void InfoList::AddUint16(const char* key, uint16_t value) {
   PMIx_Value_load(&Append(key)->value, &value, PMIX_UINT16);
 }

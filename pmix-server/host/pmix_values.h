@@ -25,6 +25,7 @@ class InfoList {
   // `key` is one of libpmix's PMIX_... names.
   void AddString(const char* key, const std::string& value);
   void AddUint32(const char* key, uint32_t value);
+  void AddInt(const char* key, int value);
   void AddUint16(const char* key, uint16_t value);
   void AddSize(const char* key, size_t value);
   void AddBool(const char* key, bool value);

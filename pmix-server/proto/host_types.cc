@@ -458,9 +458,14 @@ void ToPb(const EventRaised& in, pb::HostEnvelope* envelope) {
   out->set_info(in.info);
   out->set_info_count(in.info_count);
   ToPb(in.targets, out->mutable_targets());
+  if (!in.exit) return;
+  out->set_has_exit(true);
+  out->set_exit_code(static_cast<uint32_t>(in.exit->code));
+  out->set_exit_signo(static_cast<uint32_t>(in.exit->signo));
 }
 Result<HostMessage> FromPb(const pb::EventRaised& in) {
   Check check;
+  check.That(in.exit_code() <= 255 && in.exit_signo() <= 64, "EventRaised.exit_code");
   check.That(in.range() <= kMaxRange, "EventRaised.range");
   check.That(in.info_count() <= static_cast<uint32_t>(kMaxItems), "EventRaised.info_count");
   check.That(in.info_count() == 0 || !in.info().empty(), "EventRaised.info");
@@ -471,6 +476,9 @@ Result<HostMessage> FromPb(const pb::EventRaised& in) {
                   in.info(),
                   in.info_count(),
                   FromPb(check, in.targets(), "EventRaised.targets")};
+  if (in.has_exit()) {
+    out.exit = ProcExit{static_cast<int>(in.exit_code()), static_cast<int>(in.exit_signo())};
+  }
   if (!check.ok()) return check.error();
   return HostMessage(std::move(out));
 }

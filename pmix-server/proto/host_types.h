@@ -38,6 +38,7 @@ enum Status : int32_t {
   kErrJobExeNotRunnable = -177,
   kErrJobExeNotFound = -190,
   kErrProcTermWoSync = -200,
+  kEventProcTerminated = -201,
   kErrJobWdirNotFound = -233,
 };
 
@@ -174,6 +175,10 @@ struct Unpublish {
   std::vector<std::string> keys;
   uint32_t range = 0;
 };
+struct ProcExit {
+  int code = 0;
+  int signo = 0;  // 0: it exited with `code`
+};
 struct EventRaised {
   uint64_t request = 0;
   int32_t code = 0;
@@ -182,6 +187,7 @@ struct EventRaised {
   std::string info;
   uint32_t info_count = 0;
   std::vector<ProcId> targets;
+  std::optional<ProcExit> exit = {};  // to a host: how `source` ended
 };
 struct JobControl {
   uint64_t request = 0;

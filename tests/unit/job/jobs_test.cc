@@ -671,6 +671,69 @@ TEST_F(JobsAtHeadTest, JobsAreDescribedWithTheirParents) {
   EXPECT_EQ(ranks[1].state, RankState::kRunning);
 }
 
+// ---- children that are nobody's failure (librexspawn)
+
+class IndependentJobsTest : public JobsAtHeadTest {
+ protected:
+  JobNumber SpawnCopies(uint32_t ranks, bool attached) {
+    const auto flag = [](const char* key) {
+      pmix::SpawnInfo info;
+      info.key = key;
+      info.type = pmix::SpawnInfo::Type::kNumber;
+      info.number = 1;
+      return info;
+    };
+    std::vector<pmix::SpawnInfo> infos = {flag("pmix.noteproc"), flag("rex.independent")};
+    if (attached) infos.push_back(flag("rex.attached"));
+    dvm_->OnHostRequest(kA, Request(ranks, infos));
+    ToRunning(++made_);
+    return made_;
+  }
+};
+
+TEST_F(IndependentJobsTest, TheParentHearsOfEachEndAndNobodyElseEnds) {
+  const JobNumber child = SpawnCopies(2, true);
+  const NodeId node = NodesOf(child)[0];
+  const Rank rank = Launch(child)->map->RanksOf(node)[0];
+  Tell(child, node, RankEnds{{{rank, 7, 0, false, false, false, false}}});
+  const auto event = Answer<pmix::EventRaised>();
+  ASSERT_TRUE(event);
+  EXPECT_EQ(event->code, pmix::kEventProcTerminated);
+  EXPECT_EQ(event->source, (pmix::ProcId{Name(child), rank}));
+  EXPECT_EQ(event->targets, (std::vector<pmix::ProcId>{{Name(1), 0}}));
+  ASSERT_TRUE(event->exit);
+  EXPECT_EQ(event->exit->code, 7);
+  EXPECT_EQ(event->exit->signo, 0);
+  EXPECT_EQ(Count<StopPart>(child), 0U);  // its other rank goes on
+  EXPECT_EQ(jobs_->Find(1)->state(), JobState::kRunning);
+}
+
+TEST_F(IndependentJobsTest, TheirEndsAreNotInTheCode) {
+  const JobNumber child = SpawnCopies(1, true);
+  EndRanks(child, 9);
+  Finish(child);
+  EndRanks(1);
+  Finish(1);
+  ASSERT_TRUE(ended_);
+  EXPECT_EQ(ended_->exit_code, 0);
+}
+
+TEST_F(IndependentJobsTest, AttachedOnesEndWithTheirParentOthersDoNot) {
+  const JobNumber attached = SpawnCopies(1, true);
+  const JobNumber detached = SpawnCopies(1, false);
+  EndRanks(1);
+  ASSERT_TRUE(RunUntil([&] { return Count<StopPart>(attached) > 0; }));
+  EXPECT_EQ(Count<StopPart>(detached), 0U);
+  EndRanks(attached, 0, true);
+  Finish(attached);
+  Finish(1);
+  EXPECT_FALSE(ended_);
+  EndRanks(detached, 3);
+  Finish(detached);
+  ASSERT_TRUE(ended_);
+  EXPECT_EQ(ended_->exit_code, 0);
+}
+
 // ---- the states of a request
 
 TEST(SpawnStates, EveryEventInEveryState) {

@@ -141,6 +141,9 @@ TEST(HostBounds, SignalsStatesAndEvents) {
   EXPECT_FALSE(Accepted(EventRaised{1, 0, proc, 256, "", 0, {}}));
   EXPECT_FALSE(Accepted(EventRaised{1, 0, proc, 3, "", 1, {}}));
   EXPECT_FALSE(Accepted(EventRaised{1, 0, proc, 3, "x", (1 << 16) + 1, {}}));
+  EXPECT_TRUE(Accepted(EventRaised{0, -201, proc, 6, "", 0, {}, ProcExit{255, 64}}));
+  EXPECT_FALSE(Accepted(EventRaised{0, -201, proc, 6, "", 0, {}, ProcExit{256, 0}}));
+  EXPECT_FALSE(Accepted(EventRaised{0, -201, proc, 6, "", 0, {}, ProcExit{0, 65}}));
   EXPECT_FALSE(Accepted(Fence{1, {}, true, "", std::chrono::microseconds(0)}));
   EXPECT_FALSE(Accepted(HostReady{"", std::chrono::microseconds(2), std::chrono::microseconds(1)}));
 }

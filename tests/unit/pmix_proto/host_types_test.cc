@@ -108,6 +108,11 @@ TEST(HostTypes, FieldsOfRequestsArrive) {
   EXPECT_EQ(event.info, "info");
   EXPECT_EQ(event.info_count, 2u);
   EXPECT_EQ(event.targets, std::vector<ProcId>{proc});
+  EXPECT_FALSE(event.exit);
+  const EventRaised end = RoundTrip(EventRaised{0, -201, proc, 6, "", 0, {proc}, ProcExit{3, 9}});
+  ASSERT_TRUE(end.exit);
+  EXPECT_EQ(end.exit->code, 3);
+  EXPECT_EQ(end.exit->signo, 9);
   const Fence fence = RoundTrip(Fence{2, {proc}, true, "data", std::chrono::microseconds(5)});
   EXPECT_TRUE(fence.collect);
   EXPECT_EQ(fence.data, "data");
