@@ -298,7 +298,7 @@ void DvmServer::Decline(SessionId id, const JobSpec& spec, const std::string& wh
   ended.failure.detail = "DVM '" + order_.name + "': " + why;
   ended.failure.remedy =
       "'rexctl status' and 'rexctl jobs' show what runs there; '--dvm none' does without it";
-  ended.exit_code = ExitCodeOf(ended.failure);
+  ended.exit_code = busy ? ExitCodeOf(ended.failure) : kExitUsage;
   ClientOf(id).SendEnded(ended);
 }
 

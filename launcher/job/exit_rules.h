@@ -13,6 +13,7 @@
 
 namespace rex {
 
+inline constexpr int kExitUsage = 2;           // what was asked for can't be had
 inline constexpr int kExitTimeout = 110;       // ETIMEDOUT, as mpirun
 inline constexpr int kExitTimeoutInit = 117;   // while ranks were awaited in MPI_Init
 inline constexpr int kExitTimeoutStart = 118;  // before any rank ran

@@ -185,6 +185,30 @@ TEST_F(DvmTest, OtherNodesThanItsOwnAreReachedWithoutIt) {
   EXPECT_EQ(Ask({"status"})["jobs_ever"], 0);
 }
 
+// The nodes' own programs run with --stage=auto; what has to be sent needs nodes of the job's own.
+TEST_F(DvmTest, NothingIsSentToItsNodes) {
+  StartDvm({"--virtual-nodes", "2"});
+  EXPECT_TRUE(ExitedWith(Rex({"--dvm", "default", "-n", "2", "true"}), 0));
+  const CommandResult refused = Rex({"--dvm", "default", "--stage", "always", "-n", "2", "true"});
+  EXPECT_TRUE(ExitedWith(refused, kExitUsage));
+  EXPECT_TRUE(StderrNames(refused, {"DVM 'default'", "--stage=always: nothing is sent"}));
+  EXPECT_EQ(Ask({"status"})["jobs_ever"], 1);
+}
+
+// Nodes are looked at as long as the DVM is there, and every job's ranks count.
+TEST_F(DvmTest, LoadsAreKnownToEveryJob) {
+  StartDvm({"--virtual-nodes", "2"});
+  auto other = StartSleeper({"--dvm", "default"});
+  for (int round = 0; round < 2; ++round) {
+    const CommandResult shown =
+        Rex({"--dvm", "default", "--display", "allocation", "--map-by", "load", "-n", "1", "true"});
+    EXPECT_TRUE(ExitedWith(shown, 0));
+    EXPECT_TRUE(Contains(shown.out + shown.err, " ranks=1 foreign=")) << shown;
+  }
+  other->Signal(SIGTERM);
+  other->Wait();
+}
+
 TEST_F(DvmTest, AnotherVersionIsSaidToEverybody) {
   StartDvm();
   const std::string path =
