@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
   }
   int started = 0;
   int failed = 0;
-  while (started < copies || rexspawn_running(rex, REXSPAWN_ANY) > 0) {
+  for (;;) { /* until there is no end left to hear of */
     if (started < copies && rexspawn_running(rex, REXSPAWN_ANY) < AT_ONCE) {
       if (start(rex, argv + 2, started + 1) == 0) {
         ++started;
