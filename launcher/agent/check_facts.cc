@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "launcher/agent/check.pb.h"
+#include "launcher/base/decode.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/private_dir.h"
 
@@ -65,8 +66,6 @@ bool RunsWhereItWasSent() {
 }
 
 bool IsText(const std::string& text) { return text.size() <= kMaxTextBytes; }
-
-Error Bad(const char* field) { return Error{Errc::kProtocol, std::string("bad field ") + field}; }
 
 }  // namespace
 

@@ -3,13 +3,10 @@
 #include <set>
 
 #include "launcher/agent/load.pb.h"
+#include "launcher/base/decode.h"
 #include "sched/placement/node_load.h"
 
 namespace rex {
-
-namespace {
-Error Bad(const char* field) { return Error{Errc::kProtocol, std::string("bad field ") + field}; }
-}  // namespace
 
 std::string EncodeLoadNews(const std::vector<LoadNews>& news) {
   pb::LoadNews out;

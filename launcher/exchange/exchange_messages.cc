@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "launcher/base/decode.h"
 #include "launcher/exchange/exchange.pb.h"
 #include "launcher/exchange/exchange_port.h"
 #include "pmix-server/proto/job_checks.h"
@@ -12,8 +13,6 @@ namespace {
 
 constexpr size_t kLengthBytes = 4;
 constexpr size_t kMaxNameSpaceBytes = 255;  // PMIX_MAX_NSLEN
-
-Error Bad(const char* field) { return Error{Errc::kProtocol, std::string("bad field ") + field}; }
 
 void AppendLength(std::string& out, size_t bytes) {
   for (size_t i = 0; i < kLengthBytes; ++i) out.push_back(static_cast<char>(bytes >> (8 * i)));

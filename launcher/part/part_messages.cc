@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "launcher/base/decode.h"
 #include "launcher/part/part.pb.h"
 #include "launcher/wire/convert.h"
 
@@ -14,17 +15,6 @@ constexpr int kMaxSignal = 64;
 constexpr uint32_t kMaxMilliseconds = 0x7fffffff;
 constexpr int kNumbersPerRun = 4;
 constexpr uint64_t kMaxCredit = uint64_t{1} << 32;
-
-Error Bad(const char* field) { return Error{Errc::kProtocol, std::string("bad field ") + field}; }
-
-template <typename Pb>
-Result<Pb> Parse(std::string_view body, const char* name) {
-  Pb m;
-  if (!m.ParseFromArray(body.data(), static_cast<int>(body.size()))) {
-    return Error{Errc::kProtocol, std::string("malformed ") + name};
-  }
-  return m;
-}
 
 Status TakeRanks(const google::protobuf::RepeatedField<uint32_t>& in, const char* field,
                  std::vector<Rank>* out) {

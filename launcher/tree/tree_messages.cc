@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "launcher/base/decode.h"
 #include "launcher/tree/join_lines.h"
 #include "launcher/tree/tree.pb.h"
 
@@ -18,15 +19,6 @@ constexpr size_t kMaxAddressBytes = 64;                 // "%interface" included
 constexpr int kMaxSshWords = 256;
 constexpr uint32_t kMaxForeignThreads = 100 << 20;  // hundredths
 constexpr uint32_t kMaxLoadCapacity = 100 << 20;
-
-Error Bad(const char* field) { return Error{Errc::kProtocol, std::string("bad field ") + field}; }
-
-template <typename Pb>
-Result<Pb> Parse(const std::string& payload, const char* name) {
-  Pb m;
-  if (!m.ParseFromString(payload)) return Error{Errc::kProtocol, std::string("malformed ") + name};
-  return m;
-}
 
 // No NUL, not too long.
 bool IsText(const std::string& s) {

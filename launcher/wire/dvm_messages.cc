@@ -1,5 +1,6 @@
 #include "launcher/wire/dvm_messages.h"
 
+#include "launcher/base/decode.h"
 #include "launcher/base/dvm_place.h"
 #include "launcher/wire/convert.h"
 #include "launcher/wire/dvm.pb.h"
@@ -14,15 +15,6 @@ constexpr size_t kMaxNameBytes = 255;  // of a host
 constexpr int kMaxInherited = 64;
 constexpr int kMaxStates = 16;
 constexpr uint64_t kMaxMilliseconds = uint64_t{1} << 53;
-
-Error Bad(const char* field) { return Error{Errc::kProtocol, std::string("bad field ") + field}; }
-
-template <typename Pb>
-Result<Pb> Parse(const std::string& payload, const char* name) {
-  Pb m;
-  if (!m.ParseFromString(payload)) return Error{Errc::kProtocol, std::string("malformed ") + name};
-  return m;
-}
 
 bool IsText(const std::string& text, size_t most = kMaxTextBytes) {
   return text.size() <= most && text.find('\0') == text.npos;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "launcher/base/decode.h"
 #include "launcher/wire/convert.h"
 #include "launcher/wire/launch.pb.h"
 
@@ -17,15 +18,6 @@ constexpr size_t kMaxNameBytes = 255;   // of a host or a user
 constexpr size_t kMaxListBytes = 4096;  // of cpus
 constexpr int kMaxPprNumbers = 32;
 constexpr uint32_t kMaxBoundSeconds = 86400;  // a day
-
-Error Bad(const char* field) { return Error{Errc::kProtocol, std::string("bad field ") + field}; }
-
-template <typename Pb>
-Result<Pb> Parse(const std::string& payload, const char* name) {
-  Pb m;
-  if (!m.ParseFromString(payload)) return Error{Errc::kProtocol, std::string("malformed ") + name};
-  return m;
-}
 
 bool HasNul(const std::string& s) { return s.find('\0') != std::string::npos; }
 
