@@ -12,8 +12,8 @@ void EventLoop::EventFree::operator()(event* e) const { event_free(e); }
 EventLoop::EventLoop() : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   event_config* config = event_config_new();
   REX_CHECK(config != nullptr);
-  // Signals are few and the loop has one thread: no locks wanted. Precise: libevent's other clock may
-  // be a tick behind, and timers then fire before their time.
+  // Signals are few and the loop has one thread: no locks wanted. Precise: libevent's other clock
+  // may be a tick behind, and timers then fire before their time.
   event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
   event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
   own_base_.reset(event_base_new_with_config(config));
