@@ -467,11 +467,9 @@ void Prepare() {
 }
 
 }  // namespace
-}  // namespace rex
 
 // `stack`: argc, argv, null, environment, null; execve(2).
 extern "C" __attribute__((used)) void rex_stage0(long* stack) {
-  using namespace rex;
   const long argc = stack[0];
   char** argv = reinterpret_cast<char**>(stack + 1);
   char** environment = argv + argc + 1;
@@ -493,3 +491,5 @@ extern "C" __attribute__((used)) void rex_stage0(long* stack) {
   g_words[argc - 1] = g_ship_dir;
   BecomeRexd(environment);
 }
+
+}  // namespace rex

@@ -8,6 +8,7 @@ Rules it keeps:
   carries the marker is killed.
 Standard library only.
 """
+import contextlib
 import json
 import os
 import platform
@@ -49,6 +50,7 @@ class Case:
         self.rounds = rounds
         self.limit_s = limit_s
         self.short_lived = short_lived
+        self.beside = contextlib.nullcontext()  # entered while the case is measured
 
     def argv(self, launcher):
         """The whole command, or None when `launcher` does not take part."""

@@ -15,6 +15,7 @@ process that is not rex's, in a node's namespaces and on its core.
 """
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -76,18 +77,25 @@ class BusyNodes:
         os.mkdir(os.path.join(self.config.name, "rex"))
         with open(os.path.join(self.config.name, "rex", "nodes"), "w", encoding="ascii") as pool:
             pool.writelines(f"n{i} slots=1\n" for i in range(1, count + 1))
+        self.busy = busy
+        self.burners = []
+
+    def __enter__(self):
+        """The burners burn while cases run here, and not beside those of another cluster."""
         self.burners = [subprocess.Popen([sys.executable, CLUSTER, "--id", self.nodes.id, "exec", node, *BURN],
-                                         stdin=subprocess.DEVNULL) for node in busy]
+                                         stdin=subprocess.DEVNULL, start_new_session=True) for node in self.busy]
+
+    def __exit__(self, *_):
+        for burner in self.burners:
+            os.killpg(burner.pid, signal.SIGKILL)
+            burner.wait()
+        self.burners = []
 
     def at_head(self):
         return ["env", f"XDG_CONFIG_HOME={self.config.name}"] + self.nodes.at_head()
 
     def close(self):
-        for burner in self.burners:
-            burner.kill()
-        self.nodes.close()  # and all that is in the nodes
-        for burner in self.burners:
-            burner.wait()
+        self.nodes.close()
         self.config.cleanup()
 
 
@@ -125,6 +133,8 @@ class Stage:
             everyone += mpiruns(build, nodes.at_head())[:1]
         elif launchers.NO_MPIRUN not in self.left_out:
             self.left_out.append(launchers.NO_MPIRUN)
+        for case in cases:
+            case.beside = nodes
         self.work += [(case, everyone) for case in cases]
 
     def close(self):
