@@ -139,8 +139,15 @@ void Head::SendImage(JobNumber job, LaunchPart* launch) {
   std::vector<NodeId> nodes = launch->map->nodes();
   std::erase(nodes, kHeadNode);
   if (nodes.empty()) return;
-  image_->Launch(job, nodes, core_.dvm().MakeImagePort(),
-                 [this](NodeId node) -> const std::string& { return core_.dvm().NameOf(node); });
+  std::vector<uint32_t> ranks;
+  for (const NodeId node : nodes) ranks.push_back(launch->map->CountOn(node));
+  image_->Launch(
+      job, nodes, ranks, core_.dvm().MakeImagePort(),
+      [this](NodeId node) -> const std::string& { return core_.dvm().NameOf(node); },
+      [this](const std::string& text) {
+        if (client_->jobs() == nullptr) return;
+        client_->Send(LaunchMessage::kNotice, Notice{Notice::Level::kInfo, text});
+      });
 }
 
 Status Head::OnImage(NodeId from, uint8_t kind, const std::string& payload) {

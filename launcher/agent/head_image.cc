@@ -68,6 +68,7 @@ void HeadImage::OnMade(Result<MadeImage> made) {
   Image& image = made->image;
   if (!image.files.empty()) {
     image.hold = stage_.hold;
+    image.private_copies = stage_.creation == CreationRequest::kSingle;
     image.store = StoreOf(stage_);
     const char* fault = std::getenv("REX_IMAGE_FAULT");
     if (fault != nullptr) image.fault = fault;
@@ -86,15 +87,35 @@ void HeadImage::Await(std::function<void()> then) {
   });
 }
 
-void HeadImage::Launch(uint32_t job, const std::vector<NodeId>& nodes, ImagePort port,
-                       std::function<const std::string&(NodeId)> name_of) {
+void HeadImage::Launch(uint32_t job, const std::vector<NodeId>& nodes,
+                       const std::vector<uint32_t>& ranks, ImagePort port,
+                       std::function<const std::string&(NodeId)> name_of,
+                       std::function<void(const std::string&)> on_notice) {
   if (wire_.empty() || nodes.empty()) return;
   name_of_ = std::move(name_of);
-  source_ = std::make_unique<ImageSource>(
-      loop_, std::move(port), image_, static_cast<Creation>(stage_.creation),
+  on_notice_ = std::move(on_notice);
+  if (stage_.creation != CreationRequest::kSingle) {
+    return AddSource(ImageKey(job, 0), kHeadNode, nodes, port);
+  }
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    for (uint32_t rank = 0; rank < ranks[i]; ++rank) {
+      AddSource(ImageKey(job, rank), nodes[i], {nodes[i]}, port);
+    }
+  }
+}
+
+void HeadImage::AddSource(uint32_t key, NodeId at, const std::vector<NodeId>& nodes,
+                          const ImagePort& port) {
+  const bool group = stage_.creation == CreationRequest::kGroup;
+  auto source = std::make_unique<ImageSource>(
+      loop_, port, image_, group ? Creation::kGroup : Creation::kMultiple,
+      static_cast<Transport>(stage_.transport),
       ImageSource::Handlers{
-          name_of_, [this](NodeId at, const ImageFailed& failed) { OnSourceFailed(at, failed); }});
-  source_->Begin(job, nodes);
+          name_of_,
+          [this](NodeId node, const ImageFailed& failed) { OnSourceFailed(node, failed); },
+          on_notice_});
+  source->Begin(key, nodes);
+  sources_[{key, at}] = std::move(source);
 }
 
 void HeadImage::OnSourceFailed(NodeId at, const ImageFailed& failed) {
@@ -107,11 +128,19 @@ void HeadImage::OnSourceFailed(NodeId at, const ImageFailed& failed) {
 }
 
 Status HeadImage::OnMessage(NodeId from, uint8_t kind, const std::string& payload) {
-  return source_ ? source_->OnMessage(from, kind, payload) : Status(Ok{});
+  const auto key = ImageKeyOf(kind, payload);
+  if (!key) return key.error();
+  for (const NodeId at : {kHeadNode, from}) {
+    const auto source = sources_.find({*key, at});
+    if (source != sources_.end()) return source->second->OnMessage(from, kind, payload);
+  }
+  // Of pieces that nobody was told of: any of ours can say what follows.
+  const bool failed = kind == kImageFailedKind && !sources_.empty();
+  return failed ? sources_.begin()->second->OnMessage(from, kind, payload) : Status(Ok{});
 }
 
 void HeadImage::OnNodesLost(const std::vector<NodeId>& nodes) {
-  if (source_) source_->OnNodesLost(nodes);
+  for (const auto& [key, source] : sources_) source->OnNodesLost(nodes);
 }
 
 std::vector<Phase> HeadImage::Phases(const std::string& node) const {
@@ -120,10 +149,11 @@ std::vector<Phase> HeadImage::Phases(const std::string& node) const {
   phases.push_back(
       {"closure", begin_, made_at_, node, "agent",
        std::to_string(image_->files.size()) + " files of " + SizeText(image_->bytes())});
-  if (!source_) return phases;
-  const ImageSource::Account account = source_->account();
-  const Clock::Time end = account.end.count() > 0 ? account.end : loop_.clock().Now();
-  phases.push_back({"image sent", account.begin, end, node, "agent", account.note});
+  for (const auto& [key, source] : sources_) {
+    const ImageSource::Account account = source->account();
+    const Clock::Time end = account.end.count() > 0 ? account.end : loop_.clock().Now();
+    phases.push_back({"image sent", account.begin, end, node, "agent", account.note});
+  }
   return phases;
 }
 

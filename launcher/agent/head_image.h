@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,9 +33,10 @@ class HeadImage {
 
   // For LaunchPart; empty: there is nothing to send. After Await's word.
   const std::string& wire() const { return wire_; }
-  // LaunchPart goes to `nodes` (without the head's own) now.
-  void Launch(uint32_t job, const std::vector<NodeId>& nodes, ImagePort port,
-              std::function<const std::string&(NodeId)> name_of);
+  // LaunchPart goes to `nodes` (without the head's own) now. `ranks`: how many each has.
+  void Launch(uint32_t job, const std::vector<NodeId>& nodes, const std::vector<uint32_t>& ranks,
+              ImagePort port, std::function<const std::string&(NodeId)> name_of,
+              std::function<void(const std::string&)> on_notice);
   Status OnMessage(NodeId from, uint8_t kind, const std::string& payload);
   void OnNodesLost(const std::vector<NodeId>& nodes);
 
@@ -43,6 +45,7 @@ class HeadImage {
 
  private:
   void OnMade(Result<MadeImage> made);
+  void AddSource(uint32_t key, NodeId at, const std::vector<NodeId>& nodes, const ImagePort& port);
   void OnSourceFailed(NodeId at, const ImageFailed& failed);
 
   EventLoop& loop_;
@@ -50,12 +53,14 @@ class HeadImage {
   std::function<void(const Failure&)> on_failed_;
   std::function<void()> then_;
   std::function<const std::string&(NodeId)> name_of_;
+  std::function<void(const std::string&)> on_notice_;
   Clock::Time begin_;
   Clock::Time made_at_{0};
   bool made_ = false;
   std::shared_ptr<const Image> image_;
   std::string wire_;
-  std::unique_ptr<ImageSource> source_;
+  // One, for all nodes; with --creation=single one for each rank of a node, by ImageKey.
+  std::map<std::pair<uint32_t, NodeId>, std::unique_ptr<ImageSource>> sources_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -144,33 +144,67 @@ Status LocalNode::OnImage(uint8_t kind, std::string payload) {
                  : Status(Error{Errc::kProtocol, "pieces of an image for the head"});
 }
 
-void LocalNode::StageImage(JobNumber job, const std::string& name_space, const std::string& image,
-                           StageHandlers handlers) {
-  const std::string session = options_.session_dir + "/" + name_space;
-  const std::string shm = options_.shm_dir + "/" + name_space;
-  ImageFetch::Place place{job, {shm + "/image", session + "/image"}, session, store_suffix_};
-  ImageFetch::Handlers fetch;
-  fetch.on_planned = [planned = handlers.on_planned](const std::vector<StagedApp>& apps) {
-    std::vector<StagedProgram> programs;
+namespace {
+// What several copies of an image become for a part: planned and placed when all are.
+struct CopiesUnderWay {
+  StageHandlers handlers;
+  std::vector<std::vector<StagedProgram>> planned;
+  size_t plans = 0;
+  size_t placed = 0;
+  bool failed = false;
+
+  void OnPlanned(size_t copy, const std::vector<StagedApp>& apps) {
     for (const StagedApp& app : apps) {
-      programs.push_back({app.path, app.in_place, app.library_path, app.directory});
+      planned[copy].push_back({app.path, app.in_place, app.library_path, app.directory, {}});
     }
-    planned(std::move(programs));
-  };
-  fetch.on_placed = handlers.on_placed;
-  fetch.on_failed = [failed = handlers.on_failed](const StageProblem& problem) {
+    if (++plans < planned.size()) return;
+    std::vector<StagedProgram> programs = planned[0];
+    for (size_t i = 0; planned.size() > 1 && i < programs.size(); ++i) {
+      for (const auto& one : planned) programs[i].copies.push_back(one[i].own_dir);
+    }
+    handlers.on_planned(std::move(programs));
+  }
+  void OnPlaced(const std::string& note) {
+    if (++placed == planned.size()) handlers.on_placed(note);
+  }
+  void OnFailed(const StageProblem& problem) {
+    if (std::exchange(failed, true)) return;
     Failure failure = InternalFailure(problem.detail, problem.remedy);
     failure.kind = problem.no_resources ? FailureKind::kNoResources : FailureKind::kNodeFailed;
-    failed(std::move(failure));
-  };
-  const Status begun = images_->Begin(place, image, std::move(fetch));
-  REX_CHECK(begun.has_value());  // decoded before
+    handlers.on_failed(std::move(failure));
+  }
+};
+}  // namespace
+
+void LocalNode::StageImage(JobNumber job, const std::string& name_space, const std::string& image,
+                           uint32_t copies, StageHandlers handlers) {
+  const auto shared = std::make_shared<CopiesUnderWay>();
+  shared->handlers = std::move(handlers);
+  shared->planned.resize(copies);
+  copies_[job] = copies;
+  const std::string session = options_.session_dir + "/" + name_space;
+  const std::string shm = options_.shm_dir + "/" + name_space;
+  for (uint32_t copy = 0; copy < copies; ++copy) {
+    const std::string name = copies > 1 ? "/image" + std::to_string(copy) : "/image";
+    const ImageFetch::Place place{
+        ImageKey(job, copy), {shm + name, session + name}, session, store_suffix_};
+    ImageFetch::Handlers fetch;
+    fetch.on_planned = [shared, copy](const std::vector<StagedApp>& apps) {
+      shared->OnPlanned(copy, apps);
+    };
+    fetch.on_placed = [shared](const std::string& note) { shared->OnPlaced(note); };
+    fetch.on_failed = [shared](const StageProblem& problem) { shared->OnFailed(problem); };
+    const Status begun = images_->Begin(place, image, std::move(fetch));
+    REX_CHECK(begun.has_value());  // decoded before
+  }
 }
 
 Status LocalNode::MakePart(JobNumber job, LaunchPart launch) {
+  uint32_t copies = 1;
   if (!launch.image.empty()) {
     const auto image = ImageFromWire<Image>(launch.image);
     if (!image) return image.error();
+    if (image->private_copies) copies = launch.map->CountOn(facts_.id);
   }
   Known& known = known_[job];
   known.launch = launch;
@@ -185,8 +219,9 @@ Status LocalNode::MakePart(JobNumber job, LaunchPart launch) {
   }
   std::function<void(StageHandlers)> stage;
   if (images_ && !launch.image.empty()) {
-    stage = [this, job, name = launch.name_space, image = launch.image](StageHandlers handlers) {
-      StageImage(job, name, image, std::move(handlers));
+    stage = [this, job, copies, name = launch.name_space,
+             image = launch.image](StageHandlers handlers) {
+      StageImage(job, name, image, copies, std::move(handlers));
     };
   }
   NodeFacts facts = facts_;
@@ -238,7 +273,8 @@ void LocalNode::Tell(JobNumber job, PartEvent event) {
     handlers_.tell(job, std::move(event));
     if (!ended) return;
     parts_.erase(job);
-    if (images_) images_->End(job);
+    const uint32_t copies = copies_.contains(job) ? copies_.extract(job).mapped() : 0;
+    for (uint32_t copy = 0; images_ && copy < copies; ++copy) images_->End(ImageKey(job, copy));
   });
 }
 

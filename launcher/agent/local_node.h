@@ -91,8 +91,9 @@ class LocalNode {
   void OnKeeperGone();
   void KeepLeases(JobNumber job, const std::vector<int>& fds);
   Status MakePart(JobNumber job, LaunchPart launch);
+  // `copies`: one for all ranks of the node, or one for each (--creation=single).
   void StageImage(JobNumber job, const std::string& name_space, const std::string& image,
-                  StageHandlers handlers);
+                  uint32_t copies, StageHandlers handlers);
   void RegisterElsewhere(JobNumber job);
   uint32_t LiveRanks() const;
   void TakeOutOwn(pmix::HostMessage* message) const;
@@ -113,6 +114,7 @@ class LocalNode {
   std::unique_ptr<Exchange> exchange_;
   std::unique_ptr<ImageNode> images_;  // not on the head: it has the files
   std::string store_suffix_;
+  std::map<JobNumber, uint32_t> copies_;  // of each job's image here
   std::map<JobNumber, std::unique_ptr<Part>> parts_;
   struct Known {  // a job of the DVM, known to the exchange
     LaunchPart launch;

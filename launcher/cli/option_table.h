@@ -42,6 +42,7 @@ enum class OptionId : uint8_t {
   kShipAgent,
   kStage,
   kCreation,
+  kImageTransport,
   kStore,
   kStoreSize,
   kImageHold,

@@ -177,9 +177,17 @@ Status TakeStage(const OptionUse& use, StageSpec* stage) {
                                        {"never", StageRequest::kNever}},
                                       "'auto', 'always' or 'never'", &stage->mode);
     case OptionId::kCreation:
-      return TakeChoice<CreationRequest>(
-          use, {{"group", CreationRequest::kGroup}, {"multiple", CreationRequest::kMultiple}},
-          "'group' or 'multiple'", &stage->creation);
+      return TakeChoice<CreationRequest>(use,
+                                         {{"group", CreationRequest::kGroup},
+                                          {"multiple", CreationRequest::kMultiple},
+                                          {"single", CreationRequest::kSingle}},
+                                         "'group', 'multiple' or 'single'", &stage->creation);
+    case OptionId::kImageTransport:
+      return TakeChoice<TransportRequest>(use,
+                                          {{"auto", TransportRequest::kAuto},
+                                           {"tree", TransportRequest::kTree},
+                                           {"multicast", TransportRequest::kMulticast}},
+                                          "'auto', 'tree' or 'multicast'", &stage->transport);
     case OptionId::kStore:
       return TakeStore(use, stage);
     case OptionId::kStoreSize:

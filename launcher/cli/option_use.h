@@ -61,7 +61,7 @@ Status TakeSsh(const OptionUse& use, std::vector<std::string>* ssh);
 Status TakeGpus(const OptionUse& use, uint32_t* gpus);         // 0..kMaxGpusPerRank
 Status TakeLeases(const OptionUse& use, std::string* leases);  // as JobSpec::leases
 Status TakePrefix(const OptionUse& use, std::string* prefix);  // absolute
-// --stage, --creation, --store, --store-size, --image-hold, --preload-files.
+// --stage, --creation, --image-transport, --store, --store-size, --image-hold, --preload-files.
 Status TakeStage(const OptionUse& use, StageSpec* stage);
 Status TakeMaxModex(const OptionUse& use, uint64_t* bytes);
 Status TakeMaxVmSize(const OptionUse& use, std::optional<uint32_t>* nodes);

@@ -283,6 +283,7 @@ class Parser {
         return TakeShipAgent(use);
       case OptionId::kStage:
       case OptionId::kCreation:
+      case OptionId::kImageTransport:
       case OptionId::kStore:
       case OptionId::kStoreSize:
       case OptionId::kImageHold:

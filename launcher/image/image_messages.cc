@@ -101,6 +101,15 @@ Result<std::vector<std::string>> AddressesFromWire(const Field& field, uint32_t 
 }
 }  // namespace
 
+Result<uint32_t> ImageKeyOf(uint8_t kind, const std::string& payload) {
+  // Field 1 of every message that a node sends.
+  pb::ImageDone m;
+  if (kind < kFirstImageKind || kind > kLastImageKind || !m.ParseFromString(payload)) {
+    return Bad("job");
+  }
+  return m.job();
+}
+
 std::string PlainPath(const std::string& path) {
   std::vector<std::string> words;
   for (size_t begin = 0; begin < path.size();) {
@@ -297,6 +306,70 @@ Result<ImageDone> ImageFromWire<ImageDone>(const std::string& payload) {
   const auto m = Parse<pb::ImageDone>(payload, "ImageDone");
   if (!m) return m.error();
   return ImageDone{m->job(), m->received(), m->damaged()};
+}
+
+std::string ToWire(const ImageCast& cast) {
+  pb::ImageCast m;
+  m.set_job(cast.job);
+  m.set_transfer(Bytes(cast.transfer));
+  m.set_group(cast.group);
+  m.set_port(cast.port);
+  m.set_coming(cast.coming.bytes());
+  return m.SerializeAsString();
+}
+
+template <>
+Result<ImageCast> ImageFromWire<ImageCast>(const std::string& payload) {
+  const auto m = Parse<pb::ImageCast>(payload, "ImageCast");
+  if (!m) return m.error();
+  auto transfer = TransferFromWire(m->transfer());
+  if (!transfer) return transfer.error();
+  if (m->group() >> 28 != 0xe) return Bad("ImageCast.group");  // 224.0.0.0/4
+  if (m->port() == 0 || m->port() > 65535) return Bad("ImageCast.port");
+  auto coming = SetFromWire(m->coming(), "ImageCast.coming");
+  if (!coming) return coming.error();
+  return ImageCast{m->job(), *transfer, m->group(), static_cast<uint16_t>(m->port()),
+                   *std::move(coming)};
+}
+
+std::string ToWire(const ImageHeard& heard) {
+  pb::ImageHeard m;
+  m.set_job(heard.job);
+  m.set_probe(heard.probe);
+  return m.SerializeAsString();
+}
+
+template <>
+Result<ImageHeard> ImageFromWire<ImageHeard>(const std::string& payload) {
+  const auto m = Parse<pb::ImageHeard>(payload, "ImageHeard");
+  if (!m) return m.error();
+  return ImageHeard{m->job(), m->probe()};
+}
+
+std::string ToWire(const ImageGaps& gaps) {
+  pb::ImageGaps m;
+  m.set_job(gaps.job);
+  m.set_window(gaps.window);
+  m.set_round(gaps.round);
+  for (const auto& [piece, missing] : gaps.missing) {
+    m.add_pieces(piece);
+    m.add_missing(missing);
+  }
+  return m.SerializeAsString();
+}
+
+template <>
+Result<ImageGaps> ImageFromWire<ImageGaps>(const std::string& payload) {
+  const auto m = Parse<pb::ImageGaps>(payload, "ImageGaps");
+  if (!m) return m.error();
+  if (m->pieces_size() != m->missing_size() || m->pieces_size() > static_cast<int>(kMaxGaps)) {
+    return Bad("ImageGaps.pieces");
+  }
+  ImageGaps gaps{m->job(), m->window(), m->round(), {}};
+  for (int i = 0; i < m->pieces_size(); ++i) {
+    gaps.missing.emplace_back(m->pieces(i), m->missing(i));
+  }
+  return gaps;
 }
 
 std::string ToWire(const ImageFailed& failed) {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "launcher/base/node_id.h"
@@ -78,6 +79,24 @@ struct ImageRepair {
   BlockSet missing;
   std::string why;
 };
+struct ImageCast {
+  uint32_t job = 0;
+  TransferId transfer{};
+  uint32_t group = 0;  // IPv4, host order; a multicast address
+  uint16_t port = 0;
+  BlockSet coming;
+};
+struct ImageHeard {
+  uint32_t job = 0;
+  uint32_t probe = 0;
+};
+struct ImageGaps {
+  uint32_t job = 0;
+  uint32_t window = 0;
+  uint32_t round = 0;
+  std::vector<std::pair<uint32_t, uint64_t>> missing;  // piece, its fragments
+};
+inline constexpr size_t kMaxGaps = 4096;
 struct ImageDone {
   uint32_t job = 0;
   uint64_t received = 0;
@@ -90,12 +109,20 @@ struct ImageFailed {
   bool no_resources = false;
 };
 
+// What messages call `job`: a job's number, and which of its copies on a node (--creation=single).
+constexpr uint32_t ImageKey(uint32_t job, uint32_t copy) { return job << 16 | copy; }
+// The key in a node's message of that kind. Errors: kProtocol.
+Result<uint32_t> ImageKeyOf(uint8_t kind, const std::string& payload);
+
 inline constexpr uint8_t kImageNeedKind = 48;
 inline constexpr uint8_t kImageRouteKind = 49;
 inline constexpr uint8_t kImageRepairKind = 50;
 inline constexpr uint8_t kImageDoneKind = 51;
 inline constexpr uint8_t kImageFailedKind = 52;
 inline constexpr uint8_t kImagePieceKind = 53;  // class image; raw, seal.h
+inline constexpr uint8_t kImageCastKind = 54;
+inline constexpr uint8_t kImageHeardKind = 55;
+inline constexpr uint8_t kImageGapsKind = 56;
 inline constexpr uint8_t kFirstImageKind = kImageNeedKind;
 inline constexpr uint8_t kLastImageKind = 63;
 
@@ -104,6 +131,9 @@ std::string ToWire(const ImageNeed& m);
 std::string ToWire(const ImageRoute& m);
 std::string ToWire(const ImageRepair& m);
 std::string ToWire(const ImageDone& m);
+std::string ToWire(const ImageCast& m);
+std::string ToWire(const ImageHeard& m);
+std::string ToWire(const ImageGaps& m);
 std::string ToWire(const ImageFailed& m);
 
 // ImageFromWire<T>(payload): kProtocol names the field that is out of range.

@@ -17,6 +17,15 @@ namespace {
 constexpr size_t kBatchRanks = 16;
 // While the maker makes one batch, the next is made ready.
 constexpr size_t kBatchesAhead = 2;
+
+// `paths`, with `to` wherever `from` is.
+std::string Below(const std::string& to, const std::string& from, std::string paths) {
+  for (size_t at = paths.find(from + "/"); at != paths.npos;
+       at = paths.find(from + "/", at + to.size())) {
+    paths.replace(at, from.size(), to);
+  }
+  return paths;
+}
 }  // namespace
 
 // As soon as the programs are known: what ld.so does then runs beside the host's registration.
@@ -29,6 +38,7 @@ void Part::StartTemplates() {
 void Part::StartTemplate(size_t index) {
   const AppPlan& app = plan_.apps[index];
   const auto tell = TellExec(index);
+  if (!app.copies.empty()) return tell("each has an image of its own");
   const TemplateProgram program = ChooseTemplate(app.path, app.argv, app.env);
   if (!program.why_exec.empty()) return tell(program.why_exec);
   TemplateKey key{program.path, program.argv, app.wdir, LoaderEnvironment(app.env),
@@ -72,7 +82,7 @@ size_t Part::BatchSize(size_t first) const {
   const size_t room =
       std::min(kBatchRanks, (REX_BATCH_MAX_FDS - REX_BATCH_FIXED_FDS - 1) / per_rank);
   size_t count = 1;
-  while (count < room && first + count < ranks_.size() &&
+  while (app.copies.empty() && count < room && first + count < ranks_.size() &&
          &plan_.AppOf(ranks_[first + count].rank) == &app) {
     ++count;
   }
@@ -172,6 +182,10 @@ Result<BirthBatch> Part::MakeBatch(size_t first, size_t count) {
   batch.argv = app.argv;
   batch.wdir = app.wdir;
   batch.library_path = app.library_path;
+  if (!app.copies.empty()) {
+    batch.path = Below(app.copies[first], app.own_dir, app.path);
+    batch.library_path = Below(app.copies[first], app.own_dir, app.library_path);
+  }
   batch.common_env = MergeEnvironments({&app.env, &registered_.common_env});
   batch.umask = spec_.umask;
   batch.open_files = spec_.open_files;

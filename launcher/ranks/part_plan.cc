@@ -145,6 +145,7 @@ std::variant<AppPlan, Failure> PlanApp(const LaunchPart& launch, const AppSpec& 
   plan.env = MergeEnvironments({&own, &defaults, &spec.env, &slurm, &app.env, &pwd});
   plan.library_path = staged.library_path;
   plan.own_dir = staged.own_dir;
+  plan.copies = staged.copies;
   if (!staged.path.empty() && !staged.in_place) {  // it may not have come yet
     plan.path = staged.path;
     return plan;

@@ -38,12 +38,14 @@ struct StagedProgram {
   bool in_place = false;     // the node's own file
   std::string library_path;  // before LD_LIBRARY_PATH, for ld.so alone; empty: nothing
   std::string own_dir;       // below it are links of rex's own making; empty: nothing was staged
+  std::vector<std::string> copies;  // own_dir of each rank here; empty: one for all
 };
 
 struct AppPlan {
-  std::string path;          // absolute
-  std::string library_path;  // as StagedProgram's
-  std::string own_dir;       // likewise
+  std::string path;                 // absolute
+  std::string library_path;         // as StagedProgram's
+  std::string own_dir;              // likewise
+  std::vector<std::string> copies;  // likewise
   std::vector<std::string> argv;
   std::string wdir;
   std::vector<std::string> env;  // the app's common environment, without the host's part

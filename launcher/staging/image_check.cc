@@ -11,8 +11,9 @@ namespace rex {
 namespace {
 // Whether the node's own file is used.
 bool IsInPlace(const Image& image, const ImageFile& file, const DigestCache& digests) {
-  if (image.always || image.private_copies || file.in_session) return false;
+  if (image.always || file.in_session) return false;
   if (file.system) return ::access(file.path.c_str(), R_OK) == 0;
+  if (image.private_copies) return false;
   if (::access(file.path.c_str(), file.executable ? R_OK | X_OK : R_OK) != 0) return false;
   const auto read = digests.Get(file.path);
   return read && read->digest.whole == file.digest.whole;
@@ -70,13 +71,11 @@ Status CheckFile(const Image& image, const Geometry& geometry, uint32_t index,
   const ImageFile& file = image.files[index];
   const std::string path = checked->directory + file.place;
   CheckedFile& here = checked->files[index];
-  if (!image.private_copies) {
-    const auto taken = checked->store->Take(file.digest, path);
-    if (!taken) return taken.error();
-    if (*taken) {
-      here.place = FilePlace::kStored;
-      return Ok{};
-    }
+  const auto taken = checked->store->Take(file.digest, path);
+  if (!taken) return taken.error();
+  if (*taken) {
+    here.place = FilePlace::kStored;
+    return Ok{};
   }
   auto begun = checked->store->Begin(file.digest);
   if (!begun) return begun.error();
@@ -96,9 +95,17 @@ Status CheckFile(const Image& image, const Geometry& geometry, uint32_t index,
 
 CheckedImage CheckImage(const Image& image, const ImageDirs& dirs, const std::string& suffix) {
   CheckedImage checked;
-  auto store = Store::Open(image.store, suffix);
+  StoreOptions options = image.store;
+  if (image.private_copies) {  // gone with the job's directory
+    const bool disk = options.kind == StoreKind::kDisk;
+    const std::string beside = (disk ? dirs.disk : dirs.memory) + "-store";
+    (void)MakeDirsAbove(beside + "/x");
+    options = {StoreKind::kDirectory, beside, options.most_bytes};
+  }
+  auto store = Store::Open(options, suffix);
   if (store) checked.store = std::move(*store);
-  const bool memory = checked.store && checked.store->directory().starts_with(kShmParent);
+  const bool memory = checked.store && checked.store->directory().starts_with(
+                                           image.private_copies ? dirs.memory : kShmParent);
   checked.directory = memory ? dirs.memory : dirs.disk;
   const Status done = CheckFiles(image, &checked);
   if (!done) {

@@ -114,6 +114,24 @@ void ImageFetch::OnRoute(const ImageRoute& route) {
   Connect();
 }
 
+void ImageFetch::OnCast(const ImageCast& cast, std::function<void(Record)> on_record) {
+  const auto heard = [this](uint32_t probe) {
+    port_.send(kHeadNode, kImageHeardKind, FrameClass::kControl,
+               ToWire(ImageHeard{place_.job, probe}));
+  };
+  CastReceiver::Handlers handlers;
+  handlers.on_probe = heard;
+  handlers.on_record = std::move(on_record);
+  handlers.on_gaps = [this](const ImageGaps& gaps) {
+    port_.send(kHeadNode, kImageGapsKind, FrameClass::kControl, ToWire(gaps));
+  };
+  auto opened = CastReceiver::Open(loop_, cast, geometry_, port_.one_machine,
+                                   FaultOf(image_.fault, port_.name, "lose"), std::move(handlers));
+  if (!opened) return Log(LogLevel::kInfo, "image multicast why=" + opened.error().text);
+  cast_ = std::move(*opened);
+  if (FaultOf(image_.fault, port_.name, "deaf") == 0) heard(0);
+}
+
 void ImageFetch::Connect() {
   if (route_.port == 0) return;  // pieces come over the tree
   dialer_ =

@@ -12,6 +12,7 @@
 
 #include "launcher/base/event_loop.h"
 #include "launcher/image/image_messages.h"
+#include "launcher/staging/cast_receiver.h"
 #include "launcher/staging/fetch_state.h"
 #include "launcher/staging/follower_port.h"
 #include "launcher/staging/image_check.h"
@@ -42,12 +43,16 @@ class ImageFetch {
   ~ImageFetch() { *alive_ = false; }
 
   void OnRoute(const ImageRoute& route);
+  // Joins the group; what it brings goes to `on_record`, whose owner knows what to do with pieces
+  // that come before their route.
+  void OnCast(const ImageCast& cast, std::function<void(Record)> on_record);
   // A piece that came some way beside our source's connection.
   void OnRecord(Record record);
   bool Expects(const TransferId& id) const { return routed_ && route_.transfer == id; }
   void OnFollower(NodeId node, UniqueFd socket);
 
   FetchState state() const { return state_; }
+  const std::string& fault() const { return image_.fault; }
 
   static constexpr std::chrono::seconds kStallBound{30};   // without a piece
   static constexpr std::chrono::seconds kRouteBound{600};  // the slowest node's look at its files
@@ -90,6 +95,7 @@ class ImageFetch {
   std::vector<uint64_t> blocks_left_;  // of each file that is being received
   std::unique_ptr<LinkDialer> dialer_;
   std::unique_ptr<PieceReceiver> source_;
+  std::unique_ptr<CastReceiver> cast_;
   std::map<NodeId, std::unique_ptr<PieceSender>> followers_;
   bool followers_awaited_ = false;
   bool ended_ = false;  // followers have been told the end

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "launcher/base/log.h"
+#include "launcher/staging/fault.h"
 
 namespace rex {
 
@@ -17,7 +18,10 @@ ImageNode::ImageNode(EventLoop& loop, ImagePort port)
                   },
                   [this](const TransferId& id, NodeId node) {
                     OnExpired(id, "node " + std::to_string(Index(node)) + " asked for pieces");
-                  }}) {}
+                  }}),
+      late_(loop, [this] {
+        if (late_route_) TakeRoute(*std::exchange(late_route_, std::nullopt));
+      }) {}
 
 ImageFetch* ImageNode::Expecting(const TransferId& id) const {
   for (const auto& [job, fetch] : fetches_) {
@@ -42,6 +46,7 @@ void ImageNode::End(uint32_t job) { fetches_.erase(job); }
 Status ImageNode::OnMessage(uint8_t kind, std::string payload) {
   if (kind == kImageRouteKind) return OnRoute(payload);
   if (kind == kImagePieceKind) return OnPieces(payload);
+  if (kind == kImageCastKind) return OnCast(payload);
   return Error{Errc::kProtocol, "an unknown message about an image"};
 }
 
@@ -50,15 +55,37 @@ Status ImageNode::OnRoute(const std::string& payload) {
   if (!route) return route.error();
   const auto fetch = fetches_.find(route->job);
   if (fetch == fetches_.end()) return Ok{};  // the job has ended here
-  fetch->second->OnRoute(*route);
-  const auto held = held_.find(route->transfer);
-  if (held == held_.end()) return Ok{};
+  const uint32_t late = FaultOf(fetch->second->fault(), port_.name, "late");
+  if (late > 0) {
+    late_route_ = *route;
+    late_.Set(std::chrono::milliseconds(late));
+  } else {
+    TakeRoute(*route);
+  }
+  return Ok{};
+}
+
+void ImageNode::TakeRoute(const ImageRoute& route) {
+  const auto fetch = fetches_.find(route.job);
+  if (fetch == fetches_.end()) return;
+  fetch->second->OnRoute(route);
+  const auto held = held_.find(route.transfer);
+  if (held == held_.end()) return;
   const std::deque<Record> records = std::move(held->second.records);
   held_.erase(held);
   for (const Record& record : records) {
     held_bytes_ -= record->size();
     fetch->second->OnRecord(record);
   }
+}
+
+Status ImageNode::OnCast(const std::string& payload) {
+  const auto cast = ImageFromWire<ImageCast>(payload);
+  if (!cast) return cast.error();
+  const auto fetch = fetches_.find(cast->job);
+  if (fetch == fetches_.end()) return Ok{};
+  fetch->second->OnCast(
+      *cast, [this, id = cast->transfer](Record record) { OnRecord(id, std::move(record)); });
   return Ok{};
 }
 
@@ -73,13 +100,14 @@ Status ImageNode::OnPieces(const std::string& payload) {
   if (header->bytes != record->size() - kPieceHeaderBytes) {
     return Error{Errc::kProtocol, "a piece of another size than it says"};
   }
-  ImageFetch* fetch = Expecting(id);
-  if (fetch != nullptr) {
-    fetch->OnRecord(std::move(record));
-  } else {
-    Hold(id, std::move(record));
-  }
+  OnRecord(id, std::move(record));
   return Ok{};
+}
+
+void ImageNode::OnRecord(const TransferId& id, Record record) {
+  ImageFetch* fetch = Expecting(id);
+  if (fetch != nullptr) return fetch->OnRecord(std::move(record));
+  Hold(id, std::move(record));
 }
 
 void ImageNode::Hold(const TransferId& id, Record record) {

@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "launcher/staging/image_fetch.h"
@@ -36,6 +37,9 @@ class ImageNode {
     std::unique_ptr<Timer> timer;
   };
   Status OnRoute(const std::string& payload);
+  void TakeRoute(const ImageRoute& route);
+  Status OnCast(const std::string& payload);
+  void OnRecord(const TransferId& id, Record record);
   Status OnPieces(const std::string& payload);
   void Hold(const TransferId& id, Record record);
   void OnExpired(const TransferId& id, const std::string& what);
@@ -48,6 +52,8 @@ class ImageNode {
   std::map<TransferId, Held> held_;
   size_t held_bytes_ = 0;
   std::chrono::milliseconds hold_ = kHold;
+  std::optional<ImageRoute> late_route_;  // by a fault
+  Timer late_;
 };
 
 }  // namespace rex

@@ -21,6 +21,7 @@ ImagePort ImagePortOf(Tree& tree) {
                     std::function<void(Result<AuthenticatedStream>)> done) {
     return raw->DialPeer(peer, name, std::move(addresses), port_number, bound, std::move(done));
   };
+  port.one_machine = tree.is_virtual();
   port.addresses = [raw] { return raw->OwnAddresses(); };
   port.key = [raw](const TransferId& id) { return MakeTransferKey(raw->key().bytes, id); };
   return port;

@@ -30,6 +30,7 @@ struct ImagePort {
       std::chrono::milliseconds bound, std::function<void(Result<AuthenticatedStream>)>)>
       dial;
   std::function<std::vector<std::string>()> addresses;
+  bool one_machine = false;  // all nodes are this machine
   std::function<TransferKey(const TransferId&)> key;
 };
 

@@ -1,6 +1,7 @@
 #include "launcher/staging/image_source.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 
@@ -45,12 +46,13 @@ Result<std::string> ImageReader::Read(uint64_t block) {
 // ---- what nodes lack
 
 ImageSource::ImageSource(EventLoop& loop, ImagePort port, std::shared_ptr<const Image> image,
-                         Creation creation, Handlers handlers)
+                         Creation creation, Transport transport, Handlers handlers)
     : loop_(loop),
       port_(std::move(port)),
       image_(std::move(image)),
       geometry_(image_->MakeGeometry()),
       creation_(creation),
+      transport_(transport),
       handlers_(std::move(handlers)),
       reader_(image_),
       follower_port_(loop, port_,
@@ -58,7 +60,8 @@ ImageSource::ImageSource(EventLoop& loop, ImagePort port, std::shared_ptr<const 
                         return OnFollower(id, node, socket);
                       },
                       {}}),
-      repair_timer_(loop, [this] { PumpRepairs(); }) {}
+      repair_timer_(loop, [this] { PumpRepairs(); }),
+      probe_timer_(loop, [this] { OnProbesOver(); }) {}
 
 void ImageSource::Begin(uint32_t job, const std::vector<NodeId>& nodes) {
   job_ = job;
@@ -75,6 +78,14 @@ Status ImageSource::OnMessage(NodeId from, uint8_t kind, const std::string& payl
       return OnRepair(from, payload);
     case kImageDoneKind:
       return OnDone(from, payload);
+    case kImageHeardKind:
+      return OnHeard(from, payload);
+    case kImageGapsKind: {
+      const auto gaps = ImageFromWire<ImageGaps>(payload);
+      if (!gaps) return gaps.error();
+      if (caster_) caster_->OnGaps(from, *gaps);
+      return Ok{};
+    }
     case kImageFailedKind: {
       const auto failed = ImageFromWire<ImageFailed>(payload);
       if (!failed) return failed.error();
@@ -114,7 +125,8 @@ void ImageSource::OnNodesLost(const std::vector<NodeId>& nodes) {
     unanswered_.erase(node);
     awaited_.erase(node);
     std::erase_if(repairs_, [node](const Repair& repair) { return repair.node == node; });
-    if (!routed_all_) needs_.erase(node);
+    if (!routed_all_ || probing_) needs_.erase(node);
+    if (caster_) caster_->OnNodeLost(node);
   }
   RouteWhenAllAnswered();
 }
@@ -124,7 +136,120 @@ void ImageSource::OnNodesLost(const std::vector<NodeId>& nodes) {
 void ImageSource::RouteWhenAllAnswered() {
   if (routed_all_ || failed_ || !unanswered_.empty() || begin_.count() == 0) return;
   routed_all_ = true;
+  if (needs_.empty()) return;
+  if (WantsCast()) return BeginCast();
+  Route();
+}
+
+// ---- multicast
+
+bool ImageSource::WantsCast() const {
+  if (creation_ != Creation::kGroup || transport_ == Transport::kTree) return false;
+  return transport_ == Transport::kMulticast || needs_.size() >= kAutoCastNodes;
+}
+
+void ImageSource::BeginCast() {
+  BlockSet all(geometry_.blocks());
+  for (const auto& [node, need] : needs_) all.AddAll(need.wanted);
+  Transfer& transfer = NewTransfer(all);
+  transfer.first = kHeadNode;  // nobody connects
+  // 239/8: of an organisation's own, RFC 2365. Groups and ports of other jobs are others.
+  const auto random = [&](size_t i) { return uint32_t{transfer.id[i]}; };
+  cast_ = {job_, transfer.id, 0xef000000U | random(8) << 16 | random(9) << 8 | random(10),
+           static_cast<uint16_t>(32768 + (random(11) << 8 | random(12)) % 28000), all};
+  probing_ = true;
+  for (const auto& [node, need] : needs_) {
+    heard_[node] = 0;
+    port_.send(node, kImageCastKind, FrameClass::kControl, ToWire(cast_));
+  }
+  for (const CastInterface& interface : CastInterfaces(port_.one_machine)) {
+    if (probes_.size() + 1 >= 64) break;
+    auto socket = OpenCastSender(cast_, interface);
+    if (socket) probes_.push_back(std::move(*socket));
+  }
+  probe_timer_.Set(kProbeBound);
+}
+
+Status ImageSource::OnHeard(NodeId from, const std::string& payload) {
+  const auto heard = ImageFromWire<ImageHeard>(payload);
+  if (!heard) return heard.error();
+  if (!probing_ || heard->probe >= 64 || !heard_.contains(from)) return Ok{};
+  heard_[from] |= uint64_t{1} << heard->probe;
+  uint64_t all = ~uint64_t{0};
+  for (const auto& [node, need] : needs_) all &= heard_[node];
+  if (probe_rounds_ == 0 && (all & 1) != 0) {
+    SendProbes();
+  } else if (all >> 1 != 0) {
+    StartCast(static_cast<uint32_t>(__builtin_ctzll(all >> 1)) + 1);
+  }
+  return Ok{};
+}
+
+void ImageSource::SendProbes() {
+  ++probe_rounds_;
+  for (size_t i = 0; i < probes_.size(); ++i) {
+    const std::string text = EncodeDatagram(
+        cast_.transfer, {DatagramKind::kProbe, static_cast<uint16_t>(i + 1), 0, 0, {}});
+    (void)::send(probes_[i].get(), text.data(), text.size(), MSG_NOSIGNAL);
+  }
+  probe_timer_.Set(kProbePause);
+}
+
+void ImageSource::OnProbesOver() {
+  if (!probing_) return;
+  constexpr int kProbeRounds = 10;
+  if (probe_rounds_ > 0 && probe_rounds_ < kProbeRounds) return SendProbes();
+  for (const auto& [node, need] : needs_) {
+    if (heard_[node] <= 1)
+      return GiveUpCast("node " + handlers_.name_of(node) + " does not hear it");
+  }
+  GiveUpCast("no network reaches all nodes by it");
+}
+
+void ImageSource::GiveUpCast(const std::string& why) {
+  probing_ = false;
+  probe_timer_.Cancel();
+  probes_.clear();
+  const std::string text =
+      "multicast is not carried to the nodes (" + why + "); the program goes from node to node";
+  if (handlers_.on_notice) {
+    loop_.Post([this, alive = alive_, text] {
+      if (*alive) handlers_.on_notice(text);
+    });
+  }
   if (!needs_.empty()) Route();
+}
+
+void ImageSource::StartCast(uint32_t probe) {
+  probing_ = false;
+  probe_timer_.Cancel();
+  UniqueFd socket = std::move(probes_[probe - 1]);
+  probes_.clear();
+  std::set<NodeId> nodes;
+  for (const auto& [node, need] : needs_) {
+    nodes.insert(node);
+    routed_[node] = cast_.transfer;
+    ImageRoute route;
+    route.job = job_;
+    route.transfer = cast_.transfer;
+    route.coming = cast_.coming;
+    route.source_name = port_.name;
+    port_.send(node, kImageRouteKind, FrameClass::kControl, ToWire(route));
+  }
+  CastSender::Handlers handlers;
+  handlers.seal = [this](uint64_t block, std::vector<Record>* records) {
+    return !failed_ && SealBlock(*Find(cast_.transfer), block, records);
+  };
+  // Whoever still lacks something asks: the end of pieces is told over the tree.
+  handlers.on_end = [this] {
+    std::string end(reinterpret_cast<const char*>(cast_.transfer.data()), cast_.transfer.size());
+    end += EndRecord();
+    for (const NodeId node : awaited_) {
+      if (routed_.contains(node)) port_.send(node, kImagePieceKind, FrameClass::kControl, end);
+    }
+  };
+  caster_ = std::make_unique<CastSender>(loop_, cast_, geometry_, std::move(socket), nodes,
+                                         std::move(handlers));
 }
 
 ImageSource::Transfer& ImageSource::NewTransfer(const BlockSet& coming) {
@@ -312,11 +437,13 @@ ImageSource::Account ImageSource::account() const {
     account.note += ", all there: 0 bytes sent";
     return account;
   }
-  account.note += ", " + std::to_string(sent_direct_ + sent_by_tree_) + " bytes sent for " +
-                  std::to_string(needs_.size()) + " nodes (" +
-                  (creation_ == Creation::kMultiple ? std::string("one each")
-                   : fan_out_ == 1                  ? std::string("chain")
-                                                    : std::to_string(fan_out_) + "-ary") +
+  const uint64_t by_cast = caster_ ? caster_->sent() : 0;
+  account.note += ", " + std::to_string(sent_direct_ + sent_by_tree_ + by_cast) +
+                  " bytes sent for " + std::to_string(needs_.size()) + " nodes (" +
+                  (caster_                            ? std::string("multicast")
+                   : creation_ == Creation::kMultiple ? std::string("one each")
+                   : fan_out_ == 1                    ? std::string("chain")
+                                                      : std::to_string(fan_out_) + "-ary") +
                   ")";
   if (sent_by_tree_ > 0)
     account.note += ", " + std::to_string(sent_by_tree_) + " of them over the tree";

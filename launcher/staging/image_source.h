@@ -14,12 +14,18 @@
 
 #include "launcher/base/event_loop.h"
 #include "launcher/image/image_messages.h"
+#include "launcher/staging/cast_sender.h"
 #include "launcher/staging/follower_port.h"
 #include "launcher/staging/piece_stream.h"
 
 namespace rex {
 
 enum class Creation : uint8_t { kGroup, kMultiple };
+enum class Transport : uint8_t { kAuto, kTree, kMulticast };
+
+// From so many nodes on, kAuto looks whether the network carries multicast: below, what the chain
+// costs more than that is less than what the look costs when it does not.
+inline constexpr size_t kAutoCastNodes = 64;
 
 // Blocks of the head's files, each compared with its digest when it is read.
 class ImageReader {
@@ -41,10 +47,11 @@ class ImageSource {
     std::function<const std::string&(NodeId)> name_of;
     // The launch can't go on. From the loop, never from inside a call of the owner's.
     std::function<void(NodeId at, const ImageFailed&)> on_failed;
+    std::function<void(const std::string&)> on_notice;  // a line for the user
   };
   // `image`: with at least one file.
   ImageSource(EventLoop& loop, ImagePort port, std::shared_ptr<const Image> image,
-              Creation creation, Handlers handlers);
+              Creation creation, Transport transport, Handlers handlers);
   ImageSource(const ImageSource&) = delete;
   ImageSource& operator=(const ImageSource&) = delete;
   ~ImageSource() { *alive_ = false; }
@@ -63,7 +70,9 @@ class ImageSource {
   };
   Account account() const;
 
-  static constexpr std::chrono::seconds kConnectBound{4};  // of the first node
+  // From joining a group to the probes, and from these to giving it up.
+  static constexpr std::chrono::milliseconds kProbeBound{1000};
+  static constexpr std::chrono::milliseconds kProbePause{100};
 
  private:
   // One sealed stream: to one node, or by it to all.
@@ -87,6 +96,14 @@ class ImageSource {
   Status OnDone(NodeId from, const std::string& payload);
   void RouteWhenAllAnswered();
   void Route();
+  // Multicast: everybody joins, hears a probe through one interface, and is sent to through that.
+  bool WantsCast() const;
+  void BeginCast();
+  Status OnHeard(NodeId from, const std::string& payload);
+  void SendProbes();
+  void OnProbesOver();
+  void StartCast(uint32_t probe);
+  void GiveUpCast(const std::string& why);
   Transfer& NewTransfer(const BlockSet& coming);
   void SendRoute(const Transfer& transfer, NodeId to, NodeId source,
                  const std::vector<NodeId>& followers);
@@ -102,6 +119,7 @@ class ImageSource {
   const std::shared_ptr<const Image> image_;
   const Geometry geometry_;
   const Creation creation_;
+  const Transport transport_;
   Handlers handlers_;
   ImageReader reader_;
   FollowerPort follower_port_;
@@ -113,6 +131,13 @@ class ImageSource {
   std::map<TransferId, std::unique_ptr<Transfer>> transfers_;
   std::deque<Repair> repairs_;
   Timer repair_timer_;
+  ImageCast cast_;                    // job 0: none
+  std::vector<UniqueFd> probes_;      // a socket for each interface
+  std::map<NodeId, uint64_t> heard_;  // bit 0: joined; bit i: probe i
+  std::unique_ptr<CastSender> caster_;
+  bool probing_ = false;
+  int probe_rounds_ = 0;
+  Timer probe_timer_;
   bool failed_ = false;
   bool routed_all_ = false;
   unsigned fan_out_ = 1;

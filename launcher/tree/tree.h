@@ -133,6 +133,7 @@ class Tree {
   std::vector<std::string> OwnAddresses() const;  // where other nodes find this one
   const LinkKey& key() const { return key_; }
   const std::string& name() const { return name_; }
+  bool is_virtual() const { return options_.kind == BootstrapKind::kVirtual; }
   // What waits here on the link by which `to` is reached.
   size_t QueuedBytesTo(NodeId to) const;
 

@@ -158,6 +158,7 @@ Result<NodeRequest> NodeFromPb(const pb::NodeRequest& m) {
 void StageToPb(const StageSpec& in, pb::Stage* out) {
   out->set_mode(static_cast<uint32_t>(in.mode));
   out->set_creation(static_cast<uint32_t>(in.creation));
+  out->set_transport(static_cast<uint32_t>(in.transport));
   out->set_store(static_cast<uint32_t>(in.store));
   out->set_store_dir(in.store_dir);
   out->set_store_bytes(in.store_bytes);
@@ -172,9 +173,12 @@ bool IsAbsolute(const std::string& path) {
 Result<StageSpec> StageFromPb(const pb::Stage& m) {
   StageSpec stage;
   if (m.mode() > static_cast<uint32_t>(StageRequest::kNever)) return Bad("Stage.mode");
-  if (m.creation() > static_cast<uint32_t>(CreationRequest::kMultiple))
-    return Bad("Stage.creation");
+  if (m.creation() > static_cast<uint32_t>(CreationRequest::kSingle)) return Bad("Stage.creation");
   if (m.store() > static_cast<uint32_t>(StoreRequest::kDirectory)) return Bad("Stage.store");
+  if (m.transport() > static_cast<uint32_t>(TransportRequest::kMulticast)) {
+    return Bad("Stage.transport");
+  }
+  stage.transport = static_cast<TransportRequest>(m.transport());
   stage.mode = static_cast<StageRequest>(m.mode());
   stage.creation = static_cast<CreationRequest>(m.creation());
   stage.store = static_cast<StoreRequest>(m.store());

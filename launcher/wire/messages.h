@@ -119,12 +119,14 @@ struct DvmSpec {
 
 // Whether, and how, programs are sent to nodes that lack them. docs/design/image.md.
 enum class StageRequest : uint8_t { kAuto, kAlways, kNever };
-enum class CreationRequest : uint8_t { kGroup, kMultiple };
+enum class CreationRequest : uint8_t { kGroup, kMultiple, kSingle };
+enum class TransportRequest : uint8_t { kAuto, kTree, kMulticast };
 enum class StoreRequest : uint8_t { kMemory, kDisk, kDirectory };
 inline constexpr size_t kMaxPreloadFiles = 4096;
 struct StageSpec {
   StageRequest mode = StageRequest::kAuto;
   CreationRequest creation = CreationRequest::kGroup;
+  TransportRequest transport = TransportRequest::kAuto;
   StoreRequest store = StoreRequest::kMemory;
   std::string store_dir;     // kDirectory: absolute; else empty
   uint64_t store_bytes = 0;  // the most that the store holds; 0: half of its file system

@@ -10,6 +10,7 @@ new random bytes, the nodes' stores are emptied before the clock starts. What to
 - `last_main_s`: from the moment all nodes are up until the last rank is in its program.
 - The scp loop copies to one node after the other; sbcast runs inside an allocation, with its own choice
   of fan-out.
+- `multicast`: the same by one UDP stream (--image-transport=multicast).
 """
 import os
 import sys
@@ -28,9 +29,10 @@ LIMIT_S = 175
 class ImageCase(Case):
     """`ranks_each` 0: a file with `true`; else a program of that size, with so many ranks a node."""
 
-    def __init__(self, name, nodes, megabytes, mbit, rounds=2, ranks_each=0, program="", among=None):
+    def __init__(self, name, nodes, megabytes, mbit, rounds=2, ranks_each=0, program="", among=None, ours=()):
         super().__init__(name, nodes * max(ranks_each, 1), {"any": []}, many_nodes.read_numbers, rounds,
                          LIMIT_S, among=among)
+        self.ours = list(ours)
         self.nodes = nodes
         self.ranks_each = ranks_each
         self.file_program = program
@@ -49,7 +51,7 @@ class ImageCase(Case):
             return driver + ["--"] + launcher.before + salloc + ["sbcast", "--send-libs", "-f", "FILE",
                                                                  "/dev/shm/image-copy"]
         each = max(self.ranks_each, 1)
-        words = launcher.command(self.nodes * each, False) + hosts(self.nodes, each) + ["--timeline", "-"]
+        words = launcher.command(self.nodes * each, False) + hosts(self.nodes, each) + ["--timeline", "-"] + self.ours
         if self.ranks_each:
             return driver + ["--"] + words + ["FILE"]
         return driver + ["--"] + words + ["--preload-files", "FILE", "/bin/true"]
@@ -59,6 +61,7 @@ def tree_name(nodes, mbit=100):
     return f"100 MB, {nodes} nodes, {mbit} Mbit/s"
 
 
+MULTICAST = tree_name(8) + ", multicast"
 PROGRAM = "12 MB program, 12 nodes x 4"
 
 
@@ -74,6 +77,7 @@ class Stage:
         program = os.path.join(build, "tests", "programs", "testprog")
         plain = [ImageCase(tree_name(n), n, 100, 100, among=(OURS, SCP) if n == 8 else (OURS,))
                  for n in (2, 8, 12)]
+        plain.append(ImageCase(MULTICAST, 8, 100, 100, among=(OURS,), ours=["--image-transport=multicast"]))
         plain.append(ImageCase(PROGRAM, 12, 12, 100, rounds=3, ranks_each=4, program=program,
                                among=(OURS,)))
         self.add(build, [c for c in plain if wanted(c)], 12, "--rate", "100mbit")
@@ -112,4 +116,6 @@ TARGETS = [
     (tree_name(8), "head_bytes", None, 1.05 * 1.05),  # with the headers of TCP, IP and Ethernet
     (tree_name(8), "cpu_s_per_GB", None, 1.5),
     (tree_name(12), "of_wire", None, 1.15),
+    (MULTICAST, "of_wire", None, 1.25),
+    (MULTICAST, "head_bytes", None, 1.10),
 ]

@@ -36,9 +36,9 @@ class ImageTest : public NodesTest {
     return to;
   }
   // Bytes that do not repeat.
-  std::string PutData(const std::string& name, size_t bytes) {
+  std::string PutData(const std::string& name, size_t bytes, uint32_t seed = 1) {
     std::string text(bytes, '\0');
-    uint32_t x = 1;
+    uint32_t x = seed;
     for (char& c : text) c = static_cast<char>((x = x * 1664525 + 1013904223) >> 24);
     std::ofstream(home_ + "/" + name, std::ios::binary) << text;
     return home_ + "/" + name;
@@ -173,6 +173,40 @@ TEST_F(ImageTest, MultipleSendsOneImageToEachNode) {
   EXPECT_TRUE(Contains(result.err, "for 3 nodes (one each)"));
 }
 
+TEST_F(ImageTest, SingleSendsOneImageToEachRankAndKeepsNone) {
+  ASSERT_TRUE(StartNodes(2));
+  const std::string app = PutApp();
+  const long size = static_cast<long>(fs::file_size(app));
+  for (int run = 0; run < 2; ++run) {
+    const CommandResult result = Run({"--host", "n1:2,n2:2", "-n", "4", "--creation=single", app});
+    EXPECT_EQ(CountOf(result.out, "library=42"), 4u) << result.out;
+    for (const char* copy : {"/image0/", "/image1/"}) EXPECT_EQ(CountOf(result.out, copy), 2u);
+    EXPECT_EQ(Births(result), "exec");
+    // Four transfers, the second time too.
+    EXPECT_GE(Sent(result), size);
+    EXPECT_EQ(RunIn("n1", {"sh", "-c", "ls /dev/shm/rexstore-*/objects"}).out, "");
+  }
+}
+
+TEST_F(ImageTest, ThreeCreationMethodsThreeNumbersOfTransfers) {
+  ASSERT_TRUE(StartNodes(2));
+  const std::string program = PutCopy(ProgramPath("testprog"));
+  const auto head_sends = [&](const std::string& creation) {
+    const std::string count = "awk '/eth|v/ {s += $10} END {print s}' /proc/net/dev";
+    const long before = std::stol(RunIn("head", {"sh", "-c", count}).out);
+    const std::string data =
+        PutData("data-" + creation, 3'000'000, static_cast<uint32_t>(creation.size()));
+    Run({"--host", "n1:3,n2:3", "--creation=" + creation, "--preload-files", data, program, "print",
+         "x"});
+    return std::stol(RunIn("head", {"sh", "-c", count}).out) - before;
+  };
+  EXPECT_LT(head_sends("group"), 4'000'000);
+  const long multiple = head_sends("multiple");
+  EXPECT_GT(multiple, 6'000'000);
+  EXPECT_LT(multiple, 7'000'000);
+  EXPECT_GT(head_sends("single"), 18'000'000);
+}
+
 TEST_F(ImageTest, PreloadedFilesLieInTheSessionDirectory) {
   ASSERT_TRUE(StartNodes(2));
   const std::string data = home_ + "/numbers.txt";
@@ -180,6 +214,68 @@ TEST_F(ImageTest, PreloadedFilesLieInTheSessionDirectory) {
   const CommandResult result = RexOnHead({"--host", "n1,n2,head", "--preload-files", data,
                                           "--set-cwd-to-session-dir", "/bin/cat", "numbers.txt"});
   EXPECT_EQ(CountOf(result.out, "one two\n"), 3u) << result.err;
+}
+
+TEST_F(ImageTest, OneMulticastReachesAllNodes) {
+  ASSERT_TRUE(StartNodes(4));
+  const std::string program = PutCopy(ProgramPath("testprog"));
+  const std::string data = PutData("data", 6'000'000);
+  const std::vector<std::string> args{"--host",
+                                      "n1,n2,n3,n4",
+                                      "--image-transport=multicast",
+                                      "--preload-files",
+                                      data,
+                                      program,
+                                      "print",
+                                      "x"};
+  const CommandResult result = Run(args);
+  EXPECT_EQ(result.out, "xxxx");
+  EXPECT_TRUE(Contains(result.err, "for 4 nodes (multicast)"));
+  EXPECT_FALSE(Contains(result.err, "multicast is not carried"));
+  EXPECT_LT(Sent(result), 6'000'000 * 125 / 100);
+}
+
+TEST_F(ImageTest, LostDatagramsAreSentAgain) {
+  ASSERT_TRUE(StartNodes(3));
+  const std::string program = PutCopy(ProgramPath("testprog"));
+  for (const char* lose : {"1", "10"}) {
+    const std::string data =
+        PutData(std::string("data") + lose, 4'000'000, static_cast<uint32_t>(std::atoi(lose)));
+    CommandOptions options;
+    options.set_env["REX_IMAGE_FAULT"] = std::string("*:lose=") + lose;
+    const CommandResult result =
+        RexOnHead({"--timeline", "-", "--host", "n1,n2,n3", "--image-transport=multicast",
+                   "--preload-files", data, program, "print", "x"},
+                  options);
+    EXPECT_TRUE(ExitedWith(result, 0));
+    EXPECT_EQ(result.out, "xxx");
+    EXPECT_TRUE(Contains(result.err, "for 3 nodes (multicast)"));
+  }
+}
+
+TEST_F(ImageTest, WithoutMulticastTheChainTakesOverAndSaysSo) {
+  ASSERT_TRUE(StartNodes(2));
+  const std::string program = PutCopy(ProgramPath("testprog"));
+  CommandOptions options;
+  options.set_env["REX_IMAGE_FAULT"] = "n2:lose=100";
+  const CommandResult result = RexOnHead(
+      {"--timeline", "-", "--host", "n1,n2", "--image-transport=multicast", program, "print", "x"},
+      options);
+  EXPECT_TRUE(ExitedWith(result, 0));
+  EXPECT_EQ(result.out, "xx");
+  EXPECT_TRUE(Contains(result.err, "multicast is not carried to the nodes (node n2 does not hear"));
+  EXPECT_TRUE(Contains(result.err, "for 2 nodes (chain)"));
+}
+
+TEST_F(ImageTest, PiecesThatComeLongBeforeTheLaunchEndIt) {
+  ASSERT_TRUE(StartNodes(2));
+  const std::string program = PutCopy(ProgramPath("testprog"));
+  CommandOptions options;
+  options.set_env["REX_IMAGE_FAULT"] = "n2:late=20000";
+  const CommandResult result = RexOnHead({"--host", "n1,n2", "--image-transport=multicast",
+                                          "--image-hold", "1", program, "print", "not reached"},
+                                         options);
+  ExpectFailure(result, 120, {"node n2", "was not told of in 1 s", "--image-hold"});
 }
 
 TEST_F(ImageTest, WhereNobodyCanConnectItGoesOverTheTree) {

@@ -1,9 +1,10 @@
-// What nodes and head say about images, records of pieces, entries of the digest cache, and the
-// text of ld.so.cache.
+// What nodes and head say about images, records of pieces, datagrams, entries of the digest cache,
+// and the text of ld.so.cache.
 #include "launcher/image/digest_cache.h"
 #include "launcher/image/image_messages.h"
 #include "launcher/image/ld_cache.h"
 #include "launcher/image/seal.h"
+#include "launcher/staging/datagram.h"
 #include "tests/fuzz/fuzz_target.h"
 
 namespace rex {
@@ -41,13 +42,22 @@ void TryRecord(const std::string& text) {
   REX_CHECK(!header || header->bytes <= kPieceBytes + kSealBytes);
   REX_CHECK(!OpenPiece(TransferKey(), TransferId{}, text));
 }
+
+void TryDatagram(const std::string& text) {
+  TransferId id{};
+  for (size_t i = 0; i < 8 && 8 + i < text.size(); ++i) id[i] = static_cast<uint8_t>(text[8 + i]);
+  const auto datagram = DecodeDatagram(id, text);
+  if (!datagram) return;
+  REX_CHECK(datagram->bytes.size() <= kFragmentBytes);
+  REX_CHECK(EncodeDatagram(id, *datagram) == text);
+}
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::Input in(data, size);
   const uint8_t what = in.Byte();
   const std::string text(in.Rest());
-  switch (what % 8) {
+  switch (what % 12) {
     case 0:
       TryImage(text);
       break;
@@ -68,6 +78,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case 6:
       if (const auto entry = DecodeEntry(text)) REX_CHECK(EncodeEntry(*entry) == text);
+      break;
+    case 8:
+      Again<ImageCast>(text);
+      break;
+    case 9:
+      Again<ImageHeard>(text);
+      break;
+    case 10:
+      Again<ImageGaps>(text);
+      break;
+    case 11:
+      TryDatagram(text);
       break;
     default:
       (void)LdCache::Parse(text).Find("libc.so.6", {"x86-64-v3"});

@@ -18,6 +18,7 @@
 #include "launcher/link/handshake.h"
 #include "launcher/link/little_endian.h"
 #include "launcher/link/record.h"
+#include "launcher/staging/datagram.h"
 #include "launcher/template/batch_blob.h"
 #include "launcher/tree/join_lines.h"
 #include "launcher/tree/tree_messages.h"
@@ -536,6 +537,11 @@ void ImageInputs(const Corpus& corpus) {
   const uint32_t numbers[] = {1, 32, 0, 0, 0, 0, 0, 0x303, 72, 82, 0, 0, 0};
   for (const uint32_t number : numbers) cache += Raw(number);
   corpus.Add("cache", "\7"s + cache + "libc.so.6\0/lib/libc.so.6\0"s);
+  corpus.Add("cast", "\10"s + ToWire(ImageCast{1, {7}, 0xef010203, 40000, set}));
+  corpus.Add("heard", "\11"s + ToWire(ImageHeard{1, 2}));
+  corpus.Add("gaps", "\12"s + ToWire(ImageGaps{1, 2, 3, {{4, 5}, {6, 7}}}));
+  const Datagram fragment{DatagramKind::kFragment, 2, 3, 4, "content"};
+  corpus.Add("datagram", "\13"s + EncodeDatagram({1, 2, 3, 4, 5, 6, 7, 8}, fragment));
 }
 
 void MakeCorpora(const std::filesystem::path& base) {

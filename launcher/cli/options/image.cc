@@ -35,9 +35,22 @@ std::vector<Option> ImageOptions() {
        OptionValue::kChoice,
        1,
        {"creation"},
-       "group|multiple",
-       "How programs go to nodes: once, from node to node, so that the time hardly grows with "
-       "their number; or from here to each of them. Default: group."},
+       "group|multiple|single",
+       "How programs go to nodes that lack them: once, from node to node, so that the time hardly "
+       "grows with their number; from here to each of them; or from here once for every rank, "
+       "which "
+       "keeps nothing, uses nothing that was kept, and execs each rank by itself. The last two are "
+       "for comparison. Default: group."},
+      {kImageTransport,
+       OptionScope::kJob,
+       OptionTopic::kImage,
+       OptionValue::kChoice,
+       1,
+       {"image-transport"},
+       "auto|tree|multicast",
+       "With --creation=group: from node to node; or by one multicast stream (UDP) to all nodes at "
+       "once, if the network is found to carry it to them, and else from node to node, with a line "
+       "that says so. Auto tries multicast from 64 nodes on. Default: auto."},
       {kStore,
        OptionScope::kJob,
        OptionTopic::kImage,

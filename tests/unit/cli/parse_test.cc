@@ -89,6 +89,8 @@ std::string ValueFor(const Option& option) {
       return "never";
     case OptionId::kCreation:
       return "multiple";
+    case OptionId::kImageTransport:
+      return "tree";
     case OptionId::kStore:
       return "disk";
     case OptionId::kExportMode:

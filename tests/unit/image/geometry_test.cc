@@ -31,6 +31,17 @@ TEST(Geometry, PiecesCoverEveryByteOnce) {
   EXPECT_EQ(seen, sizes);
 }
 
+TEST(Geometry, FilesBeyondFourGigabytes) {
+  const uint64_t bytes = (uint64_t{5} << 30) + 3;
+  const Geometry g({1, bytes});
+  const auto last = g.PiecePlace(g.pieces() - kPiecesPerBlock);
+  ASSERT_TRUE(last);
+  EXPECT_EQ(last->file, 1u);
+  EXPECT_EQ(last->offset, uint64_t{5} << 30);
+  EXPECT_EQ(last->bytes, 3u);
+  EXPECT_LT(g.pieces(), uint64_t{1} << 32);
+}
+
 TEST(Geometry, WithoutFiles) {
   const Geometry g(std::vector<uint64_t>{});
   EXPECT_EQ(g.blocks(), 0u);

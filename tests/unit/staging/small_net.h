@@ -70,7 +70,8 @@ class SmallNet : public ::testing::Test {
     return image;
   }
 
-  void Launch(const Image& image, uint32_t nodes, Creation creation = Creation::kGroup) {
+  void Launch(const Image& image, uint32_t nodes, Creation creation = Creation::kGroup,
+              Transport transport = Transport::kTree) {
     image_ = std::make_shared<const Image>(image);
     ImageSource::Handlers handlers;
     handlers.name_of = [this](NodeId id) -> const std::string& {
@@ -80,7 +81,9 @@ class SmallNet : public ::testing::Test {
       failed_at_ = at;
       failed_ = failed;
     };
-    source_ = std::make_unique<ImageSource>(loop_, PortOf(0), image_, creation, handlers);
+    handlers.on_notice = [this](const std::string& text) { notice_ = text; };
+    source_ =
+        std::make_unique<ImageSource>(loop_, PortOf(0), image_, creation, transport, handlers);
     std::vector<NodeId> ids;
     for (uint32_t i = 1; i <= nodes; ++i) ids.push_back(NodeId{i});
     source_->Begin(kJob, ids);
@@ -169,6 +172,7 @@ class SmallNet : public ::testing::Test {
       return std::make_unique<LinkDialer>(loop_, std::move(params), std::move(addresses), number,
                                           bound, std::move(done));
     };
+    port.one_machine = true;
     port.addresses = [] { return std::vector<std::string>{"127.0.0.1"}; };
     port.key = [this](const TransferId& id) { return MakeTransferKey(key_.bytes, id); };
     return port;
@@ -202,6 +206,7 @@ class SmallNet : public ::testing::Test {
   std::map<uint32_t, Node> nodes_;
   std::optional<NodeId> failed_at_;
   std::optional<ImageFailed> failed_;
+  std::string notice_;
   int pieces_by_tree_ = 0;
 };
 

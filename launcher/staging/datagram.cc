@@ -1,0 +1,54 @@
+#include "launcher/staging/datagram.h"
+
+#include <cstring>
+
+namespace rex {
+
+namespace {
+constexpr uint32_t kMagic = 0x43584552;  // "REXC"
+constexpr size_t kIdBytes = 8;
+
+void Put(std::string* to, uint64_t value, int bytes) {
+  for (int i = 0; i < bytes; ++i) to->push_back(static_cast<char>(value >> 8 * i));
+}
+
+uint64_t Get(std::string_view from, size_t at, int bytes) {
+  uint64_t value = 0;
+  for (int i = 0; i < bytes; ++i) value |= uint64_t{static_cast<uint8_t>(from[at + i])} << 8 * i;
+  return value;
+}
+}  // namespace
+
+std::string EncodeDatagram(const TransferId& id, const Datagram& datagram) {
+  std::string out;
+  out.reserve(kDatagramHeaderBytes + datagram.bytes.size());
+  Put(&out, kMagic, 4);
+  Put(&out, static_cast<uint8_t>(datagram.kind), 2);
+  Put(&out, datagram.number, 2);
+  out.append(reinterpret_cast<const char*>(id.data()), kIdBytes);
+  Put(&out, datagram.index, 4);
+  Put(&out, datagram.round, 4);
+  return out.append(datagram.bytes);
+}
+
+std::optional<Datagram> DecodeDatagram(const TransferId& id, std::string_view text) {
+  if (text.size() < kDatagramHeaderBytes || Get(text, 0, 4) != kMagic) return std::nullopt;
+  if (std::memcmp(text.data() + 8, id.data(), kIdBytes) != 0) return std::nullopt;
+  Datagram datagram;
+  const uint64_t kind = Get(text, 4, 2);
+  if (kind < 1 || kind > 3) return std::nullopt;
+  datagram.kind = static_cast<DatagramKind>(kind);
+  datagram.number = static_cast<uint16_t>(Get(text, 6, 2));
+  datagram.index = static_cast<uint32_t>(Get(text, 16, 4));
+  datagram.round = static_cast<uint32_t>(Get(text, 20, 4));
+  datagram.bytes = text.substr(kDatagramHeaderBytes);
+  const bool fragment = datagram.kind == DatagramKind::kFragment;
+  if (fragment ? datagram.number >= kMaxFragments || datagram.bytes.empty() ||
+                     datagram.bytes.size() > kFragmentBytes
+               : !datagram.bytes.empty()) {
+    return std::nullopt;
+  }
+  return datagram;
+}
+
+}  // namespace rex
