@@ -13,9 +13,13 @@ inline constexpr uint64_t kAuxRandom = 25;
 inline constexpr uint32_t kPtDynamic = 2;
 inline constexpr uint32_t kPtPhdr = 6;
 inline constexpr int64_t kDtNull = 0;
+inline constexpr int64_t kDtStrtab = 5;
+inline constexpr int64_t kDtSymtab = 6;
 inline constexpr int64_t kDtDebug = 21;
+inline constexpr int64_t kDtGnuHash = 0x6ffffef5;
 inline constexpr int64_t kDtFlags1 = 0x6ffffffb;
 inline constexpr uint64_t kDf1Initfirst = 0x20;
+inline constexpr uint8_t kSymbolObject = 1;  // a variable
 
 struct Aux {
   uint64_t type;
@@ -34,6 +38,14 @@ struct ProgramHeader {
 struct Dynamic {
   int64_t tag;
   uint64_t value;
+};
+struct Symbol {
+  uint32_t name;
+  uint8_t info;
+  uint8_t other;
+  uint16_t section;
+  uint64_t value;
+  uint64_t bytes;
 };
 struct LinkMap {
   uint64_t base;

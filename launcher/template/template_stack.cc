@@ -67,7 +67,7 @@ uint64_t TemplateStack::AuxValue(uint64_t type) const {
 }
 
 const char* TemplateStack::Find(const char* name) const {
-  for (size_t i = 0; i < slots_; ++i) {
+  for (size_t i = 0; i < slots_ && envp_[i] != nullptr; ++i) {
     if (StartsWith(envp_[i], name)) return envp_[i] + Length(name);
   }
   return nullptr;

@@ -19,7 +19,8 @@ class TemplateStack {
 
   const elf::Aux* aux() const { return aux_; }
   uint64_t AuxValue(uint64_t type) const;
-  // VALUE of the entry that starts with `name` ("NAME="), or null.
+  // VALUE of the entry that starts with `name` ("NAME="), or null: the template's, or after Become
+  // the rank's.
   const char* Find(const char* name) const;
 
   // Whether every rank's environment fits: entries, bytes, and the second auxiliary vector.

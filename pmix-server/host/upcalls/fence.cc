@@ -1,4 +1,4 @@
-// PMIx_Fence, PMIx_Connect and PMIx_Disconnect: all local participants are in. Frees: `data`, which
+// PMIx_Fence: all local participants are in. Frees: `data`, which
 // libpmix 4.2.2 unloads from its buffer for us and forgets (pmix_server_ops.c); the answer's bytes
 // are ours until the release function that goes with them is called. The callback moves to the
 // progress thread by itself.
@@ -48,35 +48,8 @@ pmix_status_t OnFence(const pmix_proc_t* procs, size_t nprocs, const pmix_info_t
   });
 }
 
-// Nothing but that all are there: namespaces are registered wherever they have ranks.
-pmix_status_t Meet(Fence::Kind kind, const pmix_proc_t* procs, size_t nprocs,
-                   pmix_op_cbfunc_t callback, void* cbdata) {
-  return Guarded([&] {
-    Fence fence;
-    fence.kind = kind;
-    fence.participants = FromPmix(procs, nprocs);
-    fence.at = Sink().Now();
-    Sink().Request(std::move(fence), AnswerOp(callback, cbdata));
-    return PMIX_SUCCESS;
-  });
-}
-
-pmix_status_t OnConnect(const pmix_proc_t* procs, size_t nprocs, const pmix_info_t* /*infos*/,
-                        size_t /*ninfo*/, pmix_op_cbfunc_t callback, void* cbdata) {
-  return Meet(Fence::Kind::kConnect, procs, nprocs, callback, cbdata);
-}
-
-pmix_status_t OnDisconnect(const pmix_proc_t* procs, size_t nprocs, const pmix_info_t* /*infos*/,
-                           size_t /*ninfo*/, pmix_op_cbfunc_t callback, void* cbdata) {
-  return Meet(Fence::Kind::kDisconnect, procs, nprocs, callback, cbdata);
-}
-
 }  // namespace
 
-void InstallFenceUpcall(pmix_server_module_t& module) {
-  module.fence_nb = &OnFence;
-  module.connect = &OnConnect;
-  module.disconnect = &OnDisconnect;
-}
+void InstallFenceUpcall(pmix_server_module_t& module) { module.fence_nb = &OnFence; }
 
 }  // namespace rex::pmix

@@ -107,6 +107,24 @@ TEST_F(PlacesTest, BoundRanksThatShareACoreYield) {
   EXPECT_EQ(result.out, "1\n1\n");
 }
 
+// Without a template Open MPI yields only behind MPI_Init, and spawned children meet slowly.
+TEST_F(PlacesTest, YieldingHoldsFromTheStart) {
+  struct Case {
+    const char* birth;
+    const char* asked;
+    const char* line;
+  };
+  for (const Case& c :
+       {Case{"auto", "1", "yields before=1 after=1"}, Case{"none", "1", "yields before=0 after=1"},
+        Case{"auto", "0", "yields before=0 after=0"}}) {
+    const CommandResult result =
+        Rex({"-n", "2", "--template", c.birth, "--mca", "mpi_yield_when_idle", c.asked,
+             ProgramPath("mpi_early_yield")});
+    ASSERT_TRUE(ExitedWith(result, 0));
+    EXPECT_EQ(CountOf(result.out, c.line), 2U) << c.birth << c.asked << result;
+  }
+}
+
 TEST_F(PlacesTest, LocalMemoryIsSetBeforeTheProgramRuns) {
   if (::access("/proc/self/numa_maps", R_OK) != 0) GTEST_SKIP() << "a kernel without NUMA";
   for (const char* birth : {"auto", "none"}) {
