@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdlib>
 #include <string_view>
+#include <vector>
 
 #include "launcher/base/fd.h"
 #include "launcher/base/programs.h"
@@ -18,6 +19,7 @@ namespace rex {
 namespace {
 constexpr std::chrono::seconds kPatience{10};
 constexpr size_t kMostOutput = 64 << 10;
+constexpr const char* kImages = "/mca_filem_rex.so";
 constexpr std::string_view kMarker = "rex plug-in for Open MPI ";
 
 // The characters of a version from `at` on.
@@ -39,8 +41,8 @@ std::string BuiltFor(const std::string& plugin) {
   return at == std::string::npos ? "" : VersionAt(*bytes, at + kMarker.size());
 }
 
-std::string MissingFile() {
-  for (const char* name : {"librex_template.so", "rexd-spawner"}) {
+std::string MissingFile(const std::vector<const char*>& names) {
+  for (const char* name : names) {
     const auto path = FindLibexecProgram(name);
     if (!path) return path.error().text;
   }
@@ -49,6 +51,35 @@ std::string MissingFile() {
 
 std::string Line(const std::string& name, const std::string& value) {
   return name + ": " + (value.empty() ? "not found" : value) + "\n";
+}
+
+// Where Open MPI looks of itself, or is told to look.
+std::string SeenByMpirun(const std::string& own) {
+  const char* home = std::getenv("HOME");
+  std::vector<std::string> dirs = {REX_OPENMPI_COMPONENTS};
+  if (home != nullptr) dirs.push_back(std::string(home) + "/.openmpi/components");
+  const char* told = std::getenv("OMPI_MCA_mca_base_component_path");
+  const std::string list = told == nullptr ? "" : ":" + std::string(told) + ":";
+  if (list.find(":" + own + ":") != list.npos) dirs.push_back(own);
+  for (const std::string& dir : dirs) {
+    if (!dir.empty() && ::access((dir + kImages).c_str(), R_OK) == 0) return dir + kImages;
+  }
+  return "";
+}
+
+// Whether mpirun sends programs to nodes that lack them.
+std::string ImagesLine(const OpenMpiFacts& facts) {
+  if (facts.plugin.empty()) return "";
+  std::string line = "programs that nodes lack: ";
+  if (facts.images.empty()) return line + "not sent by rex: mca_filem_rex.so is missing or unfit\n";
+  if (!facts.images_missing.empty())
+    return line + "not sent by rex: " + facts.images_missing + "\n";
+  if (!facts.images_seen.empty()) return line + "sent by " + facts.images_seen + "\n";
+  const std::string dir = facts.images.substr(0, facts.images.rfind('/'));
+  return line + "not sent by rex, as mpirun does not see " + facts.images +
+         ": link it into ~/.openmpi/components, or export OMPI_MCA_mca_base_component_path="
+         "SYSTEM_DEFAULT:" +
+         dir + ":USER_DEFAULT\n";
 }
 
 // Empty: nothing is in the way.
@@ -93,7 +124,10 @@ OpenMpiFacts ReadOpenMpiFacts() {
   if (const std::string dir = openmpi::PluginDirectory(); !dir.empty()) {
     facts.plugin = dir + "/mca_odls_rex.so";
     facts.built_for = BuiltFor(facts.plugin);
-    facts.missing = MissingFile();
+    facts.missing = MissingFile({"librex_template.so", "rexd-spawner"});
+    if (BuiltFor(dir + kImages) == facts.built_for) facts.images = dir + kImages;
+    facts.images_missing = MissingFile({"rexd-stager"});
+    facts.images_seen = SeenByMpirun(dir);
   }
   return facts;
 }
@@ -101,7 +135,8 @@ OpenMpiFacts ReadOpenMpiFacts() {
 OpenMpiVerdict JudgeOpenMpi(const OpenMpiFacts& facts) {
   OpenMpiVerdict verdict;
   verdict.text = Line("orted", facts.orted) + Line("Open MPI", facts.version) +
-                 Line("plug-in", facts.plugin) + Line("plug-in is for Open MPI", facts.built_for);
+                 Line("plug-in", facts.plugin) + Line("plug-in is for Open MPI", facts.built_for) +
+                 ImagesLine(facts);
   const std::string why = WhyNot(facts);
   verdict.fits = why.empty();
   verdict.text += verdict.fits ? "fits: mpirun --launch-agent " + facts.rexlaunch + " ...\n"

@@ -13,8 +13,11 @@ struct OpenMpiFacts {
   std::string plugin;     // path of mca_odls_rex.so
   std::string built_for;  // the version the plug-in is for
   std::string
-      missing;  // a file of rex's that the plug-in needs: which, and where it was looked for
-  std::string rexlaunch;  // path of this program
+      missing;         // a file of rex's that the plug-in needs: which, and where it was looked for
+  std::string images;  // path of mca_filem_rex.so, beside the plug-in
+  std::string images_missing;  // as `missing`, of that one
+  std::string images_seen;     // where mpirun finds it by itself; empty: nowhere
+  std::string rexlaunch;       // path of this program
 };
 
 // Looks at files and runs `mpirun --version`, for at most ten seconds.

@@ -32,11 +32,15 @@ std::vector<std::string> Strings(char* const* list) {
   return out;
 }
 
+std::string Text(const char* text) { return text == nullptr ? "" : text; }
+
 // What ranks of one group have in common.
 struct Kind {
   std::string path;
   std::vector<std::string> argv;
   std::string wdir;
+  std::string library_path;
+  std::string image_dir;
 
   bool operator==(const Kind&) const = default;
 };
@@ -214,7 +218,8 @@ void Births::Move(Batch* batch, BatchEvent event) {
 
 // The newest group of this kind that is not flushed yet, or a new one.
 Group& Births::GroupOf(const rex_birth_order& order) {
-  Kind kind{order.path, Strings(order.argv), order.wdir};
+  Kind kind{order.path, Strings(order.argv), order.wdir, Text(order.library_path),
+            Text(order.image_dir)};
   for (const GroupPtr& group : groups_) {
     if (!group->flushed && group->kind == kind) return *group;
   }
@@ -226,8 +231,15 @@ Group& Births::GroupOf(const rex_birth_order& order) {
 void Births::Expect(const rex_birth_order& order) {
   Group& group = GroupOf(order);
   if (group.tmpl != nullptr || library_.empty()) return;
-  auto started = Template::Start(library_, group.kind.path, group.kind.argv, group.kind.wdir,
-                                 Strings(order.env));
+  TemplateOrder wanted;
+  wanted.path = group.kind.path;
+  wanted.argv = group.kind.argv;
+  wanted.wdir = group.kind.wdir;
+  wanted.env = Strings(order.env);
+  wanted.own_dir = group.kind.image_dir;
+  wanted.library_path = group.kind.library_path;
+  wanted.library = library_;
+  auto started = Template::Start(std::move(wanted));
   if (started) {
     group.tmpl = std::move(*started);
     Note("template of " + group.kind.path + " is pid " + std::to_string(group.tmpl->pid()));
@@ -352,6 +364,11 @@ void Births::SendToSpawner(const GroupPtr& group) {
     const bool watched =
         poller_.Watch(group->spawner->socket(), [this, group] { OnSpawner(group); });
     if (!watched) return LoseSpawner(group, {Errc::kResource, "the spawner can't be watched"});
+  }
+  const std::string& library_path = group->kind.library_path;
+  if (!library_path.empty()) {
+    batch.order.common_env = ExecEnvironment(
+        batch.order.common_env, RestoringPreload(group->kind.path, library_), library_path);
   }
   auto sent = SendBatch(group->spawner->socket(), batch.order);
   if (!sent) return LoseSpawner(group, sent.error());

@@ -64,6 +64,10 @@ struct rex_birth_order {
   int stderr_fd;
   const uint64_t* mem_nodes; /* bit i of word j is NUMA node 64*j+i */
   size_t mem_words;          /* 0: memory policy as it is */
+  /* Of a staged program; null: it is not. Directories that ld.so, and it alone, searches first; and
+   * the directory below which files are links that rex made itself. */
+  const char* library_path;
+  const char* image_dir;
 };
 
 /* Null when the kernel has no more descriptors. `host` and `files` are copied, the files' names

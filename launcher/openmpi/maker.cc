@@ -10,7 +10,6 @@
 #include "launcher/base/programs.h"
 #include "launcher/template/maker_channel.h"
 #include "launcher/template/template_fitness.h"
-#include "launcher/template/template_key.h"
 
 namespace rex::openmpi {
 
@@ -44,39 +43,31 @@ Result<Maker> StartSpawner(const std::string& program) {
   return Maker::Adopt(MakerProcess{*pid, std::move(pair->first)});
 }
 
-Result<std::shared_ptr<Template>> Template::Start(const std::string& library,
-                                                  const std::string& path,
-                                                  const std::vector<std::string>& argv,
-                                                  const std::string& wdir,
-                                                  const std::vector<std::string>& env) {
-  const std::string absolute = path.starts_with('/') ? path : wdir + "/" + path;
-  TemplateProgram program = ChooseTemplate(absolute, argv, env);
+Result<std::shared_ptr<Template>> Template::Start(TemplateOrder order) {
+  const std::string path = order.path;
+  const std::string absolute = path.starts_with('/') ? path : order.wdir + "/" + path;
+  TemplateProgram program = ChooseTemplate(absolute, order.argv, order.env);
   if (!program.why_exec.empty()) return Error{Errc::kInvalid, program.why_exec};
   // Files' times have this clock's resolution: time(7), "the kernel's software clock".
   std::timespec started{};
   ::clock_gettime(CLOCK_REALTIME_COARSE, &started);
-  TemplateOrder order;
   // By the name that exec would be given: a script sees it.
-  order.path = program.path == absolute ? path : program.path;
-  order.argv = program.argv;
+  if (program.path != absolute) order.path = program.path;
+  order.argv = std::move(program.argv);
   std::replace(order.argv.begin() + 1, order.argv.end(), absolute, path);
-  order.wdir = wdir;
-  order.env = env;
-  order.files = program.files;
-  order.library = library;
+  order.files = std::move(program.files);
   auto process = StartTemplateProcess(order);
   if (!process) return process.error();
   auto maker = Maker::Adopt(std::move(*process));
   if (!maker) return maker.error();
-  return std::shared_ptr<Template>(
-      new Template(std::move(*maker), LoaderEnvironment(env), std::move(program.files), started));
+  return std::shared_ptr<Template>(new Template(std::move(*maker), order, started));
 }
 
 Result<bool> Template::Greeting() {
   const auto fit = ReadGreeting(socket());
   if (!fit) return fit.error();
   if (!*fit) return false;
-  auto files = ReadMappedFiles(pid(), started_);
+  auto files = ReadMappedFiles(pid(), started_, own_dir_);
   if (!files) return files.error();
   files_.insert(files_.end(), files->begin(), files->end());
   fit_ = true;

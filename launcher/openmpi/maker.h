@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "launcher/template/rank_maker.h"
+#include "launcher/template/template_key.h"
 #include "launcher/template/template_process.h"
 
 namespace rex::openmpi {
@@ -37,11 +38,7 @@ Result<Maker> StartSpawner(const std::string& program);
 class Template {
  public:
   // Errors: as StartTemplateProcess, kInvalid (ranks of this program have to be exec'ed: why).
-  static Result<std::shared_ptr<Template>> Start(const std::string& library,
-                                                 const std::string& path,
-                                                 const std::vector<std::string>& argv,
-                                                 const std::string& wdir,
-                                                 const std::vector<std::string>& env);
+  static Result<std::shared_ptr<Template>> Start(TemplateOrder order);
 
   int socket() const { return maker_.socket(); }
   pid_t pid() const { return maker_.pid(); }
@@ -53,16 +50,17 @@ class Template {
   Status Check(const BirthBatch& batch) const;
 
  private:
-  Template(Maker maker, std::vector<std::string> loader_env, std::vector<MappedFile> files,
-           std::timespec started)
+  Template(Maker maker, const TemplateOrder& order, std::timespec started)
       : maker_(std::move(maker)),
-        loader_env_(std::move(loader_env)),
-        files_(std::move(files)),
+        loader_env_(LoaderEnvironment(order.env)),
+        files_(order.files),
+        own_dir_(order.own_dir),
         started_(started) {}
 
   Maker maker_;
   std::vector<std::string> loader_env_;
   std::vector<MappedFile> files_;
+  std::string own_dir_;
   std::timespec started_;
   bool fit_ = false;
 };

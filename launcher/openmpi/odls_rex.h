@@ -33,12 +33,20 @@ void rex_odls_note(void* self, const char* line);
 /* One of ORTE's help texts, as its own component shows them. */
 void rex_odls_help(const char* file, const char* topic, ...);
 
+/* So many are kept for a rank that is not born yet; mpirun passes on one at a time. */
+#define REX_ODLS_MOST_SIGNALS 8
+
 /* One rank's birth, from ORTE's order to its state. */
 struct rex_odls_birth {
-  orte_odls_spawn_caddy_t* caddy; /* retained */
-  orte_proc_t* child;             /* retained */
-  bool ordered_to_die;            /* while it was held */
-  struct rex_odls_birth* next;
+  orte_odls_spawn_caddy_t* caddy;     /* retained */
+  orte_proc_t* child;                 /* retained */
+  bool ordered_to_die;                /* while it was held */
+  char* library_path;                 /* of a staged program; else null */
+  char* image_dir;                    /* likewise */
+  int signals[REX_ODLS_MOST_SIGNALS]; /* that came before it was born */
+  int signal_count;
+  struct rex_odls_birth* next;        /* taken, not yet added */
+  struct rex_odls_birth* next_unborn; /* of all that are not born yet */
 };
 
 /* Binding (odls_rex_bind.c). Memory nodes of a rank that gets a memory policy: malloc'ed words and

@@ -2,6 +2,8 @@
  * and states. docs/design/launch-agent.md. */
 #include "launcher/openmpi/odls_rex.h"
 
+#include "launcher/openmpi/component.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -14,6 +16,7 @@
 
 #include "opal/mca/event/event.h"
 #include "opal/util/argv.h"
+#include "opal/util/opal_environ.h"
 #include "opal/util/output.h"
 #include "orte/mca/errmgr/errmgr.h"
 #include "orte/mca/iof/base/base.h"
@@ -36,6 +39,7 @@ static struct {
   struct rex_odls_birth* first;                             /* taken, not yet added to the births */
   struct rex_odls_birth** end;
   bool flush_is_due;
+  struct rex_odls_birth* unborn; /* also under the mutex */
 } g = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 /* ORTE announces RUNNING right after our fork_local, in the same thread; the rank is not born yet.
@@ -92,6 +96,8 @@ static void describe(const struct rex_odls_birth* birth, struct rex_birth_order*
   order->argv = birth->caddy->argv;
   order->env = birth->caddy->env;
   order->wdir = birth->caddy->wdir;
+  order->library_path = birth->library_path;
+  order->image_dir = birth->image_dir;
   order->stdin_fd = -1;
   order->stdout_fd = -1;
   order->stderr_fd = -1;
@@ -126,6 +132,22 @@ static bool wants_template(const struct rex_odls_birth* birth) {
          pthread_equal(pthread_self(), g.main_thread) && has_sibling(birth->child);
 }
 
+/* How a staged program is run, as filem has put it into the app's environment. */
+static void take_staged(struct rex_odls_birth* birth) {
+  static const char name[] = REX_COMPONENT_STAGED "=";
+  for (char** entry = birth->caddy->env; entry != NULL && *entry != NULL; ++entry) {
+    if (strncmp(*entry, name, sizeof name - 1) != 0) continue;
+    const char* value = *entry + sizeof name - 1;
+    const char* blank = strchr(value, ' ');
+    if (blank != NULL) {
+      birth->library_path = strndup(value, (size_t)(blank - value));
+      birth->image_dir = strdup(blank + 1);
+    }
+    opal_unsetenv(REX_COMPONENT_STAGED, &birth->caddy->env);
+    return;
+  }
+}
+
 static struct rex_odls_birth* new_birth(orte_odls_spawn_caddy_t* caddy) {
   struct rex_odls_birth* birth = calloc(1, sizeof *birth);
   if (birth == NULL) return NULL;
@@ -139,6 +161,7 @@ static struct rex_odls_birth* new_birth(orte_odls_spawn_caddy_t* caddy) {
   OBJ_RETAIN(caddy->child);
   birth->caddy = caddy;
   birth->child = caddy->child;
+  take_staged(birth);
   return birth;
 }
 
@@ -176,6 +199,8 @@ static int fork_local(void* order) {
   pthread_mutex_lock(&g.mutex);
   *g.end = birth;
   g.end = &birth->next;
+  birth->next_unborn = g.unborn;
+  g.unborn = birth;
   const bool first_one = !g.flush_is_due;
   g.flush_is_due = true;
   pthread_mutex_unlock(&g.mutex);
@@ -246,16 +271,38 @@ static void show_failure(const struct rex_odls_birth* birth, enum rex_birth_fail
   }
 }
 
+static int signal_one(pid_t pid, int signal_number);
+
+static void forget_unborn(const struct rex_odls_birth* birth) {
+  pthread_mutex_lock(&g.mutex);
+  for (struct rex_odls_birth** at = &g.unborn; *at != NULL; at = &(*at)->next_unborn) {
+    if (*at != birth) continue;
+    *at = birth->next_unborn;
+    break;
+  }
+  pthread_mutex_unlock(&g.mutex);
+}
+
+/* Those that came before there was a program to get them. */
+static void give_kept_signals(struct rex_odls_birth* birth) {
+  for (int i = 0; i < birth->signal_count; ++i) {
+    (void)signal_one(birth->child->pid, birth->signals[i]);
+  }
+  birth->signal_count = 0;
+}
+
 static void on_end(void* self, void* rank, enum rex_birth_failure failure, int error,
                    const char* text) {
   struct rex_odls_birth* birth = rank;
   orte_proc_t* child = birth->child;
   (void)self;
+  forget_unborn(birth);
   if (birth->ordered_to_die) return; /* ORTE has its state already */
   if (failure == REX_BIRTH_OK) {
     child->state = ORTE_PROC_STATE_RUNNING;
     ORTE_FLAG_SET(child, ORTE_PROC_FLAG_ALIVE);
     ORTE_ACTIVATE_PROC_STATE(&child->name, ORTE_PROC_STATE_RUNNING);
+    give_kept_signals(birth);
     return;
   }
   show_failure(birth, failure, error, text);
@@ -268,6 +315,9 @@ static void on_end(void* self, void* rank, enum rex_birth_failure failure, int e
 static void on_gone(void* self, void* rank) {
   struct rex_odls_birth* birth = rank;
   (void)self;
+  forget_unborn(birth);
+  free(birth->library_path);
+  free(birth->image_dir);
   OBJ_RELEASE(birth->child);
   OBJ_RELEASE(birth->caddy);
   free(birth);
@@ -366,13 +416,28 @@ static int kill_local_procs(opal_pointer_array_t* procs) {
 }
 
 static int signal_one(pid_t pid, int signal_number) {
-  if (pid <= 0) return ORTE_SUCCESS; /* not born yet */
+  if (pid <= 0) return ORTE_SUCCESS; /* not born yet: kept for it */
   const pid_t target = orte_odls_globals.signal_direct_children_only ? pid : -pid;
   if (kill(target, signal_number) == 0 || errno == ESRCH) return ORTE_SUCCESS;
   return errno == EPERM ? ORTE_ERR_PERM : errno == EINVAL ? ORTE_ERR_BAD_PARAM : ORTE_ERROR;
 }
 
+/* For ranks that are not born yet: a program gets it as soon as there is one. Until then it is held
+ * at the gate, or still ld.so's, where a signal would end it unseen. */
+static void keep_signal(const orte_process_name_t* proc, int32_t signal_number) {
+  pthread_mutex_lock(&g.mutex);
+  for (struct rex_odls_birth* birth = g.unborn; birth != NULL; birth = birth->next_unborn) {
+    const orte_process_name_t* name = &birth->child->name;
+    const bool meant = proc == NULL || (proc->jobid == name->jobid && proc->vpid == name->vpid);
+    if (meant && birth->child->pid <= 0 && birth->signal_count < REX_ODLS_MOST_SIGNALS) {
+      birth->signals[birth->signal_count++] = signal_number;
+    }
+  }
+  pthread_mutex_unlock(&g.mutex);
+}
+
 static int signal_local_procs(const orte_process_name_t* proc, int32_t signal_number) {
+  keep_signal(proc, signal_number);
   return orte_odls_base_default_signal_local_procs(proc, signal_number, signal_one);
 }
 

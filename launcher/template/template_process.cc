@@ -129,7 +129,7 @@ std::vector<std::string> TemplateEnvironment(const std::vector<std::string>& env
   return out;
 }
 
-std::string RestoringPreload(const std::string& program) {
+std::string RestoringPreload(const std::string& program, const std::string& library) {
   static constexpr std::string_view kSanitizers[] = {"libasan.so", "libtsan.so",   "libubsan.so",
                                                      "liblsan.so", "libhwasan.so", "libclang_rt."};
   const auto facts = ReadElfFacts(program);
@@ -139,8 +139,8 @@ std::string RestoringPreload(const std::string& program) {
       if (needed.starts_with(name)) return "";
     }
   }
-  const auto library = FindLibexecProgram(kLibrary);
-  return library && CanBePreloaded(*library) ? *library : "";
+  const auto found = library.empty() ? FindLibexecProgram(kLibrary) : Result<std::string>(library);
+  return found && CanBePreloaded(*found) ? *found : "";
 }
 
 Result<MakerProcess> StartTemplateProcess(const TemplateOrder& order) {

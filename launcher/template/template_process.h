@@ -39,7 +39,8 @@ std::vector<std::string> ExecEnvironment(const std::vector<std::string>& env,
 
 // The preload that gives a program started with ExecEnvironment its own environment back; empty
 // where it can't be preloaded, or into that program: what a sanitizer or nothing loads.
-std::string RestoringPreload(const std::string& program);
+// `library`: librex_template.so; empty: beside the running program.
+std::string RestoringPreload(const std::string& program, const std::string& library = {});
 
 // In the order's directory, with a memory file as stdout and stderr, in a process group of its own.
 // Errors: as posix_spawn(3), kNotFound (the library).

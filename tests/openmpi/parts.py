@@ -13,7 +13,9 @@ import sys
 sys.dont_write_bytecode = True
 from battery import BUILD, PATIENCE, ROOT, Failed, Place  # noqa: E402
 
-FILES = ("bin/rexlaunch", "lib/rex/openmpi/mca_odls_rex.so", "libexec/rex/librex_template.so", "libexec/rex/rexd-spawner")
+FILES = ("bin/rexlaunch", "lib/rex/openmpi/mca_odls_rex.so", "libexec/rex/librex_template.so", "libexec/rex/rexd-spawner",
+         "lib/rex/openmpi/mca_filem_rex.so", "libexec/rex/rexd-stager")
+STAGER = FILES[5]
 PLUGIN = FILES[1]
 OTHER_VERSION = os.path.join(BUILD, "tests", "openmpi", "other_version", "mca_odls_rex.so")
 BY_TEMPLATE = "4 ranks by template"
@@ -109,6 +111,11 @@ def other_version(place):
                 say="rex was built for Open MPI 4.0.9", quiet=True)
 
 
+def garbage_for_images(place):
+    # Nothing of it is needed where mpirun has no images to send.
+    return runs(place, garbage(FILES[4]), garbage(STAGER), say=BY_TEMPLATE)
+
+
 def all_parts_missing(place):
     return runs(place, *(without(name) for name in FILES[1:]), quiet=True)
 
@@ -156,7 +163,9 @@ def mpirun_itself(place):
 
 def check_openmpi(place):
     problems = []
-    for spoil, wanted, words in (((), 0, "fits: mpirun --launch-agent"), ((without(PLUGIN),), 116, "not installed"),
+    for spoil, wanted, words in (((), 0, "fits: mpirun --launch-agent"), ((), 0, "mpirun does not see"),
+                                 ((without(STAGER),), 0, "not sent by rex: rex's own program 'rexd-stager'"),
+                                 ((without(PLUGIN),), 116, "not installed"),
                                  ((without(FILES[3]),), 116, "is missing")):
         done = subprocess.run([f"{tree(place, *spoil)}/bin/rexlaunch", "--check-openmpi"], stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, check=False, timeout=PATIENCE)
@@ -186,7 +195,7 @@ def slurm(_):
 
 
 CHECKS = (moved_tree, no_plugin, plugin_is_garbage, plugin_unreadable, no_template_library, template_library_is_garbage,
-          no_spawner, other_version, all_parts_missing, no_rexlaunch, wrong_word, preload_binary, mpirun_itself,
+          no_spawner, other_version, garbage_for_images, all_parts_missing, no_rexlaunch, wrong_word, preload_binary, mpirun_itself,
           check_openmpi, slurm)
 
 

@@ -42,6 +42,21 @@ TEST(OpenMpiCheck, EachThingThatIsMissingIsNamed) {
   ExpectNot(facts, "'rexd-spawner' is missing");
 }
 
+TEST(OpenMpiCheck, SaysWhetherProgramsAreSent) {
+  OpenMpiFacts facts = Good();
+  EXPECT_NE(JudgeOpenMpi(facts).text.find("mca_filem_rex.so is missing or unfit"),
+            std::string::npos);
+  facts.images = "/opt/rex/lib/rex/openmpi/mca_filem_rex.so";
+  EXPECT_NE(JudgeOpenMpi(facts).text.find("SYSTEM_DEFAULT:/opt/rex/lib/rex/openmpi:USER_DEFAULT"),
+            std::string::npos);
+  facts.images_seen = "/root/.openmpi/components/mca_filem_rex.so";
+  EXPECT_NE(JudgeOpenMpi(facts).text.find("nodes lack: sent by /root/.openmpi"), std::string::npos);
+  facts.images_missing = "rex's own program 'rexd-stager' is missing";
+  EXPECT_NE(JudgeOpenMpi(facts).text.find("not sent by rex: rex's own program 'rexd-stager'"),
+            std::string::npos);
+  EXPECT_TRUE(JudgeOpenMpi(facts).fits);  // without it, too
+}
+
 TEST(OpenMpiCheck, AnotherVersionDoesNotFit) {
   OpenMpiFacts facts = Good();
   facts.version = "4.1.6";
