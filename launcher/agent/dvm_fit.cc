@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <optional>
 
-#include "launcher/agent/head_image.h"
-
 namespace rex {
 
 namespace {
@@ -57,14 +55,6 @@ bool IsShort(const std::variant<PlacedJob, Failure>& placed) {
   return failure != nullptr && failure->kind == FailureKind::kNoResources;
 }
 
-// What the job wants to have sent, which only a one-shot DVM does; null: nothing that was asked
-// for.
-const char* WhatIsSent(const JobSpec& spec) {
-  if (!MayStage(spec)) return nullptr;
-  if (spec.stage.mode == StageRequest::kAlways) return "--stage=always";
-  return spec.stage.preload_files.empty() ? nullptr : "--preload-files";
-}
-
 // Only others' ranks keep the job from its slots. Slots that nobody named refuse nobody.
 bool IsBusy(const JobSpec& spec, std::vector<JobNode> nodes, uint32_t dvm_nodes) {
   const bool used =
@@ -87,9 +77,6 @@ std::variant<DvmFit, DvmMisfit> FitToDvm(const JobSpec& asked, const DvmSpec& dv
   fit.spec.dvm = dvm;
   fit.spec.dvm.nodes = std::move(requested);
   fit.spec.dvm.pool = asked.dvm.pool;
-  if (const char* option = WhatIsSent(fit.spec)) {
-    return DvmMisfit{std::string(option) + ": nothing is sent to the nodes of a DVM that stays"};
-  }
   if (IsBusy(fit.spec, fit.nodes, dvm_nodes)) {
     return DvmMisfit{"other jobs use the slots that are asked for", true};
   }

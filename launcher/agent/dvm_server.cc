@@ -453,11 +453,8 @@ HeadCore::Handlers DvmServer::MakeHandlers() {
                                 "find out who kills processes here (`dmesg`), and start it anew"),
                 true);
           },
-          [this](const Failure& failure) { End(failure, false); }, [](JobNumber, LaunchPart*) {},
-          // Nothing is sent to these nodes: see dvm_fit.h.
-          [](NodeId, uint8_t, const std::string&) -> Status {
-            return Error{Errc::kProtocol, "a message about an image that nobody sent"};
-          }};
+          [this](const Failure& failure) { End(failure, false); },
+          [](JobNumber, LaunchPart*) {}};
 }
 
 void DvmServer::Finish() {

@@ -64,10 +64,6 @@ Status Head::OnLaunchJob(const JobSpec& spec) {
     return Ok{};
   }
   client_->MakeJobs(core_.jobs(), [this](JobEnded m) { OnEnded(std::move(m)); }).Start(spec);
-  if (MayStage(spec)) {
-    image_ = std::make_unique<HeadImage>(
-        loop_, spec, [this](const Failure& failure) { core_.jobs().OnLost(failure, false); });
-  }
   return core_.StartNodes(spec.dvm, spec.slots, StartOptionsOf(spec));
 }
 
@@ -108,11 +104,6 @@ void Head::OnEnded(JobEnded ended) {
   if (auto phase = core_.has_dvm() ? core_.dvm().LinksPhase() : std::nullopt) {
     ended.phases.push_back(*std::move(phase));
   }
-  if (image_) {
-    for (Phase& phase : image_->Phases(core_.node().facts().name)) {
-      ended.phases.push_back(std::move(phase));
-    }
-  }
   client_->SendEnded(ended);
   // The job is on the stack below us: end it in a turn of its own.
   loop_.Post([this] { Finish(); });
@@ -125,33 +116,12 @@ void Head::OnClientGone(const Error& error) {
 
 // ---- the job
 
-// Of a one-shot DVM only the first job looks at loads, and has its programs sent; jobs that it
-// spawns go to the nodes that it kept.
-void Head::OnLaunch(JobNumber job, LaunchPart* launch) {
+// Of a one-shot DVM only the first job looks at loads; jobs that it spawns go to the nodes that it
+// kept.
+void Head::OnLaunch(JobNumber job, const LaunchPart& launch) {
   if (job != kFirstJob) return;
   core_.node().StopWatchingLoad();
-  core_.jobs().OnNodesReleased(core_.dvm().KeepOnly(launch->map->nodes()));
-  if (image_) SendImage(job, launch);
-}
-
-void Head::SendImage(JobNumber job, LaunchPart* launch) {
-  launch->image = image_->wire();
-  std::vector<NodeId> nodes = launch->map->nodes();
-  std::erase(nodes, kHeadNode);
-  if (nodes.empty()) return;
-  std::vector<uint32_t> ranks;
-  for (const NodeId node : nodes) ranks.push_back(launch->map->CountOn(node));
-  image_->Launch(
-      job, nodes, ranks, core_.dvm().MakeImagePort(),
-      [this](NodeId node) -> const std::string& { return core_.dvm().NameOf(node); },
-      [this](const std::string& text) {
-        if (client_->jobs() == nullptr) return;
-        client_->Send(LaunchMessage::kNotice, Notice{Notice::Level::kInfo, text});
-      });
-}
-
-Status Head::OnImage(NodeId from, uint8_t kind, const std::string& payload) {
-  return image_ ? image_->OnMessage(from, kind, payload) : Status(Ok{});
+  core_.jobs().OnNodesReleased(core_.dvm().KeepOnly(launch.map->nodes()));
 }
 
 // ---- the nodes
@@ -179,27 +149,18 @@ HeadCore::Handlers Head::MakeHandlers() {
           },
           [this] { OnKeeperLost(); },
           [](const Failure&) {},
-          [this](JobNumber job, LaunchPart* launch) { OnLaunch(job, launch); },
-          [this](NodeId from, uint8_t kind, const std::string& payload) {
-            return OnImage(from, kind, payload);
-          }};
+          [this](JobNumber job, LaunchPart* launch) { OnLaunch(job, *launch); }};
 }
 
 void Head::OnNodesReady() {
   if (check_) return check_->OnNodesReady(core_.dvm());
   if (client_->jobs() == nullptr) return;
   if (auto phase = core_.dvm().StartPhase()) client_->jobs()->AddPhase(*std::move(phase));
-  if (image_) return image_->Await([this] { PlaceJob(); });
-  PlaceJob();
-}
-
-void Head::PlaceJob() {
-  if (client_->jobs() != nullptr) core_.GiveNodes();
+  core_.GiveNodes();
 }
 
 void Head::OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure) {
   if (check_) check_->OnNodesLost(nodes, failure);
-  if (image_) image_->OnNodesLost(nodes);
 }
 
 void Head::OnNonsenseOfNode(NodeId node, const Failure& failure) {
@@ -233,7 +194,6 @@ void Head::EndWith(const Failure& failure, bool quick) {
 void Head::Finish() {
   client_->DropJobs();
   check_.reset();
-  image_.reset();
   client_->Flush(kFlushBound);
   core_.Close();
   loop_.Stop();

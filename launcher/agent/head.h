@@ -7,7 +7,6 @@
 
 #include "launcher/agent/check.h"
 #include "launcher/agent/head_core.h"
-#include "launcher/agent/head_image.h"
 #include "launcher/agent/launch_client.h"
 
 namespace rex {
@@ -28,15 +27,12 @@ class Head {
   void OnEnded(JobEnded ended);
 
   // The job.
-  void OnLaunch(JobNumber job, LaunchPart* launch);
-  void SendImage(JobNumber job, LaunchPart* launch);
-  Status OnImage(NodeId from, uint8_t kind, const std::string& payload);
+  void OnLaunch(JobNumber job, const LaunchPart& launch);
 
   // The nodes.
   static Dvm::StartOptions StartOptionsOf(const JobSpec& spec);
   HeadCore::Handlers MakeHandlers();
   void OnNodesReady();
-  void PlaceJob();
   void OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure);
   void OnNonsenseOfNode(NodeId node, const Failure& failure);
 
@@ -56,7 +52,6 @@ class Head {
   SignalWatcher sigterm_;
   std::unique_ptr<LaunchClient> client_;
   std::unique_ptr<Check> check_;
-  std::unique_ptr<HeadImage> image_;  // none: nothing is staged
 };
 
 }  // namespace rex

@@ -25,7 +25,10 @@ HeadCore::HeadCore(EventLoop& loop, ChildTable& children, NodeOptions options, b
              [this] { handlers_.on_keeper_lost(); },
              [this](NodeId from, pmix::HostMessage m) { jobs_.OnHostRequest(from, std::move(m)); },
              [this](const Failure& failure) { handlers_.on_host_lost(failure); }}),
-      jobs_(MakeServices(persistent)) {}
+      jobs_(MakeServices(persistent)),
+      images_(loop,
+              {[this](JobNumber job, const Failure& failure) { jobs_.OnJobLost(job, failure); },
+               [this](JobNumber job, const Notice& notice) { jobs_.Tell(job, notice); }}) {}
 
 DvmJobs::Services HeadCore::MakeServices(bool persistent) {
   return {loop_,
@@ -40,7 +43,11 @@ DvmJobs::Services HeadCore::MakeServices(bool persistent) {
           [this](std::vector<JobNode>* nodes) {
             if (dvm_) FillLoads(dvm_->loads(), loop_.clock().Now(), nodes);
           },
-          [this](NodeId node, int64_t threads) { dvm_->AddRanks(node, threads); }};
+          [this](NodeId node, int64_t threads) { dvm_->AddRanks(node, threads); },
+          [this](JobNumber job, const JobSpec& spec, bool elsewhere, std::function<void()> then) {
+            return images_.Prepare(job, spec, elsewhere, std::move(then));
+          },
+          [this](JobNumber job) { return images_.End(job, node_.facts().name); }};
 }
 
 // ---- jobs
@@ -55,7 +62,10 @@ void HeadCore::Command(JobNumber job, NodeId node, PartCommand command) {
 }
 
 void HeadCore::CommandAll(JobNumber job, PartCommand command) {
-  if (auto* launch = std::get_if<LaunchPart>(&command)) handlers_.on_launch(job, launch);
+  if (auto* launch = std::get_if<LaunchPart>(&command)) {
+    handlers_.on_launch(job, launch);
+    images_.Launch(job, *dvm_, launch);
+  }
   if (dvm_->size() > 1) {
     const PartFrame frame = EncodePart(job, command);
     dvm_->Broadcast(frame.kind, frame.frame_class, frame.payload);
@@ -104,6 +114,7 @@ Dvm::Handlers HeadCore::MakeHandlers() {
 void HeadCore::OnLost(const std::vector<NodeId>& nodes, const Failure& failure) {
   node_.OnNodesLost(nodes);
   jobs_.OnNodesLost(nodes, failure);
+  images_.OnNodesLost(nodes);
   handlers_.on_lost(nodes, failure);
 }
 
@@ -125,7 +136,7 @@ Status HeadCore::Take(NodeId from, uint8_t kind, std::string payload) {
   if (kind == kLoadNewsKind) return dvm_->OnLoadNews(from, payload);
   if (look_.on_message) return look_.on_message(from, kind, payload);
   if (kind >= kFirstImageKind && kind <= kLastImageKind) {
-    return handlers_.on_image(from, kind, payload);
+    return images_.OnMessage(from, kind, payload);
   }
   auto event = DecodeEvent(kind, payload);
   if (!event) return event.error();
@@ -133,6 +144,7 @@ Status HeadCore::Take(NodeId from, uint8_t kind, std::string payload) {
 }
 
 void HeadCore::Close() {
+  images_.Clear();
   if (dvm_) dvm_->Close();
   node_.CleanUp();
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "launcher/agent/dvm.h"
+#include "launcher/agent/head_images.h"
 #include "launcher/agent/local_node.h"
 #include "launcher/job/dvm_jobs.h"
 
@@ -28,8 +29,6 @@ class HeadCore {
     std::function<void(const Failure&)> on_host_lost;  // of this node; its jobs have been told
     // A job's parts are launched next, with what is set here.
     std::function<void(JobNumber, LaunchPart*)> on_launch;
-    // A message about an image. Errors: kProtocol.
-    std::function<Status(NodeId from, uint8_t kind, const std::string& payload)> on_image;
   };
   // For nodes that are only looked at: what they say, and each that did not come.
   struct Look {
@@ -76,6 +75,7 @@ class HeadCore {
   LocalNode node_;
   DvmJobs jobs_;
   std::unique_ptr<Dvm> dvm_;
+  HeadImages images_;
   uint32_t named_slots_ = 0;
 };
 

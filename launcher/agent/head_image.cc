@@ -33,9 +33,7 @@ Result<MadeImage> Make(const JobSpec& spec) {
 }
 }  // namespace
 
-bool MayStage(const JobSpec& spec) {
-  const bool elsewhere = std::any_of(spec.dvm.nodes.begin(), spec.dvm.nodes.end(),
-                                     [](const NodeRequest& node) { return !node.here; });
+bool MayStage(const JobSpec& spec, bool elsewhere) {
   if (!elsewhere || spec.do_not_launch || spec.check) return false;
   // Virtual nodes have this machine's files.
   if (spec.dvm.bootstrap == Bootstrap::kVirtual) return spec.stage.mode == StageRequest::kAlways;
@@ -104,7 +102,7 @@ void HeadImage::Launch(uint32_t job, const std::vector<NodeId>& nodes,
   }
 }
 
-void HeadImage::AddSource(uint32_t key, NodeId at, const std::vector<NodeId>& nodes,
+void HeadImage::AddSource(uint64_t key, NodeId at, const std::vector<NodeId>& nodes,
                           const ImagePort& port) {
   const bool group = stage_.creation == CreationRequest::kGroup;
   auto source = std::make_unique<ImageSource>(
@@ -137,6 +135,11 @@ Status HeadImage::OnMessage(NodeId from, uint8_t kind, const std::string& payloa
   // Of pieces that nobody was told of: any of ours can say what follows.
   const bool failed = kind == kImageFailedKind && !sources_.empty();
   return failed ? sources_.begin()->second->OnMessage(from, kind, payload) : Status(Ok{});
+}
+
+bool HeadImage::Knows(const TransferId& id) const {
+  return std::any_of(sources_.begin(), sources_.end(),
+                     [&id](const auto& entry) { return entry.second->Knows(id); });
 }
 
 void HeadImage::OnNodesLost(const std::vector<NodeId>& nodes) {

@@ -1,5 +1,5 @@
-// The image of the head's job: made in a thread while nodes start, sent by an ImageSource once they
-// are told to launch. Loop thread only.
+// The image of one job: made in a thread before the job is placed, sent by an ImageSource once its
+// nodes are told to launch. Loop thread only.
 #pragma once
 
 #include <functional>
@@ -18,7 +18,8 @@
 namespace rex {
 
 // Whether a job's programs may have to be sent to somebody.
-bool MayStage(const JobSpec& spec);
+// `elsewhere`: on other nodes than the head's.
+bool MayStage(const JobSpec& spec, bool elsewhere);
 
 class HeadImage {
  public:
@@ -37,15 +38,17 @@ class HeadImage {
   void Launch(uint32_t job, const std::vector<NodeId>& nodes, const std::vector<uint32_t>& ranks,
               ImagePort port, std::function<const std::string&(NodeId)> name_of,
               std::function<void(const std::string&)> on_notice);
+  // Errors: kProtocol.
   Status OnMessage(NodeId from, uint8_t kind, const std::string& payload);
   void OnNodesLost(const std::vector<NodeId>& nodes);
+  bool Knows(const TransferId& id) const;
 
   // "closure" and "image", as far as they have begun.
   std::vector<Phase> Phases(const std::string& node) const;
 
  private:
   void OnMade(Result<MadeImage> made);
-  void AddSource(uint32_t key, NodeId at, const std::vector<NodeId>& nodes, const ImagePort& port);
+  void AddSource(uint64_t key, NodeId at, const std::vector<NodeId>& nodes, const ImagePort& port);
   void OnSourceFailed(NodeId at, const ImageFailed& failed);
 
   EventLoop& loop_;
@@ -60,7 +63,7 @@ class HeadImage {
   std::shared_ptr<const Image> image_;
   std::string wire_;
   // One, for all nodes; with --creation=single one for each rank of a node, by ImageKey.
-  std::map<std::pair<uint32_t, NodeId>, std::unique_ptr<ImageSource>> sources_;
+  std::map<std::pair<uint64_t, NodeId>, std::unique_ptr<ImageSource>> sources_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

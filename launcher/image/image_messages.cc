@@ -101,7 +101,7 @@ Result<std::vector<std::string>> AddressesFromWire(const Field& field, uint32_t 
 }
 }  // namespace
 
-Result<uint32_t> ImageKeyOf(uint8_t kind, const std::string& payload) {
+Result<uint64_t> ImageKeyOf(uint8_t kind, const std::string& payload) {
   // Field 1 of every message that a node sends.
   pb::ImageDone m;
   if (kind < kFirstImageKind || kind > kLastImageKind || !m.ParseFromString(payload)) {
@@ -378,6 +378,7 @@ std::string ToWire(const ImageFailed& failed) {
   m.set_detail(failed.detail);
   m.set_remedy(failed.remedy);
   m.set_no_resources(failed.no_resources);
+  if (failed.transfer != TransferId{}) m.set_transfer(Bytes(failed.transfer));
   return m.SerializeAsString();
 }
 
@@ -387,7 +388,12 @@ Result<ImageFailed> ImageFromWire<ImageFailed>(const std::string& payload) {
   if (!m) return m.error();
   if (m->detail().size() > kMaxText) return Bad("ImageFailed.detail");
   if (m->remedy().size() > kMaxText) return Bad("ImageFailed.remedy");
-  return ImageFailed{m->job(), m->detail(), m->remedy(), m->no_resources()};
+  ImageFailed failed{m->job(), m->detail(), m->remedy(), m->no_resources(), {}};
+  if (m->transfer().empty()) return failed;
+  auto transfer = TransferFromWire(m->transfer());
+  if (!transfer) return transfer.error();
+  failed.transfer = *transfer;
+  return failed;
 }
 
 }  // namespace rex

@@ -58,13 +58,13 @@ struct Image {
 using TransferId = std::array<uint8_t, 16>;
 
 struct ImageNeed {
-  uint32_t job = 0;
+  uint64_t job = 0;  // ImageKey
   BlockSet wanted;
   uint16_t port = 0;
   std::vector<std::string> addresses;
 };
 struct ImageRoute {
-  uint32_t job = 0;
+  uint64_t job = 0;  // ImageKey
   TransferId transfer{};
   BlockSet coming;
   NodeId source{};
@@ -74,45 +74,47 @@ struct ImageRoute {
   std::vector<NodeId> followers;
 };
 struct ImageRepair {
-  uint32_t job = 0;
+  uint64_t job = 0;  // ImageKey
   TransferId transfer{};
   BlockSet missing;
   std::string why;
 };
 struct ImageCast {
-  uint32_t job = 0;
+  uint64_t job = 0;  // ImageKey
   TransferId transfer{};
   uint32_t group = 0;  // IPv4, host order; a multicast address
   uint16_t port = 0;
   BlockSet coming;
 };
 struct ImageHeard {
-  uint32_t job = 0;
+  uint64_t job = 0;  // ImageKey
   uint32_t probe = 0;
 };
 struct ImageGaps {
-  uint32_t job = 0;
+  uint64_t job = 0;  // ImageKey
   uint32_t window = 0;
   uint32_t round = 0;
   std::vector<std::pair<uint32_t, uint64_t>> missing;  // piece, its fragments
 };
 inline constexpr size_t kMaxGaps = 4096;
 struct ImageDone {
-  uint32_t job = 0;
+  uint64_t job = 0;  // ImageKey
   uint64_t received = 0;
   uint32_t damaged = 0;
 };
 struct ImageFailed {
-  uint32_t job = 0;
+  uint64_t job = 0;  // ImageKey; 0: `transfer` is all that is known
   std::string detail;
   std::string remedy;
   bool no_resources = false;
+  TransferId transfer{};
 };
 
 // What messages call `job`: a job's number, and which of its copies on a node (--creation=single).
-constexpr uint32_t ImageKey(uint32_t job, uint32_t copy) { return job << 16 | copy; }
+constexpr uint64_t ImageKey(uint32_t job, uint32_t copy) { return uint64_t{job} << 32 | copy; }
+constexpr uint32_t JobOfImageKey(uint64_t key) { return static_cast<uint32_t>(key >> 32); }
 // The key in a node's message of that kind. Errors: kProtocol.
-Result<uint32_t> ImageKeyOf(uint8_t kind, const std::string& payload);
+Result<uint64_t> ImageKeyOf(uint8_t kind, const std::string& payload);
 
 inline constexpr uint8_t kImageNeedKind = 48;
 inline constexpr uint8_t kImageRouteKind = 49;

@@ -100,6 +100,14 @@ void DvmJobs::OnLost(const Failure& failure, bool quick) {
   for (Jobs* session : sessions_) session->OnLost(failure, quick);
 }
 
+void DvmJobs::OnJobLost(JobNumber job, const Failure& failure) {
+  if (Jobs* const owner = OwnerOf(job)) owner->OnJobLost(job, failure);
+}
+
+void DvmJobs::Tell(JobNumber job, const Notice& notice) {
+  if (Jobs* const owner = OwnerOf(job)) owner->Tell(notice);
+}
+
 void DvmJobs::OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure) {
   lost_.insert(nodes.begin(), nodes.end());
   ForLive([&](JobNumber, Job& job) { job.OnNodesLost(nodes, failure); });

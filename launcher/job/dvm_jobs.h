@@ -36,6 +36,12 @@ class DvmJobs {
     bool persistent = false;  // the DVM stays: what one job started may serve the next
     std::function<void(std::vector<JobNode>*)> fill_loads = {};  // may be empty; see JobServices
     std::function<void(NodeId, int64_t threads)> add_threads = {};
+    // The next two may be empty. Begins what has to be ready before a job is placed, which may be
+    // `elsewhere`, on other nodes than the head's. False: nothing. True: `then` is called from the
+    // loop; not when it fails, of which OnJobLost tells.
+    std::function<bool(JobNumber, const JobSpec&, bool elsewhere, std::function<void()> then)>
+        prepare = {};
+    std::function<std::vector<Phase>(JobNumber)> end = {};  // it has ended: what that took
   };
   explicit DvmJobs(Services services);
   ~DvmJobs();
@@ -50,6 +56,10 @@ class DvmJobs {
   void OnHostRequest(NodeId from, pmix::HostMessage message);
   // What all jobs need is gone; see Job.
   void OnLost(const Failure& failure, bool quick);
+  // What one job needs can't be had.
+  void OnJobLost(JobNumber job, const Failure& failure);
+  // To the rexlaunch whose job it is.
+  void Tell(JobNumber job, const Notice& notice);
   void OnNodesLost(const std::vector<NodeId>& nodes, const Failure& failure);
   // Nodes that no job gets any more, and none has ranks on.
   void OnNodesReleased(const std::vector<NodeId>& nodes) {

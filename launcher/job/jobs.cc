@@ -32,7 +32,39 @@ void Jobs::Start(JobSpec spec) {
   REX_CHECK(first_ == 0);
   if (spec.timeout.count() > 0) deadline_ = services_.loop.clock().Now() + spec.timeout;
   first_ = Make(std::move(spec), std::nullopt);
-  jobs_.at(first_).job->Start();
+  Job& job = *jobs_.at(first_).job;
+  job.Start();
+  const std::vector<NodeRequest>& nodes = job.spec().dvm.nodes;
+  Prepare(first_, std::any_of(nodes.begin(), nodes.end(),
+                              [](const NodeRequest& node) { return !node.here; }));
+}
+
+void Jobs::Prepare(JobNumber number, bool elsewhere) {
+  if (!services_.prepare) return;
+  Entry& entry = jobs_.at(number);
+  entry.preparing = services_.prepare(number, entry.job->spec(), elsewhere,
+                                      [this, number, alive = std::weak_ptr(alive_)] {
+                                        if (!alive.expired()) OnPrepared(number);
+                                      });
+}
+
+void Jobs::OnPrepared(JobNumber number) {
+  const auto at = jobs_.find(number);
+  if (at == jobs_.end() || at->second.ended) return;
+  at->second.preparing = false;
+  if (!at->second.nodes) return;
+  std::vector<JobNode> nodes = *std::exchange(at->second.nodes, std::nullopt);
+  for (JobNode& node : nodes) node.missing = node.missing || dvm_.IsLost(node.id);  // meanwhile
+  Place(number, std::move(nodes));
+}
+
+void Jobs::Place(JobNumber number, std::vector<JobNode> nodes) {
+  Entry& entry = jobs_.at(number);
+  if (entry.preparing) {
+    entry.nodes = std::move(nodes);
+    return;
+  }
+  entry.job->OnNodes(std::move(nodes), dvm_.dvm_nodes());  // may end it: there is no room
 }
 
 JobNumber Jobs::Make(JobSpec spec, std::optional<SpawnRecord> spawn) {
@@ -81,7 +113,7 @@ JobClient Jobs::ClientOf(JobNumber number) {
 void Jobs::OnNodes(std::vector<JobNode> nodes) {
   const auto first = jobs_.find(first_);
   if (first == jobs_.end() || first->second.ended) return;
-  first->second.job->OnNodes(std::move(nodes), dvm_.dvm_nodes());
+  Place(first_, std::move(nodes));
 }
 
 size_t Jobs::live() const {
@@ -156,6 +188,11 @@ void Jobs::OnLost(const Failure& failure, bool quick) {
   ForLive([&](JobNumber, Job& job) { job.OnLost(failure, quick); });
 }
 
+void Jobs::OnJobLost(JobNumber number, const Failure& failure) {
+  const auto at = jobs_.find(number);
+  if (at != jobs_.end() && !at->second.ended) at->second.job->OnLost(failure, false);
+}
+
 // ---- output: a job holds no credit but for what it has waiting
 
 void Jobs::OnOutput(JobNumber number, std::string payload) {
@@ -227,7 +264,11 @@ void Jobs::OnEnded(JobNumber number, const JobEnded& ended) {
   if (number == first_) first_ended_ = ended;
   if (counts && (!failed_ended_ || failed_ == number)) failed_ended_ = ended;
   reports_.insert(reports_.end(), ended.state_report.begin(), ended.state_report.end());
-  KeepPhases(entry, ended);
+  std::vector<Phase> phases = ended.phases;
+  if (services_.end) {
+    for (Phase& phase : services_.end(number)) phases.push_back(std::move(phase));
+  }
+  KeepPhases(entry, phases);
   if (live() == 0) return Finish();
   services_.loop.Post([this, number, alive = std::weak_ptr(alive_)] {
     if (alive.expired()) return;
@@ -237,9 +278,9 @@ void Jobs::OnEnded(JobNumber number, const JobEnded& ended) {
   });
 }
 
-void Jobs::KeepPhases(const Entry& entry, const JobEnded& ended) {
+void Jobs::KeepPhases(const Entry& entry, const std::vector<Phase>& phases) {
   if (!entry.spawn) {
-    phases_.insert(phases_.end(), ended.phases.begin(), ended.phases.end());
+    phases_.insert(phases_.end(), phases.begin(), phases.end());
     return;
   }
   if (++shown_jobs_ > kMostShownJobs) {
@@ -247,7 +288,7 @@ void Jobs::KeepPhases(const Entry& entry, const JobEnded& ended) {
     return;
   }
   const std::string process = "job " + std::to_string(entry.shown);
-  for (Phase phase : ended.phases) {
+  for (Phase phase : phases) {
     // A node's own start comes with the first job that has ended there.
     if (!IsOfTheNode(phase)) phase.process = process;
     phases_.push_back(std::move(phase));

@@ -65,6 +65,9 @@ class Jobs {
 
   // What jobs need is gone, or the user is; see Job.
   void OnLost(const Failure& failure, bool quick);
+  // What one of them needs can't be had.
+  void OnJobLost(JobNumber number, const Failure& failure);
+  void Tell(const Notice& notice) { client_.notice(notice); }
 
   // The head's own phases, before the parts'.
   void AddPhase(Phase phase) { phases_.push_back(std::move(phase)); }
@@ -98,12 +101,17 @@ class Jobs {
   struct Entry {
     std::unique_ptr<Job> job;
     std::optional<SpawnRecord> spawn;
-    JobNumber shown = kFirstJob;  // its number to rexlaunch
-    int64_t granted = 0;          // credit for output that it has not used
+    JobNumber shown = kFirstJob;                // its number to rexlaunch
+    int64_t granted = 0;                        // credit for output that it has not used
+    bool preparing = false;                     // its nodes wait for what it needs
+    std::optional<std::vector<JobNode>> nodes;  // which these are
     bool ended = false;
   };
 
   JobNumber Make(JobSpec spec, std::optional<SpawnRecord> spawn);
+  void Prepare(JobNumber number, bool elsewhere);
+  void OnPrepared(JobNumber number);
+  void Place(JobNumber number, std::vector<JobNode> nodes);
   JobServices ServicesOf(JobNumber number);
   JobClient ClientOf(JobNumber number);
 
@@ -125,7 +133,7 @@ class Jobs {
   void FailAll(JobNumber number);
   void EndTogether();
   void OnEnded(JobNumber number, const JobEnded& ended);
-  void KeepPhases(const Entry& entry, const JobEnded& ended);
+  void KeepPhases(const Entry& entry, const std::vector<Phase>& phases);
   void Finish();
 
   DvmJobs& dvm_;

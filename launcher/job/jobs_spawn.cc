@@ -27,9 +27,11 @@ void Jobs::OnSpawn(NodeId from, const pmix::Spawn& m) {
   record.independent = plan.independent;
   record.attached = plan.attached;
   record.state = *Next(record.state, SpawnEvent::kPlaced);
-  Job& job = *jobs_.at(Make(std::move(plan.spec), std::move(record))).job;
-  job.Start();
-  job.OnNodes(std::move(plan.nodes), dvm_.dvm_nodes());  // may end it: there is no room
+  const JobNumber number = Make(std::move(plan.spec), std::move(record));
+  jobs_.at(number).job->Start();
+  Prepare(number, std::any_of(plan.nodes.begin(), plan.nodes.end(),
+                              [](const JobNode& node) { return node.id != kHeadNode; }));
+  Place(number, std::move(plan.nodes));
 }
 
 void Jobs::Refuse(const SpawnRecord& record, const SpawnRefusal& refusal) {

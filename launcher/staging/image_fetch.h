@@ -30,7 +30,7 @@ class ImageFetch {
     std::function<void(const StageProblem&)> on_failed;
   };
   struct Place {
-    uint32_t job = 0;
+    uint64_t job = 0;          // ImageKey
     ImageDirs dirs;            // the image's
     std::string session;       // where --preload-files lie by their names
     std::string store_suffix;  // store.h

@@ -41,7 +41,7 @@ Status ImageNode::Begin(const ImageFetch::Place& place, const std::string& wire,
   return Ok{};
 }
 
-void ImageNode::End(uint32_t job) { fetches_.erase(job); }
+void ImageNode::End(uint64_t job) { fetches_.erase(job); }
 
 Status ImageNode::OnMessage(uint8_t kind, std::string payload) {
   if (kind == kImageRouteKind) return OnRoute(payload);
@@ -129,6 +129,7 @@ void ImageNode::OnExpired(const TransferId& id, const std::string& what) {
   }
   Log(LogLevel::kWarn, "image pieces dropped why=no launch in time");
   ImageFailed failed;
+  failed.transfer = id;
   failed.detail = what + " of a program that the node was not told of in " +
                   std::to_string(hold_.count() / 1000) + " s: dropped";
   failed.remedy = "the network delays the head's messages; a longer --image-hold waits for them";

@@ -24,7 +24,7 @@ class ImageNode {
   Status Begin(const ImageFetch::Place& place, const std::string& wire,
                ImageFetch::Handlers handlers);
   // The job needs it no more; what others still get through this node goes on.
-  void End(uint32_t job);
+  void End(uint64_t job);
   // A message of the head's, kFirstImageKind to kLastImageKind. Errors: kProtocol.
   Status OnMessage(uint8_t kind, std::string payload);
 
@@ -48,7 +48,7 @@ class ImageNode {
   EventLoop& loop_;
   const ImagePort port_;
   FollowerPort followers_;
-  std::map<uint32_t, std::unique_ptr<ImageFetch>> fetches_;  // by job
+  std::map<uint64_t, std::unique_ptr<ImageFetch>> fetches_;  // by job
   std::map<TransferId, Held> held_;
   size_t held_bytes_ = 0;
   std::chrono::milliseconds hold_ = kHold;

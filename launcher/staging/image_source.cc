@@ -63,7 +63,7 @@ ImageSource::ImageSource(EventLoop& loop, ImagePort port, std::shared_ptr<const 
       repair_timer_(loop, [this] { PumpRepairs(); }),
       probe_timer_(loop, [this] { OnProbesOver(); }) {}
 
-void ImageSource::Begin(uint32_t job, const std::vector<NodeId>& nodes) {
+void ImageSource::Begin(uint64_t job, const std::vector<NodeId>& nodes) {
   job_ = job;
   begin_ = loop_.clock().Now();
   unanswered_.insert(nodes.begin(), nodes.end());

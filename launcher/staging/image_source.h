@@ -57,10 +57,11 @@ class ImageSource {
   ~ImageSource() { *alive_ = false; }
 
   // LAUNCH with the image goes to these nodes now.
-  void Begin(uint32_t job, const std::vector<NodeId>& nodes);
+  void Begin(uint64_t job, const std::vector<NodeId>& nodes);
   // kFirstImageKind to kLastImageKind. Errors: kProtocol.
   Status OnMessage(NodeId from, uint8_t kind, const std::string& payload);
   void OnNodesLost(const std::vector<NodeId>& nodes);
+  bool Knows(const TransferId& id) const { return transfers_.contains(id); }
 
   // For the timeline: "3 files, …"; begin and end of all of it. No end yet: not all nodes are done.
   struct Account {
@@ -123,7 +124,7 @@ class ImageSource {
   Handlers handlers_;
   ImageReader reader_;
   FollowerPort follower_port_;
-  uint32_t job_ = 0;
+  uint64_t job_ = 0;
   std::set<NodeId> unanswered_;
   std::map<NodeId, ImageNeed> needs_;  // of those that want something
   std::map<NodeId, TransferId> routed_;

@@ -6,7 +6,8 @@ new random bytes, the nodes' stores are emptied before the clock starts. What to
 - `of_wire`: time of the transfer (for other tools: of the whole command) by size/bandwidth. Headers of
   TCP, IP and Ethernet alone make that 1.05.
 - `head_bytes`: bytes out of the head's port by size.
-- `cpu_s_per_GB`: CPU seconds of the whole machine, by GB and node (the head is one): on a quiet machine.
+- `cpu_s_per_GB`: CPU seconds of the agents, the kernel's work in their name included, by GB and node
+  (the head is one).
 - `last_main_s`: from the moment all nodes are up until the last rank is in its program.
 - The scp loop copies to one node after the other; sbcast runs inside an allocation, with its own choice
   of fan-out.
@@ -41,7 +42,8 @@ class ImageCase(Case):
     def argv(self, launcher):
         if self.among is not None and launcher.name not in self.among:
             return None
-        driver = [sys.executable, DRIVER, "--cluster", launcher.cluster, *self.driver]
+        driver = [sys.executable, DRIVER, "--cluster", launcher.cluster, "--build", launcher.build,
+                  *self.driver]
         if self.file_program:
             driver += ["--program", self.file_program]
         if launcher.name == SCP:
@@ -99,6 +101,7 @@ class Stage:
                     Launcher(SBCAST, lambda ranks, short: [])]
         for launcher in everyone:
             launcher.cluster = nodes.id
+            launcher.build = build
             launcher.before = nodes.at_head()
         self.work += [(case, everyone) for case in cases]
 

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """Runs one way of bringing a file to nodes, cold, and prints NAME=NUMBER lines: the whole command's
-seconds, those of the transfer, bytes out of the head's port, CPU of the machine per GB and node."""
+seconds, those of the transfer, bytes out of the head's port, CPU of the agents per GB and node."""
 import argparse
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 
 CLUSTER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cluster", "cluster")
@@ -32,10 +33,29 @@ def sent_by_head(options):
                if ":" in line and line.split(":")[0].strip() != "lo")
 
 
-def busy_seconds():
-    with open("/proc/stat", encoding="ascii") as file:
-        numbers = [int(word) for word in file.readline().split()[1:]]
-    return (sum(numbers) - numbers[3] - numbers[4]) / os.sysconf("SC_CLK_TCK")
+class AgentsCpu:
+    """CPU seconds of the agents of this build, as last seen. What the kernel does for the network in
+    their name counts, too; ssh, sshd and the ranks do not."""
+
+    def __init__(self, build):
+        self.build = os.path.realpath(build) + "/"
+        self.seen = {}
+
+    def look(self):
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if not os.readlink(f"/proc/{pid}/exe").startswith(self.build):
+                    continue
+                with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+                    name, _, rest = file.read().partition(") ")
+                if name.endswith("(rexd-agent"):
+                    fields = rest.split()
+                    self.seen[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            except OSError:
+                continue  # it has ended
+
+    def seconds(self):
+        return sum(self.seen.values())
 
 
 def scp_loop(options, path):
@@ -46,12 +66,23 @@ def scp_loop(options, path):
     return ""
 
 
-def command(options, path):
+def command(options, path, cpu):
     words = [path if word == "FILE" else word for word in options.words]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=options.limit, check=False)
-    if done.returncode != 0:
-        sys.exit(f"exit code {done.returncode}: {(done.stderr or done.stdout).strip()[-300:]}")
-    return done.stderr
+    with tempfile.TemporaryFile("w+") as out, subprocess.Popen(words, stdout=out, stderr=out, text=True) as run:
+        deadline = time.monotonic() + options.limit
+        while run.poll() is None and time.monotonic() < deadline:
+            cpu.look()
+            try:
+                run.wait(0.1)
+            except subprocess.TimeoutExpired:
+                pass
+        if run.poll() is None:
+            run.kill()
+        out.seek(0)
+        text = out.read()
+    if run.returncode != 0:
+        sys.exit(f"exit code {run.returncode}: {text.strip()[-300:]}")
+    return text
 
 
 def phases(err, numbers):
@@ -73,6 +104,7 @@ def main():
     parser.add_argument("--mb", type=int, required=True)
     parser.add_argument("--mbit", type=int, required=True)
     parser.add_argument("--limit", type=int, default=170)
+    parser.add_argument("--build", required=True, help="whose agents' CPU counts")
     parser.add_argument("--program", default="", help="what the file begins with: a program")
     parser.add_argument("words", nargs="+")
     options = parser.parse_args()
@@ -85,14 +117,16 @@ def main():
     for i in range(1, options.nodes + 1):
         cluster(options, "exec", f"n{i}", "sh", "-c", STORES)
     try:
-        sent, busy, begin = sent_by_head(options), busy_seconds(), time.monotonic()
-        err = scp_loop(options, path) if options.words == ["scp"] else command(options, path)
+        cpu = AgentsCpu(options.build)
+        sent, begin = sent_by_head(options), time.monotonic()
+        err = scp_loop(options, path) if options.words == ["scp"] else command(options, path, cpu)
         seconds = time.monotonic() - begin
         numbers = {"all_s": seconds}
         phases(err, numbers)
         size = options.mb * 1_000_000
         numbers["head_bytes"] = (sent_by_head(options) - sent) / size
-        numbers["cpu_s_per_GB"] = (busy_seconds() - busy) / (size / 1e9) / (options.nodes + 1)
+        if cpu.seen:
+            numbers["cpu_s_per_GB"] = cpu.seconds() / (size / 1e9) / (options.nodes + 1)
         wire = size * 8 / (options.mbit * 1e6)
         numbers["of_wire"] = numbers.get("transfer_s", seconds) / wire
         for name, value in numbers.items():

@@ -216,6 +216,30 @@ TEST_F(ImageTest, PreloadedFilesLieInTheSessionDirectory) {
   EXPECT_EQ(CountOf(result.out, "one two\n"), 3u) << result.err;
 }
 
+TEST_F(ImageTest, ProgramsThatRanksSpawnAreSentToo) {
+  ASSERT_TRUE(StartNodes(2));
+  const std::string parent = PutCopy(ProgramPath("mpi_spawn"));
+  const std::string child = home_ + "/child";
+  fs::copy_file(ProgramPath("mpi_spawn"), child);
+  const CommandResult result =
+      Run({"--host", "n1:2,n2:2", "-n", "1", parent, "-n", "2", "-i", "map_by=node", "-p", child});
+  EXPECT_TRUE(Contains(result.out, "child size=2")) << result.out << result.err;
+}
+
+TEST_F(ImageTest, ADvmThatStaysIsSentProgramsOnce) {
+  ASSERT_TRUE(StartNodes(3));
+  const std::string app = PutApp();
+  ASSERT_TRUE(ExitedWith(RunIn("head", {RexctlPath(), "start", "--host", "n1,n2,n3"}), 0));
+  for (int run = 0; run < 2; ++run) {
+    const CommandResult result = Run({"--dvm", "default", "--host", "n1,n2,n3", app});
+    EXPECT_EQ(CountOf(result.out, "library=42"), 3u) << result.out;
+    EXPECT_EQ(Births(result), "template");
+    EXPECT_EQ(Sent(result) > 0, run == 0) << result.err;
+  }
+  EXPECT_EQ(RunIn("n1", {"sh", "-c", "ls -d /dev/shm/rex-*/*/image"}).out, "");
+  EXPECT_TRUE(ExitedWith(RunIn("head", {RexctlPath(), "stop"}), 0));
+}
+
 TEST_F(ImageTest, OneMulticastReachesAllNodes) {
   ASSERT_TRUE(StartNodes(4));
   const std::string program = PutCopy(ProgramPath("testprog"));

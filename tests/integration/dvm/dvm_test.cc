@@ -2,6 +2,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "launcher/base/fd.h"
 #include "launcher/wire/dvm_messages.h"
 #include "tests/integration/dvm/dvm_fixture.h"
@@ -185,14 +187,31 @@ TEST_F(DvmTest, OtherNodesThanItsOwnAreReachedWithoutIt) {
   EXPECT_EQ(Ask({"status"})["jobs_ever"], 0);
 }
 
-// The nodes' own programs run with --stage=auto; what has to be sent needs nodes of the job's own.
-TEST_F(DvmTest, NothingIsSentToItsNodes) {
+TEST_F(DvmTest, ProgramsAreSentToItsNodes) {
+  StartDvm({"--virtual-nodes", "3"});
+  const std::string store = "/tmp/dvm-test-store-" + std::to_string(::getpid());
+  std::filesystem::create_directories(store);
+  for (int run = 0; run < 2; ++run) {
+    const CommandResult sent =
+        Rex({"--dvm", "default", "--timeline", "-", "--stage", "always", "--store", store, "-n",
+             "3", "--map-by", "node", ProgramPath("testprog"), "print", "x"});
+    EXPECT_TRUE(ExitedWith(sent, 0)) << sent;
+    EXPECT_EQ(sent.out, "xxx");
+    EXPECT_TRUE(Contains(sent.err, "image sent")) << sent;
+    EXPECT_EQ(Contains(sent.err, "all there: 0 bytes sent"), run == 1) << sent;
+  }
+  std::filesystem::remove_all(store);
+}
+
+TEST_F(DvmTest, AFileThatCannotBeSentEndsItsJobAlone) {
   StartDvm({"--virtual-nodes", "2"});
+  auto other = StartSleeper({"--dvm", "default"});
+  const CommandResult result = Rex({"--dvm", "default", "--stage", "always", "--preload-files",
+                                    "/nowhere/data", "-n", "2", ProgramPath("testprog")});
+  EXPECT_FALSE(ExitedWith(result, 0));
+  EXPECT_TRUE(Contains(result.err, "/nowhere/data")) << result;
+  EXPECT_FALSE(other->ended());
   EXPECT_TRUE(ExitedWith(Rex({"--dvm", "default", "-n", "2", "true"}), 0));
-  const CommandResult refused = Rex({"--dvm", "default", "--stage", "always", "-n", "2", "true"});
-  EXPECT_TRUE(ExitedWith(refused, kExitUsage));
-  EXPECT_TRUE(StderrNames(refused, {"DVM 'default'", "--stage=always: nothing is sent"}));
-  EXPECT_EQ(Ask({"status"})["jobs_ever"], 1);
 }
 
 // Nodes are looked at as long as the DVM is there, and every job's ranks count.
