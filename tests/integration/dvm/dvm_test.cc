@@ -77,6 +77,31 @@ TEST_F(DvmTest, TheSecondLaunchFindsTheTemplate) {
   EXPECT_TRUE(StderrNames(again, {"born by template", kInDvm}));
 }
 
+// Ranks of one template have the same addresses, exec'ed ones do not: so a template was kept, and
+// not only made again, when two jobs show the same ones.
+TEST_F(DvmTest, TheSecondLaunchIsBornOfTheFirstOnesTemplate) {
+  StartDvm();
+  const auto address = [&](const char* birth) {
+    const CommandResult result =
+        Rex({"--dvm", "default", "--template", birth, "-n", "1", ProgramPath("address")});
+    EXPECT_TRUE(ExitedWith(result, 0));
+    return result.out;
+  };
+  if (address("none") == address("none")) GTEST_SKIP() << "addresses are not random here";
+  EXPECT_EQ(address("auto"), address("auto"));
+}
+
+TEST_F(DvmTest, TwoCommandsMeetByName) {
+  StartDvm();
+  auto server = StartRex({"--dvm", "default", "-n", "1", ExamplePath("meet"), "serve"});
+  const CommandResult client = Rex({"--dvm", "default", "-n", "1", ExamplePath("meet"), "visit"});
+  EXPECT_TRUE(ExitedWith(client, 0));
+  EXPECT_TRUE(Contains(client.out, "visitor got 1"));
+  const CommandResult served = server->Wait();
+  EXPECT_TRUE(ExitedWith(served, 0));
+  EXPECT_TRUE(Contains(served.out, "server got 2"));
+}
+
 TEST_F(DvmTest, TwoJobsRunAtOnceAndAreShown) {
   StartDvm();
   auto first = StartSleeper();

@@ -2,6 +2,9 @@
 // is killed. Codes are those of mpirun 4.1.4 (docs/design/dynamic.md).
 #include <signal.h>
 
+#include <set>
+
+#include "launcher/base/descendants.h"
 #include "tests/support/rex_test.h"
 
 namespace rex::testing {
@@ -95,9 +98,22 @@ void PrintTo(const Victim& v, std::ostream* os) { *os << v.name; }
 
 class SpawnGoneTest : public SpawnEndsTest, public ::testing::WithParamInterface<Victim> {
  protected:
+  // One that the first rank spawned, whatever it does just then.
+  void KillChild(RunningCommand& job) {
+    const pid_t agent = FindDaemon(job, "rexd-agent");
+    const pid_t parent = FindRank(job, "mpi_spawn");
+    const auto kill_one = [&] {
+      for (const pid_t pid : DescendantsNamed(agent, "mpi_spawn")) {
+        if (pid != parent) return ::kill(pid, SIGKILL) == 0;
+      }
+      return false;
+    };
+    ASSERT_TRUE(job.WaitUntil(kill_one));
+  }
   void Kill(RunningCommand& job) {
     const std::string name = GetParam().name;
     if (name == "rexlaunch") return job.Signal(SIGKILL);
+    if (name == "child") return KillChild(job);
     const pid_t pid = name == "rank" ? FindRank(job, "mpi_spawn") : FindDaemon(job, name);
     ASSERT_GT(pid, 0) << name;
     ::kill(pid, SIGKILL);
@@ -126,9 +142,9 @@ TEST_P(SpawnGoneTest, InTheMidstOfSpawns) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Victims, SpawnGoneTest,
-                         ::testing::Values(Victim{"rank", 137}, Victim{"rexd-agent", 123},
-                                           Victim{"rexd-pmix", 123}, Victim{"rexd", 123},
-                                           Victim{"rexlaunch", -1}),
+                         ::testing::Values(Victim{"rank", 137}, Victim{"child", 137},
+                                           Victim{"rexd-agent", 123}, Victim{"rexd-pmix", 123},
+                                           Victim{"rexd", 123}, Victim{"rexlaunch", -1}),
                          [](const auto& test) {
                            std::string name = test.param.name;
                            std::erase(name, '-');
@@ -149,6 +165,35 @@ TEST_F(SpawnEndsTest, AKilledSpawnerIsReplacedOrEndsAll) {
   } else {
     EXPECT_TRUE(ExitedWith(result, kExitInternal));
     EXPECT_TRUE(StderrNames(result, {"rexd-spawner"}));
+  }
+}
+
+// What was with it goes to the spawner, what comes later to a new one. A rank that is not yet
+// itself looks like its template: killed at its gate it is a failed rank.
+TEST_F(SpawnEndsTest, AKilledTemplateCostsNothing) {
+  auto job = StartRex({"-n", "1", Program(), "-n", "2", "-r", "40"});
+  const pid_t agent = FindDaemon(*job, "rexd-agent");
+  std::set<pid_t> seen;
+  size_t killed = 0;
+  // Those that a look before has seen, too: births are short.
+  const auto kill_some = [&] {
+    std::set<pid_t> now;
+    for (const auto& process : FindDescendants(agent)) {
+      if (!IsTemplate(process.pid)) continue;
+      now.insert(process.pid);
+      if (seen.contains(process.pid) && ::kill(process.pid, SIGKILL) == 0) ++killed;
+    }
+    seen = now;
+    return job->ended();
+  };
+  EXPECT_TRUE(job->WaitUntil(kill_some, seconds(60)));
+  EXPECT_GE(killed, 1U);
+  const CommandResult result = job->Wait(seconds(10));
+  EXPECT_FALSE(result.timed_out) << result;
+  if (result.exit_code == 0) {
+    EXPECT_EQ(CountOf(result.out, "child size=2"), 40U) << result;
+  } else {
+    EXPECT_TRUE(ExitedWith(result, 128 + SIGKILL));
   }
 }
 

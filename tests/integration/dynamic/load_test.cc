@@ -71,5 +71,15 @@ TEST_F(SpawnLoadTest, ManyChildrenOnManyNodes) {
   EXPECT_TRUE(Contains(result.out, "child size=24 remote=1 merged=25 sum=25")) << result;
 }
 
+TEST_F(SpawnLoadTest, TwoHundredPairsOfPublishAndLookupAtOnce) {
+  for (const bool nodes : {false, true}) {
+    std::vector<std::string> args{"-n", "8", "--oversubscribe", ProgramPath("pmix_pairs"), "25"};
+    if (nodes) args.insert(args.begin(), {"--virtual-nodes", "4:2"});
+    const CommandResult result = Rex(args);
+    EXPECT_TRUE(ExitedWith(result, 0));
+    EXPECT_EQ(CountOf(result.out, "pairs=25 wrong=0"), 8U) << result;
+  }
+}
+
 }  // namespace
 }  // namespace rex::testing

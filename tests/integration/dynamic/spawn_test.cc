@@ -1,6 +1,7 @@
 // MPI_Comm_spawn and MPI_Comm_spawn_multiple: from any rank, with every info key, and what a spawn
 // that can't be is told.
 #include <filesystem>
+#include <set>
 
 #include "tests/support/rex_test.h"
 
@@ -216,6 +217,22 @@ TEST_F(SpawnTest, TheSecondSpawnFindsTheTemplateOfTheFirst) {
   const CommandResult result = Spawn({"-n", "1", "--verbose"}, {"-n", "1", "-r", "3"});
   EXPECT_TRUE(ExitedWith(result, 0));
   EXPECT_EQ(CountOf(result.err, "born by template"), 4U) << result;
+}
+
+// Ranks of one template have the same addresses, exec'ed ones do not.
+TEST_F(SpawnTest, ChildrenOfLaterSpawnsAreBornOfTheSameTemplate) {
+  const auto addresses = [&](const char* birth) {
+    const CommandResult result =
+        Spawn({"-n", "1", "--template", birth}, {"-p", ProgramPath("address"), "-n", "1", "-r", "4",
+                                                 "-i", "ompi_non_mpi=true", "--parent", "sleep:1"});
+    std::set<std::string> different;
+    for (const std::string& line : SortedLines(result.out)) {
+      if (line.starts_with("address=")) different.insert(line);
+    }
+    return different.size();
+  };
+  if (addresses("none") < 4) GTEST_SKIP() << "addresses are not random here";
+  EXPECT_EQ(addresses("auto"), 1U);
 }
 
 TEST_F(SpawnTest, AProgramThatChangedIsLoadedAnew) {
