@@ -63,6 +63,7 @@ void HeadImage::OnMade(Result<MadeImage> made) {
     failure.remedy = "make it readable, or leave it to the nodes: --stage=never";
     return on_failed_(failure);
   }
+  notes_ = std::move(made->notes);
   Image& image = made->image;
   if (!image.files.empty()) {
     image.hold = stage_.hold;
@@ -92,6 +93,10 @@ void HeadImage::Launch(uint32_t job, const std::vector<NodeId>& nodes,
   if (wire_.empty() || nodes.empty()) return;
   name_of_ = std::move(name_of);
   on_notice_ = std::move(on_notice);
+  loop_.Post([this, alive = alive_] {
+    if (!*alive) return;
+    for (const std::string& note : std::exchange(notes_, {})) on_notice_(note);
+  });
   if (stage_.creation != CreationRequest::kSingle) {
     return AddSource(ImageKey(job, 0), kHeadNode, nodes, port);
   }

@@ -62,6 +62,7 @@ class HeadImage {
   bool made_ = false;
   std::shared_ptr<const Image> image_;
   std::string wire_;
+  std::vector<std::string> notes_;  // for the user, once it is sent
   // One, for all nodes; with --creation=single one for each rank of a node, by ImageKey.
   std::map<std::pair<uint64_t, NodeId>, std::unique_ptr<ImageSource>> sources_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -20,6 +20,19 @@ std::string RealPath(const std::string& path) {
   return ::realpath(path.c_str(), real.data()) != nullptr ? real.data() : path;
 }
 
+// The interpreter that a script names; empty: it is none.
+std::string ScriptInterpreter(const std::string& path) {
+  std::array<char, 256> head{};  // as much as the kernel reads, execve(2)
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const ssize_t n = fd ? ::pread(fd.get(), head.data(), head.size(), 0) : 0;
+  std::string_view line(head.data(), static_cast<size_t>(std::max<ssize_t>(n, 0)));
+  if (!line.starts_with("#!")) return "";
+  line = line.substr(2, line.find('\n') - 2);
+  const size_t begin = line.find_first_not_of(" \t");
+  if (begin == line.npos) return "";
+  return std::string(line.substr(begin, line.find_first_of(" \t", begin) - begin));
+}
+
 Error CantSend(const std::string& path, const Error& why) {
   return {why.code, "'" + path + "' belongs to the program and can't be sent: " + why.text,
           why.sys_errno};
@@ -70,6 +83,14 @@ class Maker {
     if (!loader_read_) {
       loader_ = ThisLoader();
       loader_read_ = true;
+    }
+    if (const std::string interpreter = ScriptInterpreter(app.program); !interpreter.empty()) {
+      const bool theirs = IsSystemPath(interpreter) || !interpreter.starts_with('/');
+      if (!theirs) {
+        made_.notes.push_back("'" + app.program + "' is a script for '" + interpreter +
+                              "', which is not sent: every node needs that file there");
+      }
+      return Ok{};
     }
     Closure closure = FindClosure(app.program, app.env, loader_);
     made_.missing.insert(made_.missing.end(), closure.missing.begin(), closure.missing.end());

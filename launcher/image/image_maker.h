@@ -24,7 +24,8 @@ struct ImageQuery {
 
 struct MadeImage {
   Image image;                       // without files: nothing is to be sent, whatever nodes have
-  std::vector<std::string> missing;  // libraries that were found nowhere, for a notice
+  std::vector<std::string> missing;  // libraries that were found nowhere
+  std::vector<std::string> notes;    // what nodes may lack, and why it is not sent
 };
 // `cache`: none: nothing is remembered. Errors: a file that has to be sent can't be read, or
 // changes all the time; too many files.

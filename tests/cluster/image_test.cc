@@ -216,6 +216,54 @@ TEST_F(ImageTest, PreloadedFilesLieInTheSessionDirectory) {
   EXPECT_EQ(CountOf(result.out, "one two\n"), 3u) << result.err;
 }
 
+TEST_F(ImageTest, AScriptWhoseInterpreterIsNotSentSaysSo) {
+  ASSERT_TRUE(StartNodes(1));
+  const std::string interpreter = PutCopy(ProgramPath("testprog"));
+  std::ofstream(home_ + "/script") << "#!" << interpreter << " print\n";
+  fs::permissions(home_ + "/script", fs::perms::owner_all);
+  const CommandResult result = RexOnHead({"--host", "n1", home_ + "/script"});
+  EXPECT_FALSE(ExitedWith(result, 0));
+  EXPECT_TRUE(StderrNames(result, {"is a script for '" + interpreter + "', which is not sent"}));
+}
+
+TEST_F(ImageTest, GdbSeesTheFilesThatWereSent) {
+  if (::access("/usr/bin/gdb", X_OK) != 0) GTEST_SKIP() << "gdb is not installed";
+  ASSERT_TRUE(StartNodes(1));
+  const std::string app = PutApp();
+  auto job = StartRexOnHead({"--template", "none", "--host", "n1", app, "60000"});
+  std::string maps;  // of the rank, once its library is there
+  ASSERT_TRUE(job->WaitUntil(
+      [&] {
+        maps = RunIn("n1", {"sh", "-c", "grep -ls libimage_library /proc/[0-9]*/maps"}).out;
+        return !maps.empty();
+      },
+      seconds(30)));
+  const std::string pid = maps.substr(6, maps.find('/', 6) - 6);
+  const CommandResult seen =
+      RunIn("n1", {"gdb", "-nx", "-batch", "-p", pid, "-ex", "info sharedlibrary", "-ex",
+                   "info symbol main", "-ex", "info symbol image_library"});
+  EXPECT_TRUE(Contains(seen.out, "/image" + home_ + "/app/")) << seen;
+  EXPECT_TRUE(Contains(seen.out, "main in section .text")) << seen;
+  EXPECT_TRUE(Contains(seen.out, "image_library in section .text")) << seen;
+  job->Signal(SIGTERM);
+  job->Wait();
+}
+
+TEST_F(ImageTest, ThousandsOfFilesGoInOneImage) {
+  ASSERT_TRUE(StartNodes(2));
+  std::string files;
+  for (int i = 0; i < 2000; ++i) {
+    const std::string path = home_ + "/f" + std::to_string(i);
+    std::ofstream(path) << "file " << i << "\n";
+    files += (i == 0 ? "" : ",") + path;
+  }
+  const std::vector<std::string> args{
+      "--host", "n1,n2", "--preload-files", files, "--set-cwd-to-session-dir", "/bin/cat", "f1999"};
+  const CommandResult result = RexOnHead(args);
+  EXPECT_TRUE(ExitedWith(result, 0)) << result.err;
+  EXPECT_EQ(CountOf(result.out, "file 1999\n"), 2u) << result.out;
+}
+
 TEST_F(ImageTest, ProgramsThatRanksSpawnAreSentToo) {
   ASSERT_TRUE(StartNodes(2));
   const std::string parent = PutCopy(ProgramPath("mpi_spawn"));
