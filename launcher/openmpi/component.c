@@ -1,5 +1,7 @@
 #include "launcher/openmpi/component.h"
 
+#include "launcher/openmpi/orted_environment.h"
+
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
@@ -74,6 +76,10 @@ static bool is_own(const char* entry) {
 void rex_component_clear_environment(const char* directory) {
   static const char paths[] = OPAL_MCA_PREFIX "mca_base_component_path";
   if (orte_launch_environ == NULL) return;
+  const char* hwloc = getenv(REX_ORTED_HWLOC_NAME);
+  if (hwloc != NULL && strcmp(hwloc, REX_ORTED_HWLOC_VALUE) == 0) {
+    opal_unsetenv(REX_ORTED_HWLOC_NAME, &orte_launch_environ);
+  }
   char** names = NULL;
   for (char** entry = orte_launch_environ; *entry != NULL; ++entry) {
     if (is_own(*entry)) opal_argv_append_nosize(&names, *entry);

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "launcher/openmpi/orted_environment.h"
+
 namespace rex::openmpi {
 
 namespace {
@@ -81,7 +83,9 @@ int BecomeDaemon(const Words& words) {
   if (call.caller == Caller::kUser) return -1;
   if (!call.options.unknown.empty()) return RefuseOption(call.options.unknown);
   if (call.caller == Caller::kPrrte) return Exec("prted", call.words);
-  return Exec("orted", WordsForOrted(call, PluginDirectory()));
+  const std::string dir = call.options.plain ? "" : PluginDirectory();
+  if (!dir.empty()) ::setenv(REX_ORTED_HWLOC_NAME, REX_ORTED_HWLOC_VALUE, 0);
+  return Exec("orted", WordsForOrted(call, dir));
 }
 
 }  // namespace rex::openmpi

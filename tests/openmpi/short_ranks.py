@@ -26,7 +26,7 @@ def run(place, agent):
                               text=True, check=False, timeout=PATIENCE + 10, env={**os.environ, **ROOT})
     except subprocess.TimeoutExpired:
         return "hang"
-    if done.returncode in (124, 137):
+    if done.returncode in (124, 137, -9):  # timeout(1) ends itself as its child ended
         return "hang"
     if done.returncode != 0:
         return f"exit code {done.returncode}: {done.stderr}"
