@@ -6,6 +6,7 @@
 #include "launcher/cli/dvm/ctl_text.h"
 #include "launcher/wire/dvm_messages.h"
 #include "tests/fuzz/fuzz_target.h"
+#include "tests/fuzz/round_trip.h"
 
 namespace rex {
 namespace {
@@ -49,58 +50,22 @@ void CheckBounds(const DvmRankList& m) {
   REX_CHECK(lines == 1 + m.ranks.size());
 }
 
-template <typename T>
-void RoundTrip(const std::string& payload) {
-  const Result<T> first = FromWire<T>(payload);
-  if (!first) {
-    REX_CHECK(first.error().code == Errc::kProtocol && !first.error().text.empty());
-    return;
+struct Target {
+  template <typename T>
+  static Result<T> Decode(const std::string& payload) {
+    return FromWire<T>(payload);
   }
-  CheckBounds(*first);
-  const std::string wire = ToWire(*first);
-  const Result<T> second = FromWire<T>(wire);
-  REX_CHECK(second.has_value());
-  REX_CHECK(ToWire(*second) == wire);
-}
+  static void Check(const auto& message) { CheckBounds(message); }
+};
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::Input in(data, size);
-  const uint8_t which = in.Byte();
+  const size_t place = in.Byte() % 10;
   const std::string payload(in.Rest());
-  switch (which % 10) {
-    case 0:
-      RoundTrip<StartDvm>(payload);
-      break;
-    case 1:
-      RoundTrip<DvmRecord>(payload);
-      break;
-    case 2:
-      RoundTrip<Declined>(payload);
-      break;
-    case 3:
-      RoundTrip<AskDvm>(payload);
-      break;
-    case 4:
-      RoundTrip<DvmStatus>(payload);
-      break;
-    case 5:
-      RoundTrip<DvmJobList>(payload);
-      break;
-    case 6:
-      RoundTrip<DvmRankList>(payload);
-      break;
-    case 7:
-      RoundTrip<StopDvm>(payload);
-      break;
-    case 8:
-      RoundTrip<KillJob>(payload);
-      break;
-    case 9:
-      RoundTrip<DvmReply>(payload);
-      break;
-  }
+  fuzz::RoundTripOneOf<Target, StartDvm, DvmRecord, Declined, AskDvm, DvmStatus, DvmJobList,
+                       DvmRankList, StopDvm, KillJob, DvmReply>(place, payload);
   return 0;
 }
 

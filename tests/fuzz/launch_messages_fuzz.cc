@@ -6,6 +6,7 @@
 #include "launcher/observe/timeline.h"
 #include "launcher/wire/messages.h"
 #include "tests/fuzz/fuzz_target.h"
+#include "tests/fuzz/round_trip.h"
 
 namespace rex {
 namespace {
@@ -53,19 +54,13 @@ void CheckBounds(const JobEnded& m) {
   REX_CHECK(lines >= 1 && lines <= 1 + m.phases.size());
 }
 
-template <typename T>
-void RoundTrip(const std::string& payload) {
-  const Result<T> first = FromWire<T>(payload);
-  if (!first) {
-    REX_CHECK(first.error().code == Errc::kProtocol && !first.error().text.empty());
-    return;
+struct Target {
+  template <typename T>
+  static Result<T> Decode(const std::string& payload) {
+    return FromWire<T>(payload);
   }
-  CheckBounds(*first);
-  const std::string wire = ToWire(*first);
-  const Result<T> second = FromWire<T>(wire);
-  REX_CHECK(second.has_value());
-  REX_CHECK(ToWire(*second) == wire);
-}
+  static void Check(const auto& message) { CheckBounds(message); }
+};
 
 void RoundTripOutput(const std::string& payload) {
   std::string_view bytes;
@@ -83,37 +78,11 @@ void RoundTripOutput(const std::string& payload) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::Input in(data, size);
-  const uint8_t which = in.Byte();
+  const size_t place = in.Byte() % 9;
   const std::string payload(in.Rest());
-  switch (which % 9) {
-    case 0:
-      RoundTrip<Hello>(payload);
-      break;
-    case 1:
-      RoundTrip<JobSpec>(payload);
-      break;
-    case 2:
-      RoundTrip<SignalRanks>(payload);
-      break;
-    case 3:
-      RoundTrip<EndJob>(payload);
-      break;
-    case 4:
-      RoundTrip<Credit>(payload);
-      break;
-    case 5:
-      RoundTrip<Notice>(payload);
-      break;
-    case 6:
-      RoundTrip<JobStarted>(payload);
-      break;
-    case 7:
-      RoundTrip<JobEnded>(payload);
-      break;
-    case 8:
-      RoundTripOutput(payload);
-      break;
-  }
+  if (place == 8) RoundTripOutput(payload);
+  fuzz::RoundTripOneOf<Target, Hello, JobSpec, SignalRanks, EndJob, Credit, Notice, JobStarted,
+                       JobEnded>(place, payload);
   return 0;
 }
 

@@ -1,6 +1,7 @@
 // The tree's own messages and routes. Input: u8 which, then the payload.
 #include "launcher/tree/tree_messages.h"
 #include "tests/fuzz/fuzz_target.h"
+#include "tests/fuzz/round_trip.h"
 
 namespace rex {
 namespace {
@@ -40,18 +41,13 @@ void CheckBounds(const ClockReport& m) {
 }
 void CheckBounds(const TreeNotice& m) { CheckText(m.text); }
 
-template <typename T>
-void RoundTrip(const std::string& payload) {
-  const Result<T> first = TreeFromWire<T>(payload);
-  if (!first) {
-    REX_CHECK(first.error().code == Errc::kProtocol && !first.error().text.empty());
-    return;
+struct Target {
+  template <typename T>
+  static Result<T> Decode(const std::string& payload) {
+    return TreeFromWire<T>(payload);
   }
-  CheckBounds(*first);
-  const std::string wire = ToWire(*first);
-  const Result<T> second = TreeFromWire<T>(wire);
-  REX_CHECK(second.has_value() && ToWire(*second) == wire);
-}
+  static void Check(const auto& message) { CheckBounds(message); }
+};
 
 void RoundTripTicket(const std::string& payload) {
   const auto first = TreeFromWire<ReceivedTicket>(payload);
@@ -77,37 +73,12 @@ void RoundTripRoute(const std::string& payload) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::Input in(data, size);
-  const uint8_t which = in.Byte();
+  const size_t place = in.Byte() % 9;
   const std::string payload(in.Rest());
-  switch (which % 9) {
-    case 0:
-      RoundTrip<Welcome>(payload);
-      break;
-    case 1:
-      RoundTrip<AgentFacts>(payload);
-      break;
-    case 2:
-      RoundTrip<StartFailure>(payload);
-      break;
-    case 3:
-      RoundTrip<NodesLost>(payload);
-      break;
-    case 4:
-      RoundTrip<NodeLate>(payload);
-      break;
-    case 5:
-      RoundTrip<ClockReport>(payload);
-      break;
-    case 6:
-      RoundTrip<TreeNotice>(payload);
-      break;
-    case 7:
-      RoundTripRoute(payload);
-      break;
-    case 8:
-      RoundTripTicket(payload);
-      break;
-  }
+  if (place == 7) RoundTripRoute(payload);
+  if (place == 8) RoundTripTicket(payload);
+  fuzz::RoundTripOneOf<Target, Welcome, AgentFacts, StartFailure, NodesLost, NodeLate, ClockReport,
+                       TreeNotice>(place, payload);
   return 0;
 }
 

@@ -125,31 +125,41 @@ static void mode_apps(const char* arg) {
   }
 }
 
-/* Each rank puts a value of ARG bytes; after a collecting fence each reads every other's. */
-static void mode_modex(const char* arg) {
-  size_t bytes = (size_t)atol(arg);
+/* Puts `bytes` times the letter of this rank, and commits. */
+static void put_letters(const char* key, size_t bytes) {
   char* text = malloc(bytes + 1);
   memset(text, 'a' + (int)(self.rank % 26), bytes);
   text[bytes] = '\0';
   pmix_value_t value;
   PMIX_VALUE_LOAD(&value, text, PMIX_STRING);
-  expect("put", PMIx_Put(PMIX_GLOBAL, "probe.value", &value));
+  free(text);
+  expect("put", PMIx_Put(PMIX_GLOBAL, key, &value));
   PMIX_VALUE_DESTRUCT(&value);
   expect("commit", PMIx_Commit());
+}
+
+/* Fails unless `got` is what `rank` put; frees it. */
+static void take_letters(pmix_value_t* got, uint32_t rank, size_t bytes) {
+  if (got->type != PMIX_STRING || strlen(got->data.string) != bytes ||
+      (bytes > 0 && got->data.string[0] != (char)('a' + rank % 26))) {
+    fail("compare", PMIX_ERROR);
+  }
+  PMIX_VALUE_RELEASE(got);
+}
+
+/* Each rank puts a value of ARG bytes; after a collecting fence each reads every other's. */
+static void mode_modex(const char* arg) {
+  size_t bytes = (size_t)atol(arg);
+  put_letters("probe.value", bytes);
   fence(1);
   for (uint32_t rank = 0; rank < job_size(); ++rank) {
     pmix_proc_t proc;
     pmix_value_t* got = NULL;
     PMIX_LOAD_PROCID(&proc, self.nspace, rank);
     expect("get", PMIx_Get(&proc, "probe.value", NULL, 0, &got));
-    if (got->type != PMIX_STRING || strlen(got->data.string) != bytes ||
-        (bytes > 0 && got->data.string[0] != (char)('a' + rank % 26))) {
-      fail("compare", PMIX_ERROR);
-    }
-    PMIX_VALUE_RELEASE(got);
+    take_letters(got, rank, bytes);
   }
   printf("modex=ok\n");
-  free(text);
 }
 
 static void mode_publish(void) {
@@ -245,27 +255,15 @@ static pmix_status_t get_bounded(pmix_rank_t rank, const char* key, int seconds,
 /* Each rank puts a value of ARG bytes; after a fence without data each asks for every other's. */
 static void mode_async(const char* arg) {
   size_t bytes = (size_t)atol(arg);
-  char* text = malloc(bytes + 1);
-  memset(text, 'a' + (int)(self.rank % 26), bytes);
-  text[bytes] = '\0';
-  pmix_value_t value;
-  PMIX_VALUE_LOAD(&value, text, PMIX_STRING);
-  expect("put", PMIx_Put(PMIX_GLOBAL, "probe.async", &value));
-  PMIX_VALUE_DESTRUCT(&value);
-  expect("commit", PMIx_Commit());
+  put_letters("probe.async", bytes);
   fence(0);
   for (uint32_t rank = 0; rank < job_size(); ++rank) {
     pmix_value_t* got = NULL;
     expect("get", get_bounded(rank, "probe.async", 30, &got));
-    if (got->type != PMIX_STRING || strlen(got->data.string) != bytes ||
-        (bytes > 0 && got->data.string[0] != (char)('a' + rank % 26))) {
-      fail("compare", PMIX_ERROR);
-    }
-    PMIX_VALUE_RELEASE(got);
+    take_letters(got, rank, bytes);
   }
   fence(0);
   printf("async=ok\n");
-  free(text);
 }
 
 /* Rank 0 asks at once for what the last rank commits half a second later, without any fence; then
