@@ -98,6 +98,8 @@ std::map<std::string, std::string> NothingLeft::Environment() const {
   for (const char* variable : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
     env[variable] = WithLogPath(variable, root_ + "/sanitizer");
   }
+  env["LSAN_OPTIONS"] =
+      "print_suppressions=0:suppressions=" + SourceDir() + "/tests/support/leaks.supp";
   return env;
 }
 
