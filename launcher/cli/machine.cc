@@ -20,6 +20,7 @@
 
 #include "launcher/base/clock.h"
 #include "launcher/base/fd.h"
+#include "launcher/cli/command_output.h"
 #include "launcher/cli/detached_thread.h"
 #include "launcher/cli/progress_line.h"
 #include "launcher/values/number.h"
@@ -30,6 +31,8 @@ namespace rex {
 
 namespace {
 
+constexpr size_t kMostFileBytes = 64 << 20;
+constexpr std::chrono::seconds kCommandPatience{10};
 constexpr int kMostCpus = 1 << 16;  // far above what kernels are built for
 
 // The CPUs of our affinity mask. The kernel refuses a mask smaller than its own:
@@ -236,6 +239,24 @@ Environment OwnEnvironment() {
     env.emplace_back(*entry);
   }
   return env;
+}
+
+void LeaveSurroundingJob(const Environment& env) {
+  const bool inside = InsideAnotherJob(env);
+  for (const std::string& entry : env) {
+    const std::string name = entry.substr(0, entry.find('='));
+    if (BelongsToAnotherJob(name, inside)) ::unsetenv(name.c_str());
+  }
+}
+
+FileReader OwnFileReader() {
+  return [](const std::string& path) { return ReadFile(path, kMostFileBytes); };
+}
+
+CommandRunner OwnCommandRunner() {
+  return [](const std::vector<std::string>& command) {
+    return CommandOutput(command, kMostFileBytes, kCommandPatience);
+  };
 }
 
 void OpenMissingStdio() {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <set>
 
+#include "launcher/cli/file_reader.h"
 #include "launcher/cli/job_request.h"
 
 namespace rex {
@@ -54,6 +55,15 @@ class MachineNames {
 
 // environ(7) as it is now.
 Environment OwnEnvironment();
+
+// Takes a surrounding job's variables out of environ(7): our own processes would take part in it.
+// `env` is OwnEnvironment().
+void LeaveSurroundingJob(const Environment& env);
+
+// This machine's files, of at most 64 MiB (a node file has a line for each rank), and what commands
+// print, which get ten seconds.
+FileReader OwnFileReader();
+CommandRunner OwnCommandRunner();
 
 // Opens /dev/null on descriptors 0, 1, 2 that are closed, so that none of ours gets their number.
 void OpenMissingStdio();

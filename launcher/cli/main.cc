@@ -8,7 +8,6 @@
 #include <cstdlib>
 
 #include "launcher/cli/check_text.h"
-#include "launcher/cli/command_output.h"
 #include "launcher/cli/dvm/choose_dvm.h"
 #include "launcher/cli/job_request.h"
 #include "launcher/cli/launch_session.h"
@@ -32,9 +31,6 @@ constexpr int kExitNoDirectory = 121;
 constexpr int kExitNoResources = 122;
 constexpr int kExitRexFailed = 123;
 
-constexpr size_t kMostFileBytes = 64 << 20;  // a node file has a line for each rank
-constexpr std::chrono::seconds kCommandPatience{10};
-
 constexpr const char* kRunningAsRoot =
     "running as root: ranks have all of root's rights (--allow-run-as-root hides this line)";
 
@@ -47,15 +43,6 @@ int Fail(const std::string& text, int code) {
 // --help and --version: to stdout, and a disk that is full is an error.
 int Print(const std::string& text) {
   return rex::WriteAll(STDOUT_FILENO, text) ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
-// A surrounding job's variables would make our own processes take part in it.
-void LeaveSurroundingJob(const Environment& env) {
-  const bool inside = rex::InsideAnotherJob(env);
-  for (const std::string& entry : env) {
-    const std::string name = entry.substr(0, entry.find('='));
-    if (rex::BelongsToAnotherJob(name, inside)) ::unsetenv(name.c_str());
-  }
 }
 
 // The file is opened before the job starts: a bad path should not cost a run.
@@ -180,7 +167,7 @@ int Launch(const CommandLine& line, const Environment& env, const rex::NodePool&
   if (const auto told = ReportPid(line.report_pid); !told) {
     return Fail(told.error().text, kExitUsage);
   }
-  LeaveSurroundingJob(env);
+  rex::LeaveSurroundingJob(env);
 
   rex::EventLoop loop;
   options.phases.push_back(
@@ -211,19 +198,14 @@ int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   if (const int code = rex::openmpi::BecomeDaemon(words); code >= 0) return code;
   const Environment env = rex::OwnEnvironment();
-  const rex::FileReader read_file = [](const std::string& path) {
-    return rex::ReadFile(path, kMostFileBytes);
-  };
-  const rex::CommandRunner run = [](const std::vector<std::string>& command) {
-    return rex::CommandOutput(command, kMostFileBytes, kCommandPatience);
-  };
+  const rex::FileReader read_file = rex::OwnFileReader();
   auto line = rex::ParseCommandLine(words, env, read_file);
   if (!line) return Fail(line.error().text, kExitUsage);
   if (line->help) return PrintHelp(line->help_topic);
   if (line->version) return Print("rexlaunch (rex) " REX_VERSION "\n");
   if (line->check_openmpi) return CheckOpenMpi();
   line->file_settings = rex::ReadParameterFiles(env, read_file);
-  const auto pool = rex::FindNodePool(*line, {env, read_file, run});
+  const auto pool = rex::FindNodePool(*line, {env, read_file, rex::OwnCommandRunner()});
   if (!pool) return Fail(pool.error().text, kExitUsage);
   return Launch(*line, env, *pool, begin);
 }

@@ -10,7 +10,6 @@
 
 #include "launcher/base/clock.h"
 #include "launcher/base/dvm_place.h"
-#include "launcher/cli/command_output.h"
 #include "launcher/cli/console.h"
 #include "launcher/cli/dvm/ctl_line.h"
 #include "launcher/cli/dvm/ctl_start.h"
@@ -30,8 +29,6 @@ using rex::Environment;
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitNoDvm = 3;
-constexpr size_t kMostFileBytes = 64 << 20;
-constexpr std::chrono::seconds kCommandPatience{10};
 constexpr std::chrono::seconds kAnswerPatience{30};
 // Jobs get their grace time, the head 60 s for them, the keeper 5 s for what is left.
 constexpr std::chrono::seconds kEndPatience{90};
@@ -58,28 +55,15 @@ int Report(const CtlLine& line, bool done, const std::string& text) {
 
 // ---- start
 
-void LeaveSurroundingJob(const Environment& env) {
-  const bool inside = rex::InsideAnotherJob(env);
-  for (const std::string& entry : env) {
-    const std::string name = entry.substr(0, entry.find('='));
-    if (rex::BelongsToAnotherJob(name, inside)) ::unsetenv(name.c_str());
-  }
-}
-
 // The nodes as rexlaunch would find them.
 rex::Result<rex::StartDvm> MakeOrder(const CtlLine& line, const Environment& env) {
-  const rex::FileReader read_file = [](const std::string& path) {
-    return rex::ReadFile(path, kMostFileBytes);
-  };
-  const rex::CommandRunner run = [](const std::vector<std::string>& command) {
-    return rex::CommandOutput(command, kMostFileBytes, kCommandPatience);
-  };
+  const rex::FileReader read_file = rex::OwnFileReader();
   std::vector<std::string> words = line.node_words;
   words.emplace_back("true");  // a program: its ranks are nobody's
   auto parsed = rex::ParseCommandLine(words, env, read_file);
   if (!parsed) return parsed.error();
   parsed->file_settings = rex::ReadParameterFiles(env, read_file);
-  const auto pool = rex::FindNodePool(*parsed, {env, read_file, run});
+  const auto pool = rex::FindNodePool(*parsed, {env, read_file, rex::OwnCommandRunner()});
   if (!pool) return pool.error();
   const auto here = rex::ReadSurroundings(env, true);
   if (!here) return here.error();
@@ -110,7 +94,7 @@ int Start(const CtlLine& line, const Environment& env) {
     }
     rex::RemoveStaleDvm(rex::DvmLink(line.name));
   }
-  LeaveSurroundingJob(env);
+  rex::LeaveSurroundingJob(env);
   const auto say = [](const std::string& text) { Fail(text, 0); };
   const rex::StartOutcome outcome = rex::StartDvmProcesses(*order, order->verbose, say);
   if (!outcome.record) return Fail(outcome.error, outcome.exit_code);
