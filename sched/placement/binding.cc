@@ -23,16 +23,6 @@ Bitmap ToBitmap(const CpuWords& words) {
   return bitmap;
 }
 
-CpuWords ToWords(hwloc_const_bitmap_t bitmap) {
-  CpuWords words;
-  for (int cpu = hwloc_bitmap_first(bitmap); cpu >= 0; cpu = hwloc_bitmap_next(bitmap, cpu)) {
-    const auto word = static_cast<size_t>(cpu) / 64;
-    if (word >= words.size()) words.resize(word + 1);
-    words[word] |= uint64_t{1} << (cpu % 64);
-  }
-  return words;
-}
-
 // "0" or "0-1" or "0,2": the numbers of the hardware threads of `core` that are in `cpus`.
 std::string HwthreadsOf(const Topology& topology, hwloc_obj_t core, hwloc_const_bitmap_t cpus) {
   const Bitmap numbers(hwloc_bitmap_alloc());
@@ -43,7 +33,7 @@ std::string HwthreadsOf(const Topology& topology, hwloc_obj_t core, hwloc_const_
     if (hwloc_bitmap_intersects(pu->cpuset, cpus)) hwloc_bitmap_set(numbers.get(), number);
     ++number;
   }
-  return CpuList(ToWords(numbers.get()));
+  return CpuList(WordsOf(numbers.get()));
 }
 
 // "B." for a core of two hardware threads of which the first is in `cpus`.
@@ -78,11 +68,21 @@ void DescribePackage(const Topology& topology, hwloc_obj_t package, hwloc_const_
 
 }  // namespace
 
+CpuWords WordsOf(hwloc_const_bitmap_t bitmap) {
+  CpuWords words;
+  for (int cpu = hwloc_bitmap_first(bitmap); cpu >= 0; cpu = hwloc_bitmap_next(bitmap, cpu)) {
+    const auto word = static_cast<size_t>(cpu) / 64;
+    if (word >= words.size()) words.resize(word + 1);
+    words[word] |= uint64_t{1} << (cpu % 64);
+  }
+  return words;
+}
+
 CpuWords MemoryOf(const Topology& topology, const CpuWords& cpus) {
   const Bitmap bound = ToBitmap(cpus);
   const Bitmap nodes(hwloc_bitmap_alloc());
   hwloc_cpuset_to_nodeset(topology.get(), bound.get(), nodes.get());
-  return ToWords(nodes.get());
+  return WordsOf(nodes.get());
 }
 
 std::string DescribeBinding(const Topology& topology, const CpuWords& cpus) {

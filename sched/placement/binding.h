@@ -14,6 +14,8 @@ namespace rex {
 // Bit i of word j is cpu 64*j+i (operating-system numbers), as sched_setaffinity(2) takes it.
 using CpuWords = std::vector<uint64_t>;
 
+CpuWords WordsOf(hwloc_const_bitmap_t bitmap);
+
 // The NUMA nodes (operating-system numbers) of these cpus, as set_mempolicy(2) takes them.
 CpuWords MemoryOf(const Topology& topology, const CpuWords& cpus);
 

@@ -41,16 +41,6 @@ std::optional<GpuVendor> VendorOf(uint16_t id) {
   }
 }
 
-CpuWords WordsOf(hwloc_const_bitmap_t bitmap) {
-  CpuWords words;
-  for (int cpu = hwloc_bitmap_first(bitmap); cpu >= 0; cpu = hwloc_bitmap_next(bitmap, cpu)) {
-    const auto word = static_cast<size_t>(cpu) / 64;
-    if (word >= words.size()) words.resize(word + 1);
-    words[word] |= uint64_t{1} << (cpu % 64);
-  }
-  return words;
-}
-
 std::string AddressText(const hwloc_obj_attr_u::hwloc_pcidev_attr_s& pci) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%04x:%02x:%02x.%01x", unsigned{pci.domain},
