@@ -1,7 +1,6 @@
 #include "launcher/agent/dvm_server.h"
 
 #include <signal.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,12 +22,6 @@ Failure Stopped(std::string detail, std::string remedy) {
   failure.detail = std::move(detail);
   failure.remedy = std::move(remedy);
   return failure;
-}
-
-int64_t PeerPid(int fd) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.pid : 0;
 }
 }  // namespace
 
@@ -68,17 +61,16 @@ void DvmServer::OnConnection() {
     listening_->Enable(false);
     return accept_again_.Set(kAcceptAgain);
   }
-  const auto uid = PeerUid(socket.get());
-  if (!uid || *uid != ::geteuid()) {
-    return Log(LogLevel::kWarn,
-               "connection refused: of user " + (uid ? std::to_string(*uid) : uid.error().text));
+  const auto peer = PeerOf(socket.get());
+  if (!peer || peer->uid != ::geteuid()) {
+    return Log(LogLevel::kWarn, "connection refused: of user " +
+                                    (peer ? std::to_string(peer->uid) : peer.error().text));
   }
   if (sessions_.size() >= kMostSessions) {
     return Log(LogLevel::kWarn,
                "connection refused: there are " + std::to_string(kMostSessions) + " already");
   }
-  const int64_t pid = PeerPid(socket.get());
-  Add(std::move(socket), pid);
+  Add(std::move(socket), peer->pid);
 }
 
 void DvmServer::Add(UniqueFd socket, int64_t pid) {
@@ -119,10 +111,7 @@ void DvmServer::OnNonsense(SessionId id, const Error& error) {
   failure.remedy = "use rexlaunch, rexctl and rexd of the same installation";
   LaunchClient& client = *session.client;
   if (client.jobs() != nullptr && !session.ended) return client.jobs()->OnLost(failure, true);
-  JobEnded ended;
-  ended.failure = failure;
-  ended.exit_code = ExitCodeOf(failure);
-  client.SendEnded(ended);
+  client.SendEnded(EndedBy(failure));
   if (starter_ == id) OnGone(id);
 }
 
@@ -225,10 +214,7 @@ void DvmServer::OnNodesLost(const Failure& failure) {
 
 void DvmServer::FailStart(const Failure& failure) {
   if (starter_ != 0) {
-    JobEnded ended;
-    ended.failure = failure;
-    ended.exit_code = ExitCodeOf(failure);
-    ClientOf(starter_).SendEnded(ended);
+    ClientOf(starter_).SendEnded(EndedBy(failure));
     starter_ = 0;
   }
   On(DvmEvent::kStop);
@@ -292,13 +278,14 @@ Status DvmServer::OnLaunch(SessionId id, JobSpec spec) {
 
 void DvmServer::Decline(SessionId id, const JobSpec& spec, const std::string& why, bool busy) {
   if (spec.may_decline) return ClientOf(id).Send(LaunchMessage::kDeclined, Declined{why});
-  JobEnded ended;
-  ended.failure.kind = busy ? FailureKind::kNoResources : FailureKind::kRefused;
-  ended.failure.phase = JobPhase::kNodes;
-  ended.failure.detail = "DVM '" + order_.name + "': " + why;
-  ended.failure.remedy =
+  Failure failure;
+  failure.kind = busy ? FailureKind::kNoResources : FailureKind::kRefused;
+  failure.phase = JobPhase::kNodes;
+  failure.detail = "DVM '" + order_.name + "': " + why;
+  failure.remedy =
       "'rexctl status' and 'rexctl jobs' show what runs there; '--dvm none' does without it";
-  ended.exit_code = busy ? ExitCodeOf(ended.failure) : kExitUsage;
+  JobEnded ended = EndedBy(std::move(failure));
+  if (!busy) ended.exit_code = kExitUsage;
   ClientOf(id).SendEnded(ended);
 }
 

@@ -184,10 +184,7 @@ void Head::OnTerminate() {
 
 void Head::EndWith(const Failure& failure, bool quick) {
   if (client_->jobs() != nullptr) return client_->jobs()->OnLost(failure, quick);
-  JobEnded ended;
-  ended.failure = failure;
-  ended.exit_code = ExitCodeOf(failure);
-  client_->Send(LaunchMessage::kJobEnded, ended);
+  client_->Send(LaunchMessage::kJobEnded, EndedBy(failure));
   Finish();
 }
 

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -136,11 +135,11 @@ Result<UniqueFd> ConnectToDvm(const std::string& dir) {
     if (errno == ECONNREFUSED) return Error{Errc::kNotFound, "nobody listens in '" + dir + "'"};
     return Error::FromErrno(errno, "connect to '" + dir + "/" + kDvmSocketName + "'");
   }
-  const auto uid = PeerUid(fd.get());
-  if (!uid) return uid.error();
-  if (*uid == ::geteuid()) return fd;
+  const auto peer = PeerOf(fd.get());
+  if (!peer) return peer.error();
+  if (peer->uid == ::geteuid()) return fd;
   return Error{Errc::kPermission,
-               "'" + dir + "' is served by user " + std::to_string(*uid) + ", not by us"};
+               "'" + dir + "' is served by user " + std::to_string(peer->uid) + ", not by us"};
 }
 
 Result<UniqueFd> ListenInDvm(const std::string& dir) {
@@ -159,13 +158,13 @@ Result<UniqueFd> ListenInDvm(const std::string& dir) {
   return fd;
 }
 
-Result<uid_t> PeerUid(int fd) {
+Result<ucred> PeerOf(int fd) {
   ucred peer{};
   socklen_t size = sizeof peer;
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
-    return Error::FromErrno(errno, "ask for the peer's uid");
+    return Error::FromErrno(errno, "ask who the peer is");
   }
-  return peer.uid;
+  return peer;
 }
 
 Status LinkDvm(const std::string& link, const std::string& dir) {

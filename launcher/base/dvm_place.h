@@ -5,6 +5,8 @@
 // removes another's. A link that leads to no listener is stale.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,8 +38,8 @@ Result<std::string> DvmDirectory(const std::string& link);
 Result<UniqueFd> ConnectToDvm(const std::string& dir);
 // Listens in `dir`, which is private.
 Result<UniqueFd> ListenInDvm(const std::string& dir);
-// The uid of who connected, as the kernel says: SO_PEERCRED, socket(7). Errors: kInternal.
-Result<uid_t> PeerUid(int fd);
+// Who connected, as the kernel says: SO_PEERCRED, socket(7). Errors: kInternal.
+Result<ucred> PeerOf(int fd);
 
 // Makes `link` lead to `dir`, in place of a stale one. Errors: kInvalid: a DVM of that name runs;
 // kPermission, kResource; kTimeout: somebody has held the lock for kDvmLockPatience.

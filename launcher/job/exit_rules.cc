@@ -52,6 +52,13 @@ int ExitCodeOf(const Failure& failure) {
   return kExitInternal;
 }
 
+JobEnded EndedBy(Failure failure) {
+  JobEnded ended;
+  ended.exit_code = ExitCodeOf(failure);
+  ended.failure = std::move(failure);
+  return ended;
+}
+
 void ExitRules::OnCause(Failure failure) {
   if (cause_) return;
   cause_ = std::move(failure);

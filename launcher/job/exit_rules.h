@@ -27,6 +27,8 @@ inline constexpr int kExitNotFound = 127;
 
 // The exit code of rexlaunch for a failure (0 for kNone).
 int ExitCodeOf(const Failure& failure);
+// What rexlaunch is told of a job that has nothing but its failure.
+JobEnded EndedBy(Failure failure);
 
 class ExitRules {
  public:

@@ -189,10 +189,8 @@ void Job::EnterDone() {
   for (Rank rank = 0; rank < ranks_.size(); ++rank) {
     if (!ranks_[rank].end) CountThreadsOf(rank, -1);  // never born, or nobody told
   }
-  JobEnded ended;
-  ended.failure = rules_.Verdict();
+  JobEnded ended = EndedBy(rules_.Verdict());
   ended.failure.job = origin_.number;
-  ended.exit_code = ExitCodeOf(ended.failure);
   ended.phases = std::move(phases_);
   for (const auto& [node, part] : parts_) {
     if (!part.report) continue;

@@ -50,7 +50,7 @@ TEST_F(DvmPlaceTest, WhoListensIsFoundByName) {
   EXPECT_EQ(DvmNames(root_), std::vector<std::string>{"default"});
   auto client = ConnectToDvm(dir);
   ASSERT_TRUE(client) << client.error().text;
-  EXPECT_EQ(*PeerUid(client->get()), ::geteuid());
+  EXPECT_EQ(PeerOf(client->get())->uid, ::geteuid());
   UnlinkDvm(link_, dir);
   EXPECT_FALSE(Exists(root_));
 }
