@@ -16,6 +16,7 @@
 #include "opal/util/output.h"
 #include "orte/runtime/orte_globals.h"
 #include "orte/runtime/runtime.h"
+#include "orte/util/proc_info.h"
 
 #ifndef REX_BUILT_FOR
 #define REX_BUILT_FOR ORTE_IDENT_STRING
@@ -24,9 +25,20 @@
 /* What rexlaunch --check-openmpi looks for in the file. */
 __attribute__((used)) static const char built_for[] = "rex plug-in for Open MPI " REX_BUILT_FOR;
 
-bool rex_component_fits(void) { return strcmp(orte_version_string, REX_BUILT_FOR) == 0; }
+const char* rex_component_unfit(void) {
+  if (strcmp(orte_version_string, REX_BUILT_FOR) != 0) {
+    return "rex was built for Open MPI " REX_BUILT_FOR;
+  }
+  return ORTE_PROC_IS_DAEMON || ORTE_PROC_IS_HNP ? NULL : "no daemon";
+}
 
-const char* rex_component_built_for(void) { return "rex was built for Open MPI " REX_BUILT_FOR; }
+int rex_component_decline(mca_base_module_t** module, int* priority, bool verbose, const char* what,
+                          const char* why) {
+  if (verbose) opal_output(0, "rex: %s: %s", what, why);
+  *module = NULL;
+  *priority = -1;
+  return ORTE_ERROR;
+}
 
 char* rex_component_file(const char* directory, const char* relative, bool verbose) {
   struct stat st;

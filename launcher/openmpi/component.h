@@ -5,11 +5,16 @@
 
 #include <stdbool.h>
 
-/* The version of Open MPI that this was built for is that of the one at run time: only then is the
- * layout of ORTE's structures known. */
-bool rex_component_fits(void);
-/* The sentence that says for which it was built. */
-const char* rex_component_built_for(void);
+#include "opal/mca/mca.h"
+
+/* Why no component of rex can serve this process: it is no daemon, or its Open MPI is of another
+ * version than this was built for, and only with that the layout of ORTE's structures is known.
+ * Null: one can. Touches none of them before it knows. */
+const char* rex_component_unfit(void);
+/* A query's answer that says no, so that ORTE's own component does all; `verbose`: says `what`
+ * follows, and why. */
+int rex_component_decline(mca_base_module_t** module, int* priority, bool verbose, const char* what,
+                          const char* why);
 
 /* Where the calling component lies, malloc'ed, or null: links, as in ~/.openmpi/components, are
  * followed. */

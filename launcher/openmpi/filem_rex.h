@@ -25,6 +25,13 @@ struct rex_filem_settings {
 };
 extern struct rex_filem_settings rex_filem_settings;
 
+/* Hooks that nothing in Open MPI 4.1 calls: ORTE's own that do nothing. */
+#define REX_FILEM_UNUSED                                                  \
+  .put = orte_filem_base_none_put, .put_nb = orte_filem_base_none_put_nb, \
+  .get = orte_filem_base_none_get, .get_nb = orte_filem_base_none_get_nb, \
+  .rm = orte_filem_base_none_rm, .rm_nb = orte_filem_base_none_rm_nb,     \
+  .wait = orte_filem_base_none_wait, .wait_all = orte_filem_base_none_wait_all
+
 extern orte_filem_base_module_t rex_filem_module;
 /* ORTE's own, or its functions that do nothing. */
 extern orte_filem_base_module_t rex_filem_raw;

@@ -9,23 +9,14 @@
 #include "launcher/openmpi/component.h"
 
 #include "opal/mca/base/base.h"
-#include "opal/util/output.h"
 #include "orte/runtime/orte_globals.h"
-#include "orte/util/proc_info.h"
 
 #define REX_FILEM_PRIORITY 50 /* ORTE's own has 0 */
 
 struct rex_filem_settings rex_filem_settings;
 
 orte_filem_base_module_t rex_filem_raw = {
-    .put = orte_filem_base_none_put,
-    .put_nb = orte_filem_base_none_put_nb,
-    .get = orte_filem_base_none_get,
-    .get_nb = orte_filem_base_none_get_nb,
-    .rm = orte_filem_base_none_rm,
-    .rm_nb = orte_filem_base_none_rm_nb,
-    .wait = orte_filem_base_none_wait,
-    .wait_all = orte_filem_base_none_wait_all,
+    REX_FILEM_UNUSED,
     .preposition_files = orte_filem_base_none_preposition_files,
     .link_local_files = orte_filem_base_none_link_local_files,
 };
@@ -78,19 +69,16 @@ static int close_component(void) {
 
 /* Says no: ORTE's own component does all. */
 static int decline(mca_base_module_t** module, int* priority, const char* why) {
-  if (rex_filem_settings.verbose) opal_output(0, "rex: programs are not sent by rex: %s", why);
-  *module = NULL;
-  *priority = -1;
-  return ORTE_ERROR;
+  return rex_component_decline(module, priority, rex_filem_settings.verbose,
+                               "programs are not sent by rex", why);
 }
 
 static int query(mca_base_module_t** module, int* priority) {
   struct rex_filem_settings* settings = &rex_filem_settings;
   if (settings->directory == NULL) settings->directory = rex_component_directory();
   if (settings->directory == NULL) return decline(module, priority, "where is rex?");
-  /* Before anything of ORTE's own structures is touched. */
-  if (!rex_component_fits()) return decline(module, priority, rex_component_built_for());
-  if (!ORTE_PROC_IS_DAEMON && !ORTE_PROC_IS_HNP) return decline(module, priority, "no daemon");
+  const char* unfit = rex_component_unfit();
+  if (unfit != NULL) return decline(module, priority, unfit);
   if (!launched_by_rexlaunch()) {
     return decline(module, priority, "no --launch-agent rexlaunch");
   }

@@ -226,14 +226,7 @@ static int link_local_files(orte_job_t* job, orte_app_context_t* app) {
 orte_filem_base_module_t rex_filem_module = {
     .filem_init = init,
     .filem_finalize = finalize,
-    .put = orte_filem_base_none_put,
-    .put_nb = orte_filem_base_none_put_nb,
-    .get = orte_filem_base_none_get,
-    .get_nb = orte_filem_base_none_get_nb,
-    .rm = orte_filem_base_none_rm,
-    .rm_nb = orte_filem_base_none_rm_nb,
-    .wait = orte_filem_base_none_wait,
-    .wait_all = orte_filem_base_none_wait_all,
+    REX_FILEM_UNUSED,
     .preposition_files = rex_filem_offer,
     .link_local_files = link_local_files,
 };

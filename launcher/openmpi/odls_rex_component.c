@@ -7,9 +7,7 @@
 #include <stdlib.h>
 
 #include "opal/mca/base/base.h"
-#include "opal/util/output.h"
 #include "orte/runtime/orte_globals.h"
-#include "orte/util/proc_info.h"
 
 #define REX_ODLS_PRIORITY 50 /* ORTE's own has 10 */
 
@@ -36,19 +34,16 @@ static int close_component(void) {
 
 /* Says no, so that ORTE's own component makes the ranks. */
 static int decline(mca_base_module_t** module, int* priority, const char* why) {
-  if (rex_odls_settings.verbose) opal_output(0, "rex: Open MPI makes the ranks itself: %s", why);
-  *module = NULL;
-  *priority = -1;
-  return ORTE_ERROR;
+  return rex_component_decline(module, priority, rex_odls_settings.verbose,
+                               "Open MPI makes the ranks itself", why);
 }
 
 static int query(mca_base_module_t** module, int* priority) {
   if (rex_odls_settings.directory == NULL) rex_odls_settings.directory = rex_component_directory();
   if (rex_odls_settings.directory == NULL) return decline(module, priority, "where is rex?");
   rex_component_clear_environment(rex_odls_settings.directory);
-  /* Before anything of ORTE's own structures is touched. */
-  if (!rex_component_fits()) return decline(module, priority, rex_component_built_for());
-  if (!ORTE_PROC_IS_DAEMON && !ORTE_PROC_IS_HNP) return decline(module, priority, "no daemon");
+  const char* unfit = rex_component_unfit();
+  if (unfit != NULL) return decline(module, priority, unfit);
   if (rex_odls_settings.library == NULL) {
     rex_odls_settings.library = rex_file("../../../libexec/rex/librex_template.so");
   }
