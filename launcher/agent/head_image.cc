@@ -1,11 +1,10 @@
 #include "launcher/agent/head_image.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <thread>
 
 #include "launcher/ranks/part_plan.h"
-#include "launcher/store/store.h"
+#include "launcher/staging/own_image.h"
 
 namespace rex {
 
@@ -27,9 +26,7 @@ Result<MadeImage> Make(const JobSpec& spec) {
     return !app.program.empty() && (query.always || !IsSystemPath(app.program));
   });
   if (!any && query.preload_files.empty()) return MadeImage{};
-  const auto store = Store::Open(StoreOf(spec.stage), "");
-  return MakeImage(query, SendRules(ReadSendRuleFiles(spec.env)),
-                   store ? &(*store)->digests() : nullptr);
+  return MakeOwnImage(query, StoreOf(spec.stage), spec.env);
 }
 }  // namespace
 
@@ -40,10 +37,11 @@ bool MayStage(const JobSpec& spec, bool elsewhere) {
   return spec.stage.mode != StageRequest::kNever;
 }
 
-HeadImage::HeadImage(EventLoop& loop, const JobSpec& spec,
+HeadImage::HeadImage(EventLoop& loop, const JobSpec& spec, std::function<void()> on_made,
                      std::function<void(const Failure&)> on_failed)
     : loop_(loop),
       stage_(spec.stage),
+      on_made_(std::move(on_made)),
       on_failed_(std::move(on_failed)),
       begin_(loop.clock().Now()) {
   std::thread([this, loop = &loop_, alive = alive_, spec] {
@@ -68,22 +66,10 @@ void HeadImage::OnMade(Result<MadeImage> made) {
   if (!image.files.empty()) {
     image.hold = stage_.hold;
     image.private_copies = stage_.creation == CreationRequest::kSingle;
-    image.store = StoreOf(stage_);
-    const char* fault = std::getenv("REX_IMAGE_FAULT");
-    if (fault != nullptr) image.fault = fault;
     image_ = std::make_shared<const Image>(std::move(image));
     wire_ = ToWire(*image_);
   }
-  made_ = true;
-  if (then_) std::exchange(then_, nullptr)();
-}
-
-void HeadImage::Await(std::function<void()> then) {
-  then_ = std::move(then);
-  if (!made_) return;
-  loop_.Post([this, alive = alive_] {
-    if (*alive && then_) std::exchange(then_, nullptr)();
-  });
+  std::exchange(on_made_, nullptr)();
 }
 
 void HeadImage::Launch(uint32_t job, const std::vector<NodeId>& nodes,
@@ -130,11 +116,9 @@ void HeadImage::OnSourceFailed(NodeId at, const ImageFailed& failed) {
   on_failed_(failure);
 }
 
-Status HeadImage::OnMessage(NodeId from, uint8_t kind, const std::string& payload) {
-  const auto key = ImageKeyOf(kind, payload);
-  if (!key) return key.error();
+Status HeadImage::OnMessage(NodeId from, uint64_t key, uint8_t kind, const std::string& payload) {
   for (const NodeId at : {kHeadNode, from}) {
-    const auto source = sources_.find({*key, at});
+    const auto source = sources_.find({key, at});
     if (source != sources_.end()) return source->second->OnMessage(from, kind, payload);
   }
   // Of pieces that nobody was told of: any of ours can say what follows.
@@ -154,9 +138,7 @@ void HeadImage::OnNodesLost(const std::vector<NodeId>& nodes) {
 std::vector<Phase> HeadImage::Phases(const std::string& node) const {
   std::vector<Phase> phases;
   if (!image_) return phases;
-  phases.push_back(
-      {"closure", begin_, made_at_, node, "agent",
-       std::to_string(image_->files.size()) + " files of " + SizeText(image_->bytes())});
+  phases.push_back({"closure", begin_, made_at_, node, "agent", ContentText(*image_)});
   for (const auto& [key, source] : sources_) {
     const ImageSource::Account account = source->account();
     const Clock::Time end = account.end.count() > 0 ? account.end : loop_.clock().Now();

@@ -23,23 +23,22 @@ bool MayStage(const JobSpec& spec, bool elsewhere);
 
 class HeadImage {
  public:
-  // `on_failed`: the job can't go on.
-  HeadImage(EventLoop& loop, const JobSpec& spec, std::function<void(const Failure&)> on_failed);
+  // From the loop: `on_made` once the image is made; `on_failed` if it can't be, or later: the job
+  // can't go on.
+  HeadImage(EventLoop& loop, const JobSpec& spec, std::function<void()> on_made,
+            std::function<void(const Failure&)> on_failed);
   HeadImage(const HeadImage&) = delete;
   HeadImage& operator=(const HeadImage&) = delete;
   ~HeadImage() { *alive_ = false; }
 
-  // `then` is called once the image is made, in another turn; not if that fails.
-  void Await(std::function<void()> then);
-
-  // For LaunchPart; empty: there is nothing to send. After Await's word.
+  // For LaunchPart; empty: there is nothing to send. Once it is made.
   const std::string& wire() const { return wire_; }
   // LaunchPart goes to `nodes` (without the head's own) now. `ranks`: how many each has.
   void Launch(uint32_t job, const std::vector<NodeId>& nodes, const std::vector<uint32_t>& ranks,
               ImagePort port, std::function<const std::string&(NodeId)> name_of,
               std::function<void(const std::string&)> on_notice);
-  // Errors: kProtocol.
-  Status OnMessage(NodeId from, uint8_t kind, const std::string& payload);
+  // `key`: ImageKeyOf the message. Errors: kProtocol.
+  Status OnMessage(NodeId from, uint64_t key, uint8_t kind, const std::string& payload);
   void OnNodesLost(const std::vector<NodeId>& nodes);
   bool Knows(const TransferId& id) const;
 
@@ -53,13 +52,12 @@ class HeadImage {
 
   EventLoop& loop_;
   const StageSpec stage_;
+  std::function<void()> on_made_;
   std::function<void(const Failure&)> on_failed_;
-  std::function<void()> then_;
   std::function<const std::string&(NodeId)> name_of_;
   std::function<void(const std::string&)> on_notice_;
   Clock::Time begin_;
   Clock::Time made_at_{0};
-  bool made_ = false;
   std::shared_ptr<const Image> image_;
   std::string wire_;
   std::vector<std::string> notes_;  // for the user, once it is sent

@@ -8,8 +8,8 @@ bool HeadImages::Prepare(JobNumber job, const JobSpec& spec, bool elsewhere,
                          std::function<void()> then) {
   if (!MayStage(spec, elsewhere)) return false;
   images_[job] = std::make_unique<HeadImage>(
-      loop_, spec, [this, job](const Failure& failure) { handlers_.on_failed(job, failure); });
-  images_.at(job)->Await(std::move(then));
+      loop_, spec, std::move(then),
+      [this, job](const Failure& failure) { handlers_.on_failed(job, failure); });
   return true;
 }
 
@@ -34,13 +34,13 @@ Status HeadImages::OnMessage(NodeId from, uint8_t kind, const std::string& paylo
   const auto key = ImageKeyOf(kind, payload);
   if (!key) return key.error();
   if (const auto image = images_.find(JobOfImageKey(*key)); image != images_.end()) {
-    return image->second->OnMessage(from, kind, payload);
+    return image->second->OnMessage(from, *key, kind, payload);
   }
   if (kind != kImageFailedKind) return Ok{};  // last words: the job has ended
   const auto failed = ImageFromWire<ImageFailed>(payload);
   if (!failed) return failed.error();
   for (const auto& [job, image] : images_) {
-    if (image->Knows(failed->transfer)) return image->OnMessage(from, kind, payload);
+    if (image->Knows(failed->transfer)) return image->OnMessage(from, *key, kind, payload);
   }
   return Ok{};
 }

@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "launcher/base/log.h"
-#include "launcher/store/store.h"
+#include "launcher/staging/own_image.h"
 
 namespace rex::openmpi {
 
@@ -35,13 +35,11 @@ MakeOrder ReadMakeOrder(const StagerMessage& message) {
 }
 
 Result<MadeImage> MakeFor(const MakeOrder& order) {
-  const auto store = Store::Open(order.store, "");
   std::vector<std::string> env;
   for (const char* name : {"HOME", "XDG_CONFIG_HOME"}) {
     if (const char* value = std::getenv(name)) env.push_back(std::string(name) + "=" + value);
   }
-  return MakeImage(order.query, SendRules(ReadSendRuleFiles(env)),
-                   store ? &(*store)->digests() : nullptr);
+  return MakeOwnImage(order.query, order.store, env);
 }
 
 std::string WhoseProgramsAreIn(const Image& image) {
@@ -138,13 +136,13 @@ void Stager::Make(const StagerMessage& message) {
   std::thread([this, loop = &loop_, alive = alive_, job = message.job,
                order = ReadMakeOrder(message)] {
     auto made = std::make_shared<Result<MadeImage>>(MakeFor(order));
-    loop->Post([this, alive, job, made, store = order.store] {
-      if (*alive) OnMade(job, std::move(*made), store);
+    loop->Post([this, alive, job, made] {
+      if (*alive) OnMade(job, std::move(*made));
     });
   }).detach();
 }
 
-void Stager::OnMade(uint32_t job, Result<MadeImage> made, const StoreOptions& store) {
+void Stager::OnMade(uint32_t job, Result<MadeImage> made) {
   const auto sent = sent_.find(job);
   if (sent == sent_.end()) return;  // ended meanwhile
   if (!made) {
@@ -158,13 +156,9 @@ void Stager::OnMade(uint32_t job, Result<MadeImage> made, const StoreOptions& st
   std::string wire;
   std::string note = "nothing to be sent";
   if (!image.files.empty()) {
-    image.store = store;
-    const char* fault = std::getenv("REX_IMAGE_FAULT");
-    if (fault != nullptr) image.fault = fault;
     sent->second.image = std::make_shared<const Image>(std::move(image));
     wire = ToWire(*sent->second.image);
-    note = std::to_string(sent->second.image->files.size()) + " files of " +
-           SizeText(sent->second.image->bytes());
+    note = ContentText(*sent->second.image);
   }
   Reply(REX_STAGER_MADE, job, kHeadNode, {KeyText(key_), wire, note, flags});
 }

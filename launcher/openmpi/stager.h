@@ -44,7 +44,7 @@ class Stager {
 
   void OnMessage(const std::string& payload);
   void Make(const StagerMessage& message);
-  void OnMade(uint32_t job, Result<MadeImage> made, const StoreOptions& store);
+  void OnMade(uint32_t job, Result<MadeImage> made);
   void Start(const StagerMessage& message);
   void End(uint32_t job);
   void Begin(const StagerMessage& message);

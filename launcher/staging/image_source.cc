@@ -7,7 +7,7 @@
 
 #include "launcher/base/log.h"
 #include "launcher/image/shape.h"
-#include "launcher/store/store.h"
+#include "launcher/staging/own_image.h"
 
 namespace rex {
 
@@ -432,7 +432,7 @@ void ImageSource::Fail(NodeId at, ImageFailed failed) {
 
 ImageSource::Account ImageSource::account() const {
   Account account{begin_, end_, ""};
-  account.note = std::to_string(image_->files.size()) + " files of " + SizeText(image_->bytes());
+  account.note = ContentText(*image_);
   if (needs_.empty() && sent_by_tree_ == 0) {
     account.note += ", all there: 0 bytes sent";
     return account;
