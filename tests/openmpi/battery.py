@@ -9,6 +9,7 @@ Lines are compared sorted, stdout and stderr apart: ranks run side by side, and 
 ids, Open MPI's job numbers, ports and temporary names. REX_BUILD_DIR is the build that is tested.
 """
 
+import contextlib
 import difflib
 import os
 import re
@@ -188,6 +189,21 @@ def difference(case, place):
         if set(stocks) & set(others):
             return []
     return describe(stocks[-1], others[-1])
+
+
+def run_checks(checks, names, subject_of=contextlib.nullcontext):
+    """Runs the checks, or those that are named, on a place; prints each one's problems. The exit code."""
+    bad = 0
+    with contextlib.closing(Place()) as place, subject_of(place) as subject:
+        for check in checks:
+            if names and check.__name__ not in names:
+                continue
+            problems = check(subject)
+            bad += bool(problems)
+            print(f"{'FAILED' if problems else 'ok'} {check.__name__}", flush=True)
+            for problem in problems:
+                print(f"    {problem}", flush=True)
+    return 1 if bad else 0
 
 
 def main(words):

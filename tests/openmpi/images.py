@@ -5,6 +5,7 @@ mpirun gets mca_filem_rex.so by its component path, nodes by rexlaunch. Programs
 tests/cluster don't see. Exit code 1: one check failed; 77: no cluster.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
-from battery import BUILD, PATIENCE, ROOT, Place  # noqa: E402
+from battery import BUILD, PATIENCE, ROOT, run_checks  # noqa: E402
 from parts import expect, tree  # noqa: E402
 
 NODES = "--host n1:2,n2:2,n3:2"
@@ -33,6 +34,12 @@ class Home:
 
     def close(self):
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def copy_to(self, node):
+        """`node` has the directory, too."""
+        pack = f"{self.place.work}/pack.tar"
+        self.place.run("head", f"tar -C / -cf {pack} {self.path[1:]}")
+        self.place.run(node, f"tar -C / -xf {pack}")
 
     def data_program(self, size):
         """A script of that size, as no two blocks of it are equal."""
@@ -103,9 +110,7 @@ def only_who_lacks_it(home):
     """n2 has it already."""
     problems = []
     home.on_nodes(STORE)
-    pack = f"{home.place.work}/pack.tar"
-    home.place.run("head", f"tar -C / -cf {pack} {home.path[1:]}")
-    home.place.run("n2", f"tar -C / -xf {pack}")
+    home.copy_to("n2")
     code, out, err = home.mpirun(f"{NODES} -n 6 {home.app}")
     home.place.run("n2", f"rm -r {home.path}")
     expect(problems, "it runs", code == 0 and lines_of(out, "library=42") == 6, (code, out, err))
@@ -166,9 +171,7 @@ def a_node_without(home):
     """n2's daemon lacks the component: the job runs there with what n2 has, and elsewhere by rex."""
     problems = []
     home.on_nodes(STORE)
-    pack = f"{home.place.work}/pack.tar"
-    home.place.run("head", f"tar -C / -cf {pack} {home.path[1:]}")
-    home.place.run("n2", f"tar -C / -xf {pack}")
+    home.copy_to("n2")
     wrapper = f"{home.root}/bin/rexlaunch"
     os.rename(wrapper, f"{wrapper}.real")
     with open(wrapper, "w", encoding="utf-8") as file:
@@ -260,24 +263,5 @@ CHECKS = (everywhere, environment_is_clean, only_who_lacks_it, chain_carries_it,
           mpirun_without, a_node_without, damaged_piece, full_disk, unreadable_file, stager_killed)
 
 
-def main(names):
-    place = Place()
-    bad = 0
-    try:
-        home = Home(place)
-        for check in CHECKS:
-            if names and check.__name__ not in names:
-                continue
-            problems = check(home)
-            bad += bool(problems)
-            print(f"{'FAILED' if problems else 'ok'} {check.__name__}", flush=True)
-            for problem in problems:
-                print(f"    {problem}", flush=True)
-        home.close()
-    finally:
-        place.close()
-    return 1 if bad else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_checks(CHECKS, sys.argv[1:], lambda place: contextlib.closing(Home(place))))

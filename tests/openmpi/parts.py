@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 sys.dont_write_bytecode = True
-from battery import BUILD, PATIENCE, ROOT, Failed, Place  # noqa: E402
+from battery import BUILD, PATIENCE, ROOT, Failed, Place, run_checks  # noqa: E402
 
 FILES = ("bin/rexlaunch", "lib/rex/openmpi/mca_odls_rex.so", "libexec/rex/librex_template.so", "libexec/rex/rexd-spawner",
          "lib/rex/openmpi/mca_filem_rex.so", "libexec/rex/rexd-stager")
@@ -199,22 +199,5 @@ CHECKS = (moved_tree, no_plugin, plugin_is_garbage, plugin_unreadable, no_templa
           check_openmpi, slurm)
 
 
-def main(names):
-    place = Place()
-    bad = 0
-    try:
-        for check in CHECKS:
-            if names and check.__name__ not in names:
-                continue
-            problems = check(place)
-            bad += bool(problems)
-            print(f"{'FAILED' if problems else 'ok'} {check.__name__}", flush=True)
-            for problem in problems:
-                print(f"    {problem}", flush=True)
-    finally:
-        place.close()
-    return 1 if bad else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_checks(CHECKS, sys.argv[1:]))

@@ -79,7 +79,7 @@ TEST_F(CastNet, OneStreamReachesAll) {
   Write("big", big);
   Cast(MakeFor({"big"}), 4);
   ASSERT_TRUE(AllPlaced());
-  for (uint32_t i = 1; i <= 4; ++i) EXPECT_EQ(Received(i, "big"), big);
+  ExpectReceived("big", big, 4);
   EXPECT_EQ(notice_, "");
   EXPECT_NE(source_->account().note.find("(multicast)"), std::string::npos);
 }
@@ -92,7 +92,7 @@ TEST_F(CastNet, LostDatagramsAreSentAgain) {
     image.fault = lose;
     Cast(image, 3);
     ASSERT_TRUE(AllPlaced()) << lose;
-    for (uint32_t i = 1; i <= 3; ++i) EXPECT_EQ(Received(i, "big"), big);
+    ExpectReceived("big", big, 3);
     EXPECT_GT(BytesSent(), big.size());
     EXPECT_LT(BytesSent(), 2 * big.size()) << lose;
     EndLaunch();
@@ -109,7 +109,7 @@ TEST_F(CastNet, WhereANodeHearsNothingTheChainTakesOver) {
   image.fault = "n2:lose=100";
   Cast(image, 3);
   ASSERT_TRUE(AllPlaced());
-  for (uint32_t i = 1; i <= 3; ++i) EXPECT_EQ(Received(i, "big"), big);
+  ExpectReceived("big", big, 3);
   EXPECT_EQ(notice_,
             "multicast is not carried to the nodes (node n2 does not hear it); the program goes "
             "from node to node");

@@ -37,7 +37,7 @@ TEST_F(SmallNet, MultipleSendsToEach) {
   Write("big", big);
   Launch(MakeFor({"big"}), 3, Creation::kMultiple);
   ASSERT_TRUE(AllPlaced());
-  for (uint32_t i = 1; i <= 3; ++i) EXPECT_EQ(Received(i, "big"), big);
+  ExpectReceived("big", big, 3);
   EXPECT_GE(BytesSent(), 3 * big.size());
 }
 
@@ -89,7 +89,7 @@ TEST_F(SmallNet, ADamagedPieceIsSentAgain) {
   image.fault = "n1:damage=3 n2:damage=7";
   Launch(image, 3);
   ASSERT_TRUE(AllPlaced());
-  for (uint32_t i = 1; i <= 3; ++i) EXPECT_EQ(Received(i, "big"), big);
+  ExpectReceived("big", big, 3);
   EXPECT_NE(nodes_[1].note->find("1 damaged pieces"), std::string::npos) << *nodes_[1].note;
   EXPECT_GE(pieces_by_tree_, 2);
   EXPECT_NE(source_->account().note.find("of them over the tree"), std::string::npos);
@@ -102,7 +102,7 @@ TEST_F(SmallNet, ANodeThatNobodyCanReachDoesNotStopThoseBehindIt) {
   image.fault = "n1:deaf=1";
   Launch(image, 3);
   ASSERT_TRUE(AllPlaced());
-  for (uint32_t i = 1; i <= 3; ++i) EXPECT_EQ(Received(i, "big"), big);
+  ExpectReceived("big", big, 3);
   EXPECT_GT(pieces_by_tree_, 0);
 }
 

@@ -121,6 +121,10 @@ class SmallNet : public ::testing::Test {
     const auto text = ReadFile(JobDir(i) + "/image" + HeadFile(name), 1 << 30);
     return text ? *text : "(none)";
   }
+  // By the nodes 1 to `nodes`.
+  void ExpectReceived(const std::string& name, const std::string& content, uint32_t nodes) {
+    for (uint32_t i = 1; i <= nodes; ++i) EXPECT_EQ(Received(i, name), content) << "node " << i;
+  }
   // Runs until `done`, at most as long as ctest lets a unit test.
   template <typename F>
   bool Until(F done) {
