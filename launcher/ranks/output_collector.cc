@@ -49,6 +49,11 @@ void OutputCollector::AddCredit(uint64_t bytes) {
   }
 }
 
+void OutputCollector::DelayCloses(bool on) {
+  delay_closes_ = on;
+  if (!on) ended_.clear();
+}
+
 void OutputCollector::Discard() {
   discard_ = true;
   for (Stream* stream : paused_) stream->watcher->Enable(true);
@@ -154,6 +159,7 @@ void OutputCollector::End(Stream& stream) {
   if (discard_) stream.line.clear();
   Emit(stream, stream.line.size(), true);
   stream.watcher.reset();
+  if (delay_closes_) ended_.push_back(std::move(stream.fd));
   stream.fd.Reset();
   stream.line.shrink_to_fit();
   if (--open_ == 0) sink_.all_ended();

@@ -14,6 +14,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "launcher/base/event_loop.h"
 #include "launcher/wire/messages.h"
@@ -43,6 +44,9 @@ class OutputCollector {
   void AddCredit(uint64_t bytes);
   // What a rank has written by another way: goes up at once, on the same credit.
   void Pass(Rank rank, OutputStream stream, std::string_view text);
+  // While on, the descriptors of streams that have ended are kept. Closing a terminal takes the
+  // kernel some 10 us: what is being born meanwhile need not wait for what has ended.
+  void DelayCloses(bool on);
   // rexlaunch is gone: read and drop, so that ranks don't block while they end.
   void Discard();
 
@@ -79,6 +83,7 @@ class OutputCollector {
   std::deque<std::unique_ptr<Stream>> streams_;
   std::deque<Stream*> paused_;    // out of credit, in the order they stopped
   std::set<Stream*> unfinished_;  // streams with a quiet_deadline
+  std::vector<UniqueFd> ended_;   // not yet closed
   std::string scratch_;           // where bytes are read to first
   int64_t credit_ = 0;            // may go below zero by one message
   size_t open_ = 0;
@@ -86,6 +91,7 @@ class OutputCollector {
   bool unbuffered_ = false;
   bool prompts_over_ = false;
   bool discard_ = false;
+  bool delay_closes_ = false;
   Timer quiet_timer_;
 };
 

@@ -166,12 +166,14 @@ void Part::EnterRegistering() {
 void Part::EnterForking() {
   times_.births.begin = services_.loop.clock().Now();
   services_.tell(PartReady{});
+  output_.DelayCloses(true);
   SubmitNextBatch();
 }
 
 void Part::EnterRunning() {
   times_.births.end = services_.loop.clock().Now();
   times_.births_note = BirthsNote();
+  output_.DelayCloses(false);
   EndTemplates();
   if (spec_.show_bindings) {
     for (size_t i = 0; i < ranks_.size(); ++i) {
@@ -185,6 +187,7 @@ void Part::EnterRunning() {
 }
 
 void Part::EnterStopping() {
+  output_.DelayCloses(false);
   if (unsure_timer_.pending()) unsure_timer_.Set(kNewsBound);  // not a word more is waited for
   for (RankRecord& record : ranks_.all()) record.signalled |= record.alive();
   SignalAll(SIGTERM);

@@ -15,7 +15,7 @@ namespace rex {
 namespace {
 // Each rank is cloned with the descriptors of its whole batch and closes them: not too many.
 constexpr size_t kBatchRanks = 16;
-// While the maker makes one batch, the next is made ready.
+// One that the maker works on, one that waits for it.
 constexpr size_t kBatchesAhead = 2;
 
 // `paths`, with `to` wherever `from` is.

@@ -110,9 +110,10 @@ class RankMaker {
                                                        std::chrono::milliseconds bound);
   ~RankMaker();  // ends the process, closes all gates; no events any more
 
-  // Queues a batch; the batch's descriptors are closed here once they are sent. One batch at a
-  // time is with the maker, in order; the next follows right after on_pids, so that any number of
-  // batches can be held at their gates.
+  // Queues a batch; the batch's descriptors are closed here once they are sent (a template's: once
+  // its pids are told). A spawner has one batch at a time, a template a second one that waits at
+  // its socket, in order; the next follows right after on_pids, so that any number of batches can
+  // be held at their gates.
   void Submit(BirthBatch batch, BatchEvents events);
   // Opens the gates of all of the owner's batches whose on_pids has been called and that are still
   // held: call it in each on_pids, or once after the last.

@@ -126,6 +126,37 @@ TEST_F(TemplateFaults, KilledAtAnyMomentOfABatch) {
   }
 }
 
+// The second one waits at the template's socket while it makes the first.
+TEST_F(TemplateFaults, KilledAtAnyMomentOfTwoBatches) {
+  for (int round = 0; round < 40; ++round) {
+    StartTemplate();
+    AwaitFit();
+    const std::shared_ptr<BatchRecord> records[] = {SubmitBatch(Batch(30)), SubmitBatch(Batch(30)),
+                                                    SubmitBatch(Batch(30))};
+    const auto moment = loop_.clock().Now() + std::chrono::microseconds(200) * round;
+    while (loop_.clock().Now() < moment) {
+    }
+    Strike(SIGKILL);
+    for (const auto& record : records) {
+      ASSERT_TRUE(RunUntilOver(record)) << round;
+      EXPECT_EQ(record->events, "pb") << round;
+      EXPECT_EQ(record->pids.size(), 30u);
+      for (const auto& end : record->ends) EXPECT_TRUE(end->ok());
+    }
+    template_.reset();
+    ASSERT_TRUE(RunUntil([&] { return children_->size() <= 1; })) << round;
+  }
+}
+
+TEST_F(TemplateFaults, ManyBatchesKeepTheirOrder) {
+  StartTemplate();
+  std::vector<std::shared_ptr<BatchRecord>> records;
+  for (int i = 0; i < 10; ++i) records.push_back(SubmitBatch(Batch(i % 3 + 1)));
+  for (const auto& record : records) ExpectGood(record, Birth::kTemplate);
+  for (size_t i = 0; i < records.size(); ++i) EXPECT_EQ(records[i]->pids.size(), i % 3 + 1);
+  EXPECT_TRUE(fallbacks_.empty());
+}
+
 TEST_F(TemplateFaults, KilledAfterItsAnswerDoesNotMatter) {
   StartTemplate();
   const auto record = SubmitBatch(Batch(5), false);
@@ -150,6 +181,17 @@ TEST_F(TemplateFaults, StoppedWithABatch) {
   ExpectGood(SubmitBatch(Batch(2)), Birth::kExec);
   ASSERT_EQ(fallbacks_.size(), 1u);
   EXPECT_NE(fallbacks_[0].find("within 300 ms"), std::string::npos) << fallbacks_[0];
+}
+
+TEST_F(TemplateFaults, StoppedWithTwoBatches) {
+  StartTemplate(Plain(), milliseconds(300));
+  AwaitFit();
+  Strike(SIGSTOP);
+  const auto first = SubmitBatch(Batch(2));
+  const auto second = SubmitBatch(Batch(3));
+  ExpectGood(first, Birth::kExec);
+  ExpectGood(second, Birth::kExec);
+  EXPECT_EQ(fallbacks_.size(), 2u);
 }
 
 TEST_F(TemplateFaults, ARankKilledAtTheGate) {

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 namespace rex {
 namespace {
 
@@ -131,6 +133,25 @@ TEST_F(OutputCollectorTest, AfterDiscardRanksCanStillWriteAndEnd) {
   Turn();
   EXPECT_EQ(text_[0], "");
   EXPECT_TRUE(all_ended_);
+}
+
+TEST_F(OutputCollectorTest, WhatHasEndedIsClosedWhenThereIsTime) {
+  collector_.AddCredit(1 << 20);
+  collector_.DelayCloses(true);
+  const UniqueFd lasting = Add(0);
+  const auto fds = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+  };
+  UniqueFd ending = Add(1);
+  Turn();
+  const auto before = fds();
+  ending.Reset();
+  Turn();
+  EXPECT_EQ(ends_, 1);
+  EXPECT_EQ(collector_.open_streams(), 1U);
+  EXPECT_EQ(fds(), before - 1);  // the writer's
+  collector_.DelayCloses(false);
+  EXPECT_EQ(fds(), before - 2);
 }
 
 TEST_F(OutputCollectorTest, CloseAllEndsEveryOpenStreamOnce) {
