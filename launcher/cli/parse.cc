@@ -112,9 +112,23 @@ class Parser {
     }
     while (use.values.size() < option->arity) {
       if (at_ + 1 >= words_.size() || words_[at_ + 1] == ":") return ValueMissing(use);
+      if (option->arity == 1 && IsOption(words_[at_ + 1])) return OptionAsValue(use);
       use.values.push_back(words_[++at_]);
     }
     return Apply(use);
+  }
+
+  // One that we know: '-1' or '-' is a value like any other.
+  static bool IsOption(const std::string& word) {
+    return word.size() > 1 && word[0] == '-' && FindOption(SplitOption(word).name) != nullptr;
+  }
+
+  // Who forgot the value would otherwise be told of a program named as the next option's.
+  Error OptionAsValue(const OptionUse& use) const {
+    const std::string& next = words_[at_ + 1];
+    return BadWord(use.Where() + " needs a value, and " + Quoted(next) + " is an option: write " +
+                   use.typed + " " + std::string(use.option.values) + ", or " + use.typed + "=" +
+                   next + " if that is the value");
   }
 
   static size_t ValueBytes(const SplitWord& split) {

@@ -266,6 +266,15 @@ TEST(Parse, MissingValues) {
             "option '--stdin' (word 1) needs a value: write --stdin RANK|all|none");
 }
 
+TEST(Parse, AnOptionInTheValuesPlace) {
+  EXPECT_EQ(ErrorOf({"--timeline", "-n", "4", "a"}),
+            "option '--timeline' (word 1) needs a value, and '-n' is an option: write --timeline "
+            "FILE|-, or --timeline=-n if that is the value");
+  EXPECT_EQ(Parsed({"--timeline=-n", "a"}).timeline, "-n");
+  EXPECT_EQ(Parsed({"--timeline", "-", "a"}).timeline, "-");
+  EXPECT_EQ(Parsed({"--timeline", "-unheard", "a"}).timeline, "-unheard");
+}
+
 TEST(Parse, ValuesThatAreNotWanted) {
   EXPECT_EQ(ErrorOf({"--quiet=yes", "a"}),
             "option '--quiet' (word 1) takes no value: write only --quiet");
