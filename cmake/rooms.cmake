@@ -125,6 +125,8 @@ function(rex_program name)
   set(rooms ${P_ROOMS})
   list(TRANSFORM rooms PREPEND rex_)
   add_executable(${name} ${P_MAIN})
+  # What nobody calls is not mapped, copied and unmapped at each start.
+  target_link_options(${name} PRIVATE -Wl,--gc-sections)
   target_link_libraries(${name} PRIVATE rex_flags ${rooms} ${P_LIBS})
   if(P_PRIVATE_PROGRAM)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${REX_LIBEXEC_DIR})

@@ -1,13 +1,17 @@
 #include "launcher/cli/console.h"
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <utility>
+
+#include "launcher/base/fd.h"
 
 namespace rex {
 
@@ -44,6 +48,14 @@ std::string ConsoleLine(const std::string& line) {
     if (static_cast<uint8_t>(c) < 0x20 || c == 0x7f) c = c == '\t' || c == '\n' ? ' ' : '?';
   }
   return out + "\n";
+}
+
+bool SaidAtOnce(const std::string& line) {
+  const std::string text = ConsoleLine(line);
+  pollfd to{STDERR_FILENO, POLLOUT, 0};
+  // A pipe that is ready takes so much at once: pipe(7).
+  if (text.size() > PIPE_BUF || ::poll(&to, 1, 0) <= 0 || (to.revents & POLLOUT) == 0) return false;
+  return WriteAll(STDERR_FILENO, text).has_value();
 }
 
 Console::Console(EventLoop& loop, Options options, Handlers handlers)

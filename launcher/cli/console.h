@@ -73,4 +73,8 @@ class Console {
 // "rexlaunch: LINE\n" with control characters made harmless.
 std::string ConsoleLine(const std::string& line);
 
+// Writes the line to stderr, unless that might have to wait for a reader or fails. For lines before
+// there is a console.
+bool SaidAtOnce(const std::string& line);
+
 }  // namespace rex

@@ -1,7 +1,6 @@
 #include "launcher/cli/described_cluster.h"
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -79,7 +78,7 @@ class ClusterReader {
     const bool good = load.is_number() && load.get<double>() >= 0 && load.get<double>() <= kMost;
     if (!good) return Bad("\"load\" is not a number from 0 to 10000, of threads per core");
     cluster_.has_loads = true;
-    return static_cast<uint32_t>(std::lround(load.get<double>() * 100));
+    return static_cast<uint32_t>(load.get<double>() * 100 + 0.5);
   }
 
   Result<uint32_t> TopologyOf(const Json& entry) {

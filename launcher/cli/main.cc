@@ -1,6 +1,7 @@
 // rexlaunch: what users type to start a parallel program. Parses, then moves stdio, forwards
 // signals and waits. Exit codes: docs/rules.md.
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -126,6 +127,20 @@ void TellDvm(const CommandLine& line, const rex::DvmChoice& dvm, SessionOptions*
   if (line.verbose && !dvm.detail.empty()) options->notes.push_back(dvm.detail);
 }
 
+void SayAtOnce(const std::string& prefix, std::vector<std::string>* lines) {
+  while (!lines->empty() && rex::SaidAtOnce(prefix + lines->front())) {
+    lines->erase(lines->begin());
+  }
+}
+
+// What can be said before signals are caught and anything runs is: it costs the session a thread.
+void SayFirst(bool quiet, SessionOptions* options) {
+  ::signal(SIGPIPE, SIG_IGN);  // the session ignores it, too
+  if (quiet) options->notes.clear();
+  SayAtOnce("", &options->notes);
+  if (options->notes.empty()) SayAtOnce("warning: ", &options->warnings);
+}
+
 // Errors: what kept rex's own processes from starting.
 rex::Status Begin(rex::LaunchSession& session, Asked& asked, bool in_dvm) {
   if (!in_dvm) return session.Start(*asked.own);
@@ -175,6 +190,7 @@ int Launch(const CommandLine& line, const Environment& env, const rex::NodePool&
   options.dvm_name = asked->dvm.name;
   options.dvm = asked->dvm.socket ? rex::UniqueFd(asked->dvm.socket.Release()) : rex::UniqueFd();
   const bool in_dvm = static_cast<bool>(options.dvm);
+  SayFirst(line.quiet, &options);
   rex::LaunchSession session(loop, std::move(options));
   if (const auto started = Begin(session, *asked, in_dvm); !started) {
     return Fail("cannot start rex's own processes: " + started.error().text +

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -38,6 +39,7 @@ class StdinSource::Reader : public std::enable_shared_from_this<Reader> {
       const std::lock_guard lock(mutex_);
       credit_ += bytes;
     }
+    if (!started_ && !tty_ && IsAtEnd()) return true;
     started_ = started_ || StartDetachedThread([self = shared_from_this()] { self->Run(); });
     wake_.notify_one();
     return started_;
@@ -66,6 +68,20 @@ class StdinSource::Reader : public std::enable_shared_from_this<Reader> {
       Report(std::move(bytes));
       if (end) return;
     }
+  }
+
+  // Reads what can be had without waiting: for what is at its end, /dev/null most often, no thread
+  // is worth while. Loop thread; only before there is a reader.
+  bool IsAtEnd() {
+    if (at_end_) return true;
+    std::string bytes(WaitForCredit(), '\0');
+    iovec to{bytes.data(), bytes.size()};
+    const ssize_t n = ::preadv2(fd_, &to, 1, -1, RWF_NOWAIT);  // not for every kind of file
+    if (n < 0) return false;
+    at_end_ = n == 0;
+    bytes.resize(static_cast<size_t>(n));
+    Report(std::move(bytes));
+    return at_end_;
   }
 
   // Bytes that may be read now; 0: closed.
@@ -113,6 +129,7 @@ class StdinSource::Reader : public std::enable_shared_from_this<Reader> {
   const bool tty_;
   const Handlers handlers_;
   bool started_ = false;
+  bool at_end_ = false;  // without ever having been started
   std::mutex mutex_;
   std::condition_variable wake_;
   uint64_t credit_ = 0;  // guarded by mutex_

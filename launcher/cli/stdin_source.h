@@ -2,7 +2,8 @@
 //
 // The descriptor may be a terminal, pipe, socket, file or device, is shared with other processes
 // (no O_NONBLOCK), and some kinds cannot be polled: so a thread reads, and may block. It starts
-// with the first credit: a job without standard input reads nothing. On a terminal it reads only
+// with the first credit, unless the input is found to be at its end without waiting: a job without
+// standard input reads nothing. On a terminal it reads only
 // while rexlaunch is in the foreground; otherwise the kernel would stop the whole process
 // (SIGTTIN), and with it the job's output.
 #pragma once

@@ -13,7 +13,7 @@
 namespace rex {
 
 namespace {
-constexpr size_t kChunk = 64 << 10;
+constexpr size_t kChunk = 4 << 10;
 constexpr std::chrono::milliseconds kSendPatience{10'000};
 }  // namespace
 

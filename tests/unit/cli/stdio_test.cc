@@ -4,7 +4,11 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <climits>
+#include <filesystem>
+
 #include "launcher/base/fd.h"
+#include "launcher/cli/console.h"
 #include "launcher/cli/output_sink.h"
 #include "launcher/cli/stdin_source.h"
 
@@ -178,6 +182,51 @@ TEST_F(StdioTest, StdinFromAFileAndFromNothing) {
     EXPECT_GE(got, expected);
     EXPECT_LE(largest, kMaxStdioPayloadBytes);
   }
+}
+
+size_t CountThreads() {
+  size_t count = 0;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    count += task.exists() ? 1 : 0;
+  }
+  return count;
+}
+
+TEST_F(StdioTest, StdinAtItsEndTakesNoThread) {
+  const size_t before = CountThreads();
+  const UniqueFd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  int ended = 0;
+  StdinSource source(loop_, nothing.get(),
+                     {.on_bytes = [](const std::string&) { FAIL(); }, .on_end = [&] { ++ended; }});
+  EXPECT_TRUE(source.AddCredit(100));
+  EXPECT_TRUE(source.AddCredit(100));
+  EXPECT_EQ(CountThreads(), before);
+  bool posted = false;
+  loop_.Post([&] { posted = true; });
+  RunUntil([&] { return posted; });
+  EXPECT_EQ(ended, 1);
+}
+
+// Runs `f` with `fd` as the standard error output.
+template <typename F>
+void WithStderr(int fd, F f) {
+  const UniqueFd saved(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
+  ASSERT_TRUE(saved);
+  ASSERT_EQ(::dup2(fd, STDERR_FILENO), STDERR_FILENO);
+  f();
+  ASSERT_EQ(::dup2(saved.get(), STDERR_FILENO), STDERR_FILENO);
+}
+
+TEST_F(StdioTest, ALineIsSaidAtOnceOnlyWhereNobodyHasToBeWaitedFor) {
+  WithStderr(pipe_.second.get(), [] { EXPECT_TRUE(SaidAtOnce("first")); });
+  EXPECT_EQ(ReadUpTo(pipe_.first.get(), 100), "rexlaunch: first\n");
+  WithStderr(pipe_.second.get(), [] { EXPECT_FALSE(SaidAtOnce(std::string(PIPE_BUF, 'x'))); });
+  ASSERT_TRUE(SetNonBlocking(pipe_.second.get()));
+  while (::write(pipe_.second.get(), "filling", 7) > 0) {
+  }
+  WithStderr(pipe_.second.get(), [] { EXPECT_FALSE(SaidAtOnce("stalled")); });
+  other_.first.Reset();
+  WithStderr(other_.second.get(), [] { EXPECT_FALSE(SaidAtOnce("nobody reads")); });
 }
 
 TEST_F(StdioTest, UnreadableStdinIsAtItsEnd) {
