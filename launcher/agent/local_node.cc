@@ -361,10 +361,9 @@ std::vector<ProcessInfo> LocalNode::KillLeftovers(const std::function<bool(pid_t
   std::vector<ProcessInfo> killed;
   const auto deadline = loop_.clock().Now() + kSweepBound;
   for (;;) {
-    auto left = FindDescendants(::getpid());
     // What the agent started itself (the spawner, templates about to end, the nodes below with all
     // that runs there) is left to it.
-    RemoveTrees(&left, [this](pid_t pid) { return children_.Contains(pid); });
+    auto left = FindDescendants(::getpid(), [this](pid_t pid) { return children_.Contains(pid); });
     std::erase_if(left, [&](const ProcessInfo& p) { return !which(p.pid); });
     if (left.empty() || loop_.clock().Now() >= deadline) return killed;
     for (const ProcessInfo& p : left) {

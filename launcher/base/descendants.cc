@@ -9,7 +9,6 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
-#include <set>
 
 #include "launcher/base/clock.h"
 #include "launcher/base/fd.h"
@@ -76,7 +75,7 @@ bool HaveChildrenFiles() {
 }
 }  // namespace
 
-std::vector<ProcessInfo> FindDescendants(pid_t root) {
+std::vector<ProcessInfo> FindDescendants(pid_t root, const std::function<bool(pid_t)>& leaves_out) {
   const ChildrenByParent scanned = HaveChildrenFiles() ? ChildrenByParent{} : ScanProc();
   const auto children_of = [&scanned](pid_t pid) {
     if (HaveChildrenFiles()) return ReadChildrenFiles(pid);
@@ -90,6 +89,7 @@ std::vector<ProcessInfo> FindDescendants(pid_t root) {
   while (!frontier.empty()) {
     std::vector<pid_t> next;
     for (const pid_t pid : frontier) {
+      if (leaves_out(pid)) continue;
       const ProcessInfo info = ReadProcess(pid);
       if (info.pid == 0) continue;
       if (info.state != 'Z') found.push_back(info);
@@ -99,15 +99,6 @@ std::vector<ProcessInfo> FindDescendants(pid_t root) {
     frontier = std::move(next);
   }
   return found;
-}
-
-void RemoveTrees(std::vector<ProcessInfo>* found, const std::function<bool(pid_t)>& is_root) {
-  std::set<pid_t> removed;  // parents come before their children
-  std::erase_if(*found, [&](const ProcessInfo& p) {
-    const bool remove = is_root(p.pid) || removed.contains(p.ppid);
-    if (remove) removed.insert(p.pid);
-    return remove;
-  });
 }
 
 std::vector<ProcessInfo> KillDescendants(std::chrono::milliseconds bound) {

@@ -21,11 +21,10 @@ struct ProcessInfo {
 // One process from /proc/PID/stat; pid 0 when it is gone or unreadable.
 ProcessInfo ReadProcess(pid_t pid);
 
-// Live (not zombie) processes below `root`, itself not included, children before grandchildren.
-std::vector<ProcessInfo> FindDescendants(pid_t root);
-
-// Takes out of `found`, which is in FindDescendants' order, what `is_root` picks and all below it.
-void RemoveTrees(std::vector<ProcessInfo>* found, const std::function<bool(pid_t)>& is_root);
+// Live (not zombie) processes below `root`, itself not included, children before grandchildren;
+// without those that `leaves_out` picks and all below them, which are not looked at.
+std::vector<ProcessInfo> FindDescendants(
+    pid_t root, const std::function<bool(pid_t)>& leaves_out = [](pid_t) { return false; });
 
 // Kills (SIGKILL) and reaps everything below this process until /proc shows nothing, at most for
 // `bound`. Blocking. Returns what is still there (empty: all gone). Only for a process that has

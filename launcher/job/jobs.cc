@@ -69,6 +69,7 @@ void Jobs::Place(JobNumber number, std::vector<JobNode> nodes) {
 
 JobNumber Jobs::Make(JobSpec spec, std::optional<SpawnRecord> spawn) {
   const bool gets_stdin = spec.stdin_rank != kStdinNone;
+  const bool verbose = spec.verbose;
   const JobNumber number = dvm_.NewNumber(this);
   JobOrigin origin{++shown_, dvm_.NewName(), std::nullopt, spawn || services_.persistent,
                    spawn && spawn->independent};
@@ -76,8 +77,8 @@ JobNumber Jobs::Make(JobSpec spec, std::optional<SpawnRecord> spawn) {
   Entry& entry = jobs_[number];
   entry.spawn = std::move(spawn);
   entry.shown = shown_;
-  entry.job = std::make_unique<Job>(ServicesOf(number), std::move(spec), ClientOf(number), bounds_,
-                                    std::move(origin));
+  entry.job = std::make_unique<Job>(ServicesOf(number), std::move(spec), ClientOf(number, verbose),
+                                    bounds_, std::move(origin));
   if (gets_stdin) stdin_.Start({number});
   return number;
 }
@@ -96,9 +97,12 @@ JobServices Jobs::ServicesOf(JobNumber number) {
       [this, number](const RankEnd& end) { OnRankEnded(number, end); }};
 }
 
-JobClient Jobs::ClientOf(JobNumber number) {
+JobClient Jobs::ClientOf(JobNumber number, bool verbose) {
   JobClient client;
-  client.notice = client_.notice;
+  client.notice = [this, verbose](const Notice& notice) {
+    // Not shown, it would wake rexlaunch while the job is made.
+    if (verbose || notice.level != Notice::Level::kDetail) client_.notice(notice);
+  };
   client.progress = client_.progress;
   client.started = [this, number](const JobStarted& m) { OnRunning(number, m); };
   client.output = [this, number](std::string payload) { OnOutput(number, std::move(payload)); };

@@ -113,7 +113,7 @@ class Jobs {
   void OnPrepared(JobNumber number);
   void Place(JobNumber number, std::vector<JobNode> nodes);
   JobServices ServicesOf(JobNumber number);
-  JobClient ClientOf(JobNumber number);
+  JobClient ClientOf(JobNumber number, bool verbose);
 
   // Spawns (jobs_spawn.cc).
   void Refuse(const SpawnRecord& record, const SpawnRefusal& refusal);

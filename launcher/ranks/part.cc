@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 
 #include "launcher/base/log.h"
 #include "launcher/base/private_dir.h"
@@ -222,13 +223,21 @@ void Part::EnterEnded() {
   output_.CloseAll();
   ended.phases = times_.Phases(node_.name);
   leases_.GiveBackAll();
-  services_.keep_leases({});
-  if (host_knows_) services_.to_host(pmix::DeregisterJob{plan_.name_space});
-  for (const std::string& dir : {plan_.job_dir, plan_.shm_dir}) {
-    if (!dir.empty()) RemoveTree(dir);
-  }
   services_.tell(std::move(ended));
+  TidyUp();
   if (abandoned_) services_.loop.Post(abandoned_);
+}
+
+// What nobody waits for: in a turn after the one in which the head is told, when this may be gone.
+void Part::TidyUp() {
+  services_.loop.Post([services = services_, name_space = plan_.name_space, known = host_knows_,
+                       dirs = std::array{plan_.job_dir, plan_.shm_dir}] {
+    services.keep_leases({});
+    if (known) services.to_host(pmix::DeregisterJob{name_space});
+    for (const std::string& dir : dirs) {
+      if (!dir.empty()) RemoveTree(dir);
+    }
+  });
 }
 
 // A failure here is the head's to judge; the part itself starts to stop at once, so that it does so

@@ -121,6 +121,7 @@ class Part {
   void EnterDraining();
   void EnterDrained();
   void EnterEnded();
+  void TidyUp();
   void OnDeadline();
   void OnGraceOver();
   void OnDrainTimeOver();

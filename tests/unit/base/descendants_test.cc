@@ -78,15 +78,19 @@ TEST(FindDescendants, ListsChildrenBeforeGrandchildren) {
   EXPECT_EQ(code, 0);
 }
 
-TEST(RemoveTrees, TakesWhatIsBelowARootWithIt) {
-  std::vector<ProcessInfo> found;
-  for (const auto& [pid, ppid] : std::vector<std::pair<pid_t, pid_t>>{
-           {10, 1}, {20, 1}, {11, 10}, {21, 20}, {12, 11}, {22, 21}}) {
-    found.push_back({pid, ppid, 'S', "x"});
-  }
-  RemoveTrees(&found, [](pid_t pid) { return pid == 10 || pid == 21; });
-  ASSERT_EQ(found.size(), 1U);
-  EXPECT_EQ(found[0].pid, 20);
+TEST(FindDescendants, LeavesOutWithAllThatIsBelow) {
+  const int code = InChild([] {
+    pid_t grandchild = 0;
+    const pid_t child = ForkFamily(false, &grandchild);
+    const auto nobody = FindDescendants(::getpid(), [child](pid_t pid) { return pid == child; });
+    const auto parent =
+        FindDescendants(::getpid(), [grandchild](pid_t pid) { return pid == grandchild; });
+    ::kill(grandchild, SIGKILL);
+    ::kill(child, SIGKILL);
+    if (!nobody.empty()) return 1;
+    return parent.size() == 1 && parent[0].pid == child ? 0 : 2;
+  });
+  EXPECT_EQ(code, 0);
 }
 
 TEST(KillDescendants, EndsGrandchildrenThatIgnoreTerm) {
