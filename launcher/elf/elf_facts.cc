@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <string_view>
 
 #include "launcher/base/fd.h"
 
@@ -160,6 +161,31 @@ Result<ElfFacts> ReadElfFacts(const std::string& path) {
     return Error{Errc::kInvalid, "'" + path + "' has ELF headers that point outside it"};
   }
   return facts;
+}
+
+namespace {
+// Absolute, or beside the file itself.
+bool IsFixed(std::string_view path) {
+  return path.starts_with('/') || path.starts_with("$ORIGIN") || path.starts_with("${ORIGIN}");
+}
+
+bool HasLoosePart(const std::string& paths) {
+  if (paths.empty()) return false;
+  std::string_view rest = paths;
+  for (;;) {
+    const size_t end = rest.find(':');
+    if (!IsFixed(rest.substr(0, end))) return true;
+    if (end == std::string_view::npos) return false;
+    rest.remove_prefix(end + 1);
+  }
+}
+}  // namespace
+
+bool LooksInWorkingDirectory(const ElfFacts& facts) {
+  return HasLoosePart(facts.rpath) || HasLoosePart(facts.runpath) ||
+         std::any_of(facts.needed.begin(), facts.needed.end(), [](const std::string& name) {
+           return name.find('/') != std::string::npos && !IsFixed(name);
+         });
 }
 
 }  // namespace rex

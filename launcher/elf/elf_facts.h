@@ -26,6 +26,9 @@ struct ElfFacts {
 // (such a file may still run; only we do not understand it).
 Result<ElfFacts> ReadElfFacts(const std::string& path);
 
+// Whether ld.so looks for what it needs in the working directory, or relative to it.
+bool LooksInWorkingDirectory(const ElfFacts& facts);
+
 // The ld.so of this architecture's ABI, e.g. /lib64/ld-linux-x86-64.so.2.
 std::string SystemInterpreter();
 

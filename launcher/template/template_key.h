@@ -29,6 +29,10 @@ struct TemplateKey {
   auto operator<=>(const TemplateKey&) const = default;
 };
 
+// Whether what stands in the key means other files in another `wdir`. What the mapped files say of
+// that themselves is not in it.
+bool LooksInDirectory(const TemplateKey& key);
+
 // The limits and the affinity of this process, as a key has them.
 std::vector<uint64_t> OwnLimits();
 std::vector<uint64_t> OwnAffinity();

@@ -1,5 +1,8 @@
 #include "launcher/template/template_maker.h"
 
+#include <algorithm>
+
+#include "launcher/elf/elf_facts.h"
 #include "launcher/template/template_key.h"
 
 namespace rex {
@@ -12,6 +15,7 @@ Result<std::unique_ptr<TemplateMaker>> TemplateMaker::Start(EventLoop& loop, Chi
   self->loader_env_ = LoaderEnvironment(order.env);
   self->files_ = order.files;
   self->own_dir_ = order.own_dir;
+  self->wdir_ = order.wdir;
   // Files' times have this clock's resolution: time(7), "the kernel's software clock".
   ::clock_gettime(CLOCK_REALTIME_COARSE, &self->started_);
   MakerProgram program;
@@ -33,6 +37,17 @@ Status TemplateMaker::OnGreeting(pid_t pid) {
   files_.insert(files_.end(), files->begin(), files->end());
   was_fit_ = true;
   return Ok{};
+}
+
+bool TemplateMaker::FitsAnywhere() {
+  if (!was_fit_) return false;
+  if (!fits_anywhere_) {
+    fits_anywhere_ = std::all_of(files_.begin(), files_.end(), [](const MappedFile& file) {
+      const auto facts = ReadElfFacts(file.path);
+      return facts && !LooksInWorkingDirectory(*facts);
+    });
+  }
+  return *fits_anywhere_;
 }
 
 Status TemplateMaker::BeforeBatch(pid_t pid) const {

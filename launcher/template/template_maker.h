@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,11 @@ class TemplateMaker {
   void Release(uint64_t owner = 0) { maker_->Release(owner); }
   bool alive() const { return maker_->alive(); }
   bool was_fit() const { return was_fit_; }
+  // Where it was started.
+  const std::string& wdir() const { return wdir_; }
+  // It has mapped what it would have mapped in any directory, as far as its files say so. False
+  // until it is ready.
+  bool FitsAnywhere();
   pid_t pid() const { return maker_->pid(); }
 
  private:
@@ -50,9 +56,11 @@ class TemplateMaker {
   OnFallback on_fallback_;
   std::vector<std::string> loader_env_;
   std::string own_dir_;
+  std::string wdir_;
   std::timespec started_{};
   std::vector<MappedFile> files_;
   bool was_fit_ = false;
+  std::optional<bool> fits_anywhere_;  // once asked for
   std::unique_ptr<RankMaker> maker_;
 };
 

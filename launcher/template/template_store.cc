@@ -12,8 +12,20 @@ TemplateStore::TemplateStore(EventLoop& loop, ChildTable& children, RankMaker& s
         DropIdle();
       }) {}
 
-Result<TemplateStore::Shared> TemplateStore::Get(const TemplateKey& key, TemplateOrder order) {
+// Without a directory where that is the same for all.
+TemplateKey TemplateStore::KeptUnder(TemplateKey key) {
+  if (LooksInDirectory(key)) return key;
+  TemplateKey anywhere = key;
+  anywhere.wdir.clear();
+  const Shared known = cache_.Find(anywhere, loop_.clock().Now());
+  const bool fits =
+      known == nullptr || !known->alive() || known->wdir() == key.wdir || known->FitsAnywhere();
+  return fits ? anywhere : key;
+}
+
+Result<TemplateStore::Shared> TemplateStore::Get(const TemplateKey& wanted, TemplateOrder order) {
   const auto now = loop_.clock().Now();
+  const TemplateKey key = KeptUnder(wanted);
   const Shared known = cache_.Find(key, now);
   if (known != nullptr && (known->alive() || !known->was_fit())) return known;
   auto made = TemplateMaker::Start(loop_, children_, spawner_, std::move(order), bound_, {});

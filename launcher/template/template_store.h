@@ -17,16 +17,18 @@ class TemplateStore {
   TemplateStore(EventLoop& loop, ChildTable& children, RankMaker& spawner,
                 std::chrono::milliseconds bound);
 
-  // The template of `key`, just started if need be. One that was fit once and has gone (its files
-  // changed, it was killed) is started anew; one that never was is not: its batches go to the
-  // spawner. Errors: as TemplateMaker::Start.
-  Result<Shared> Get(const TemplateKey& key, TemplateOrder order);
+  // The template of `wanted`, just started if need be; it may run in another directory when that
+  // makes no difference. One that was fit once and has gone (its files changed, it was killed) is
+  // started anew; one that never was is not: its batches go to the spawner. Errors: as
+  // TemplateMaker::Start.
+  Result<Shared> Get(const TemplateKey& wanted, TemplateOrder order);
   // Ends it, once its batches are out.
   void End(const Shared& maker);
   void Clear();
   size_t size() const { return cache_.size(); }
 
  private:
+  TemplateKey KeptUnder(TemplateKey key);
   void DropIdle();
 
   EventLoop& loop_;

@@ -29,7 +29,7 @@ class Stage:
         peers, left_out = launchers.peers(build)
         self.left_out = [why for why in left_out if why.startswith("mpirun")]
         everyone = [Launcher(OURS, lambda ranks, short: [rexlaunch, "--dvm", "default", "-n", str(ranks)],
-                             env={"TMPDIR": self.tmp}, version=launchers.rexlaunch(build).version),
+                             env={"TMPDIR": self.tmp}, version=launchers.rexlaunch(build).version, stays=True),
                     Launcher(ALONE, lambda ranks, short: [rexlaunch, "--dvm", "none", "-n", str(ranks)])]
         everyone += [peer for peer in peers if peer.name in AMONG]
         rounds = 60 if full else 30

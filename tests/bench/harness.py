@@ -27,13 +27,14 @@ MARKER = "MARK_REXBENCH"
 class Launcher:
     """One way to start programs. `command(ranks, short_lived)` gives the words before the program."""
 
-    def __init__(self, name, command, mpi="openmpi", version="", anything=True, env=None):
+    def __init__(self, name, command, mpi="openmpi", version="", anything=True, env=None, stays=False):
         self.name = name
         self.command = command
         self.mpi = mpi  # which build of a program it starts: openmpi or mpich; or a kind of its own
         self.version = version
         self.anything = anything  # also starts programs that are given for "any"
         self.env = env or {}  # {variable: value} of its own
+        self.stays = stays  # what it leaves running is meant to stay: a DVM with its templates
 
 
 class Case:
@@ -111,7 +112,7 @@ def ends_within(pid, limit_s):
         os.close(fd)
 
 
-def run_once(argv, limit_s, own_env):
+def run_once(argv, limit_s, own_env, stays=False):
     marker = secrets.token_hex(8)
     tmp = tempfile.mkdtemp(prefix="rexbench-")
     before = shared_segments()
@@ -126,7 +127,8 @@ def run_once(argv, limit_s, own_env):
         if hung:
             os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
-        kill_marked(marker)
+        if hung or not stays:
+            kill_marked(marker)
         out.seek(0)
         err.seek(0)
         run = Run(begin, end, code, out.read().decode(errors="replace"),
@@ -182,7 +184,7 @@ def measure(case, launchers, rounds, tell):
     for round_number in range(-1, rounds):  # -1: to warm caches, not counted
         shift = round_number % len(able)
         for launcher in able[shift:] + able[:shift]:
-            run = run_once(case.argv(launcher), case.limit_s, launcher.env)
+            run = run_once(case.argv(launcher), case.limit_s, launcher.env, launcher.stays)
             if round_number < 0:
                 continue
             metrics = None if run.hung or run.code != 0 else case.read(run)

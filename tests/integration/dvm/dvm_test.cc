@@ -77,6 +77,29 @@ TEST_F(DvmTest, TheSecondLaunchFindsTheTemplate) {
   EXPECT_TRUE(StderrNames(again, {"born by template", kInDvm}));
 }
 
+// Where a search path is relative, the directory decides what is loaded.
+TEST_F(DvmTest, OneTemplateServesAllDirectoriesUnlessItsFilesDependOnThem) {
+  StartDvm();
+  const std::string other = left().work_dir() + "/other";
+  ASSERT_EQ(::mkdir(other.c_str(), 0755), 0);
+  const auto address = [&](const std::string& dir, const char* search, const char* birth) {
+    CommandOptions options;
+    options.cwd = dir;
+    options.set_env["LD_LIBRARY_PATH"] = search;
+    const CommandResult result =
+        Rex({"--dvm", "default", "--template", birth, "-n", "1", ProgramPath("address")}, options);
+    EXPECT_TRUE(ExitedWith(result, 0));
+    return result.out;
+  };
+  const std::string here = left().work_dir();
+  if (address(here, "/a", "none") == address(here, "/a", "none")) {
+    GTEST_SKIP() << "addresses are not random here";
+  }
+  EXPECT_EQ(address(here, "/a", "auto"), address(other, "/a", "auto"));
+  EXPECT_NE(address(here, "lib", "auto"), address(other, "lib", "auto"));
+  EXPECT_EQ(address(here, "lib", "auto"), address(here, "lib", "auto"));
+}
+
 // Ranks of one template have the same addresses, exec'ed ones do not: so a template was kept, and
 // not only made again, when two jobs show the same ones.
 TEST_F(DvmTest, TheSecondLaunchIsBornOfTheFirstOnesTemplate) {

@@ -24,6 +24,29 @@ ElfFacts Ordinary() {
   return elf;
 }
 
+TEST(LooksInWorkingDirectory, WhenAPathIsNeitherAbsoluteNorBesideTheFile) {
+  EXPECT_FALSE(LooksInWorkingDirectory(Ordinary()));
+  const auto with = [](const std::string& path) {
+    ElfFacts rpath = Ordinary();
+    rpath.rpath = path;
+    ElfFacts runpath = Ordinary();
+    runpath.runpath = path;
+    EXPECT_EQ(LooksInWorkingDirectory(rpath), LooksInWorkingDirectory(runpath)) << path;
+    return LooksInWorkingDirectory(runpath);
+  };
+  for (const char* fixed : {"", "/opt/lib", "$ORIGIN/../lib:/opt/lib", "${ORIGIN}"}) {
+    EXPECT_FALSE(with(fixed)) << fixed;
+  }
+  for (const char* loose : {"lib", ".", "/opt/lib:", ":/opt/lib", "/a::/b", "$LIB/x"}) {
+    EXPECT_TRUE(with(loose)) << loose;
+  }
+  ElfFacts needs = Ordinary();
+  needs.needed.emplace_back("/opt/lib/libx.so");
+  EXPECT_FALSE(LooksInWorkingDirectory(needs));
+  needs.needed.emplace_back("lib/libx.so");
+  EXPECT_TRUE(LooksInWorkingDirectory(needs));
+}
+
 struct Case {
   const char* name;
   void (*change)(ElfFacts&, FileFacts&, std::vector<std::string>&);

@@ -35,6 +35,27 @@ TEST(TemplateKey, EachPartCounts) {
   for (const TemplateKey& other : others) EXPECT_NE(key, other);
 }
 
+TEST(TemplateKey, LooksInItsDirectoryForWhatIsRelative) {
+  EXPECT_FALSE(LooksInDirectory(Key()));
+  const auto with = [](const std::string& entry) {
+    TemplateKey key = Key();
+    key.loader_env = {entry};
+    return LooksInDirectory(key);
+  };
+  for (const char* fixed : {"LD_LIBRARY_PATH=", "LD_LIBRARY_PATH=/a:/b", "LD_PRELOAD=libx.so /y.so",
+                            "LD_PRELOAD=", "LD_BIND_NOW=1", "MALLOC_ARENA_MAX=1", "/own/lib:"}) {
+    EXPECT_FALSE(with(fixed)) << fixed;
+  }
+  for (const char* relative : {"LD_LIBRARY_PATH=lib", "LD_LIBRARY_PATH=/a:", "LD_LIBRARY_PATH=:/a",
+                               "LD_LIBRARY_PATH=/a::/b", "LD_LIBRARY_PATH=/a;.",
+                               "LD_PRELOAD=/x.so:./y.so", "LD_PRELOAD=lib/y.so"}) {
+    EXPECT_TRUE(with(relative)) << relative;
+  }
+  TemplateKey key = Key();
+  key.path = "./app";
+  EXPECT_TRUE(LooksInDirectory(key));
+}
+
 TEST(TemplateKey, OwnFacts) {
   EXPECT_FALSE(OwnAffinity().empty());
   EXPECT_GE(OwnLimits().size(), 20u);
