@@ -7,11 +7,14 @@
 #include <algorithm>
 #include <ctime>
 
+#include "launcher/image/blake2b_four.h"
+
 namespace rex {
 
 namespace {
 constexpr std::string_view kDigits = "0123456789abcdef";
-constexpr std::string_view kWholeLabel = "rex image 1";
+constexpr std::string_view kWholeLabel = "rex image 2";
+constexpr std::string_view kBlockLabel = "rex block";
 
 bool StartSodium() {
   static const bool started = ::sodium_init() >= 0;
@@ -78,9 +81,33 @@ std::optional<Digest256> DigestFromHex(std::string_view hex) {
   return digest;
 }
 
-Digest256 BlockDigest(std::string_view bytes) {
+namespace {
+Digest256 PlainHash(std::string_view bytes) {
   Hash hash;
   hash.Add(bytes.data(), bytes.size());
+  return hash.Finish();
+}
+
+// Of a whole block.
+void AddParts(Hash* hash, const char* block) {
+  const auto parts = Blake2bFour(
+      {block, block + kHashPartBytes, block + 2 * kHashPartBytes, block + 3 * kHashPartBytes},
+      kHashPartBytes);
+  for (const Hash256& part : parts) hash->Add(part.data(), part.size());
+}
+}  // namespace
+
+Digest256 BlockDigest(std::string_view bytes) {
+  Hash hash;
+  hash.Add(kBlockLabel.data(), kBlockLabel.size());
+  if (bytes.size() == kBlockBytes && HasBlake2bFour()) {
+    AddParts(&hash, bytes.data());
+  } else {
+    for (size_t at = 0; at < bytes.size(); at += kHashPartBytes) {
+      const Digest256 part = PlainHash(bytes.substr(at, kHashPartBytes));
+      hash.Add(part.bytes.data(), part.bytes.size());
+    }
+  }
   return hash.Finish();
 }
 

@@ -1,4 +1,4 @@
-// Digests of files: BLAKE2b-256 of each block of 256 KiB, and of the whole from those. Any thread.
+// Digests of files: of each block of 256 KiB, and of the whole from those. Any thread.
 #pragma once
 
 #include <array>
@@ -27,6 +27,9 @@ constexpr uint64_t BlocksOf(uint64_t file_bytes) {
   return file_bytes / kBlockBytes + (file_bytes % kBlockBytes != 0 ? 1 : 0);
 }
 
+// BLAKE2b-256 of "rex block" and the BLAKE2b-256 of each part of the block: four parts can be
+// hashed side by side. `bytes`: at most a block.
+inline constexpr uint64_t kHashPartBytes = kBlockBytes / 4;
 Digest256 BlockDigest(std::string_view bytes);
 
 // A file's content, by its digests.
@@ -36,7 +39,7 @@ struct FileDigest {
   Digest256 whole;
   bool operator==(const FileDigest&) const = default;
 };
-// Of "rex image 1", the size and the blocks' digests.
+// Of "rex image 2", the size and the blocks' digests.
 Digest256 WholeDigest(uint64_t bytes, const std::vector<Digest256>& blocks);
 
 // What tells whether a file is still the one that was read.

@@ -14,7 +14,7 @@
 namespace rex {
 
 namespace {
-constexpr std::string_view kMagic = "rexdig1\n";
+constexpr std::string_view kMagic = "rexdig2\n";
 constexpr size_t kMostEntryBytes = 64 << 20;  // of a file of 512 GB
 // A file may change once more within one tick of the clock that its times are from.
 constexpr int64_t kGrainNs = 20'000'000;

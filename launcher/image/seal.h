@@ -6,7 +6,6 @@
 // enough; a number is sealed again only with the same content. Associated data: the transfer's id.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,9 +31,10 @@ TransferId MakeTransferId();  // random
 
 std::string SealPiece(const TransferKey& key, const TransferId& id, uint32_t piece,
                       std::string_view content);
-// The content; nullopt: damaged, or not of this transfer.
-std::optional<std::string> OpenPiece(const TransferKey& key, const TransferId& id,
-                                     std::string_view record);
+// False: damaged, or not of this transfer. True: `content` is what was sealed; a string that is
+// used again and again costs nothing.
+bool OpenPiece(const TransferKey& key, const TransferId& id, std::string_view record,
+               std::string* content);
 
 struct PieceHeader {
   uint32_t piece = 0;

@@ -22,14 +22,17 @@ class CastReceiver {
   static Result<std::unique_ptr<CastReceiver>> Open(EventLoop& loop, const ImageCast& cast,
                                                     const Geometry& geometry, bool one_machine,
                                                     uint32_t lose, Handlers handlers);
-  ~CastReceiver() { *alive_ = false; }
+  ~CastReceiver();
   CastReceiver(const CastReceiver&) = delete;
   CastReceiver& operator=(const CastReceiver&) = delete;
 
  private:
   CastReceiver(EventLoop& loop, const ImageCast& cast, const Geometry& geometry, uint32_t lose,
                UniqueFd socket, Handlers handlers);
+  struct Batch;
   void OnReadable();
+  void Pause();
+  void OnMessage(size_t index);
   void OnDatagram(std::string_view text);
   void OnMark(const Datagram& mark);
   bool Loses();
@@ -41,6 +44,9 @@ class CastReceiver {
   uint64_t probes_ = 0;  // told of
   Handlers handlers_;
   UniqueFd socket_;
+  std::unique_ptr<Batch> batch_;
+  std::chrono::microseconds pause_for_{0};
+  Timer pause_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   ReadWatcher watcher_;
 };

@@ -8,7 +8,7 @@ namespace rex {
 
 namespace {
 constexpr std::chrono::milliseconds kTick{2};
-constexpr size_t kMostPerTurn = 512;
+constexpr int kBurstsPerTurn = 16;
 constexpr double kMostBurstSeconds = 0.01;
 constexpr double kSlowest = 1e6;  // bytes/s
 constexpr double kFastest = 1.2e9;
@@ -60,10 +60,8 @@ void CastSender::OnTick() {
   const double seconds = std::chrono::duration<double>(now - last_tick_).count();
   last_tick_ = now;
   budget_ = std::min(budget_ + seconds * bytes_per_second_, bytes_per_second_ * kMostBurstSeconds);
-  for (size_t n = 0; n < kMostPerTurn && budget_ > 0 && !queue_.empty(); ++n) {
-    if (!SendOne(queue_.front())) return;
-    if (ended_) return;
-    queue_.pop_front();
+  for (int n = 0; n < kBurstsPerTurn && budget_ > 0 && !queue_.empty(); ++n) {
+    if (!SendBurst()) return;
   }
   if (!queue_.empty()) return tick_.Set(kTick);
   marks_ = 0;
@@ -74,27 +72,28 @@ void CastSender::OnTick() {
 }
 
 // False: the queue of this machine is full, or the transfer has failed.
-bool CastSender::SendOne(const Fragment& fragment) {
-  const std::string* record = RecordOf(fragment.piece);
-  if (record == nullptr) return false;
-  const size_t at = fragment.number * kFragmentBytes;
-  const std::string text = EncodeDatagram(
-      cast_.transfer, {DatagramKind::kFragment, fragment.number, fragment.piece, round_,
-                       std::string_view(*record).substr(at, kFragmentBytes)});
-  const ssize_t n = ::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)) {
-    if (errno == ENOBUFS) {
-      tick_.Set(kTick);
-    } else {
-      writable_.Enable(true);
-    }
-    return false;
+bool CastSender::SendBurst() {
+  const double most = std::max(budget_ / static_cast<double>(kFragmentBytes), 1.0);
+  for (const Fragment& fragment : queue_) {
+    if (!burst_.HasRoom() || static_cast<double>(burst_.count()) >= most) break;
+    const std::string* record = RecordOf(fragment.piece);
+    if (record == nullptr) return false;
+    burst_.Add(cast_.transfer, {DatagramKind::kFragment, fragment.number, fragment.piece, round_,
+                                std::string_view(*record).substr(fragment.number * kFragmentBytes,
+                                                                 kFragmentBytes)});
   }
-  // What can't be sent otherwise is missing on the nodes, and they will say so.
-  budget_ -= static_cast<double>(text.size());
-  sent_ += text.size();
-  round_sent_ += text.size();
-  return true;
+  const CastBurst::Sent sent = burst_.Send(socket_);
+  const size_t bytes = burst_.BytesOf(sent.datagrams);
+  budget_ -= static_cast<double>(bytes);
+  sent_ += bytes;
+  round_sent_ += bytes;
+  queue_.erase(queue_.begin(), queue_.begin() + static_cast<ptrdiff_t>(sent.datagrams));
+  if (sent.why == ENOBUFS) {
+    tick_.Set(kTick);
+  } else if (sent.why != 0) {
+    writable_.Enable(true);
+  }
+  return sent.why == 0;
 }
 
 const std::string* CastSender::RecordOf(uint32_t piece) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "launcher/base/event_loop.h"
+#include "launcher/staging/cast_burst.h"
 #include "launcher/staging/cast_socket.h"
 #include "launcher/staging/piece_puzzle.h"
 #include "launcher/staging/piece_stream.h"
@@ -46,7 +47,7 @@ class CastSender {
   };
   void BeginWindow();
   void OnTick();
-  bool SendOne(const Fragment& fragment);
+  bool SendBurst();
   const std::string* RecordOf(uint32_t piece);
   void Mark();
   void EndRound();
@@ -63,6 +64,7 @@ class CastSender {
   uint32_t window_ = 0;
   uint32_t round_ = 0;
   std::deque<Fragment> queue_;
+  CastBurst burst_;
   size_t round_fragments_ = 0;
   std::map<uint32_t, Record> records_;  // of this window
   std::set<NodeId> silent_;             // have not answered this mark

@@ -8,8 +8,9 @@ namespace {
 constexpr uint32_t kMagic = 0x43584552;  // "REXC"
 constexpr size_t kIdBytes = 8;
 
-void Put(std::string* to, uint64_t value, int bytes) {
-  for (int i = 0; i < bytes; ++i) to->push_back(static_cast<char>(value >> 8 * i));
+char* Put(char* to, uint64_t value, int bytes) {
+  for (int i = 0; i < bytes; ++i) *to++ = static_cast<char>(value >> 8 * i);
+  return to;
 }
 
 uint64_t Get(std::string_view from, size_t at, int bytes) {
@@ -19,15 +20,18 @@ uint64_t Get(std::string_view from, size_t at, int bytes) {
 }
 }  // namespace
 
+void EncodeDatagramHeader(const TransferId& id, const Datagram& datagram, char* to) {
+  to = Put(to, kMagic, 4);
+  to = Put(to, static_cast<uint8_t>(datagram.kind), 2);
+  to = Put(to, datagram.number, 2);
+  std::memcpy(to, id.data(), kIdBytes);
+  to = Put(to + kIdBytes, datagram.index, 4);
+  Put(to, datagram.round, 4);
+}
+
 std::string EncodeDatagram(const TransferId& id, const Datagram& datagram) {
-  std::string out;
-  out.reserve(kDatagramHeaderBytes + datagram.bytes.size());
-  Put(&out, kMagic, 4);
-  Put(&out, static_cast<uint8_t>(datagram.kind), 2);
-  Put(&out, datagram.number, 2);
-  out.append(reinterpret_cast<const char*>(id.data()), kIdBytes);
-  Put(&out, datagram.index, 4);
-  Put(&out, datagram.round, 4);
+  std::string out(kDatagramHeaderBytes, '\0');
+  EncodeDatagramHeader(id, datagram, out.data());
   return out.append(datagram.bytes);
 }
 

@@ -2,7 +2,7 @@
 //
 //   u32 magic, u8 kind, u8 0, u16 number, 8 bytes of the transfer's id, u32 piece or window, u32
 //   round, then, of a fragment, at most kFragmentBytes of the record, from number * kFragmentBytes
-//   on
+//   on, and, of the last, anything
 //
 // All little-endian. Nothing here is believed: a record is when it opens.
 #pragma once
@@ -15,7 +15,7 @@
 
 namespace rex {
 
-inline constexpr size_t kFragmentBytes = 1400;
+inline constexpr size_t kFragmentBytes = 1395;  // 47 are a whole piece's record and 5 bytes
 inline constexpr size_t kDatagramHeaderBytes = 24;
 inline constexpr size_t kMaxFragments = (kMaxSealedBytes + kFragmentBytes - 1) / kFragmentBytes;
 static_assert(kMaxFragments <= 64);  // a word has a bit for each
@@ -34,6 +34,8 @@ struct Datagram {
   std::string_view bytes;  // of a fragment
 };
 std::string EncodeDatagram(const TransferId& id, const Datagram& datagram);
+// kDatagramHeaderBytes of it, to `to`.
+void EncodeDatagramHeader(const TransferId& id, const Datagram& datagram, char* to);
 // nullopt: not of this transfer, or nonsense. Its bytes are those of `text`.
 std::optional<Datagram> DecodeDatagram(const TransferId& id, std::string_view text);
 

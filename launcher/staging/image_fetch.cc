@@ -191,9 +191,9 @@ void ImageFetch::OnRecord(Record record) {
 
 void ImageFetch::OnPiece(uint32_t piece, const Record& record) {
   if (!own_.Lacks(piece) && !pass_.Lacks(piece)) return;
-  const auto content = OpenPiece(key_, route_.transfer, *record);
+  const bool opened = OpenPiece(key_, route_.transfer, *record, &content_);
   const auto place = geometry_.PiecePlace(piece);
-  if (!content || content->size() != place->bytes) {
+  if (!opened || content_.size() != place->bytes) {
     ++damaged_;
     Log(LogLevel::kWarn, "image piece damaged piece=" + std::to_string(piece));
     BlockSet block(geometry_.blocks());
@@ -202,7 +202,7 @@ void ImageFetch::OnPiece(uint32_t piece, const Record& record) {
   }
   if (pass_.Take(piece)) PassOn(record);
   if (own_.Take(piece) && state_ == FetchState::kAwaiting) {
-    if (const Status kept = Keep(piece, *content); !kept) return Fail(ProblemOf(kept.error()));
+    if (const Status kept = Keep(piece, content_); !kept) return Fail(ProblemOf(kept.error()));
   }
   if (pass_.complete()) EndFollowers();
   CheckWhole();
@@ -301,7 +301,7 @@ void ImageFetch::OnFollower(NodeId node, UniqueFd socket) {
       loop_, std::move(socket),
       PieceSender::Handlers{[this] { Throttle(); }, [this](const Error&) { Throttle(); }});
   // What went by before it came it will ask the head for.
-  if (ended_) sender->Send(std::make_shared<const std::string>(EndRecord()));
+  if (ended_) sender->End();
   followers_[node] = std::move(sender);
   const bool all = std::all_of(route_.followers.begin(), route_.followers.end(),
                                [this](NodeId id) { return followers_.contains(id); });
@@ -319,8 +319,7 @@ void ImageFetch::PassOn(const Record& record) {
 
 void ImageFetch::EndFollowers() {
   if (std::exchange(ended_, true)) return;
-  const auto end = std::make_shared<const std::string>(EndRecord());
-  for (const auto& [node, sender] : followers_) sender->Send(end);
+  for (const auto& [node, sender] : followers_) sender->End();
 }
 
 // Our source is read as long as no follower is behind.

@@ -98,7 +98,8 @@ class ImageFetch {
   std::unique_ptr<CastReceiver> cast_;
   std::map<NodeId, std::unique_ptr<PieceSender>> followers_;
   bool followers_awaited_ = false;
-  bool ended_ = false;  // followers have been told the end
+  bool ended_ = false;   // followers have been told the end
+  std::string content_;  // of the piece at hand
   uint64_t received_ = 0;
   uint32_t records_ = 0;
   uint32_t damaged_ = 0;

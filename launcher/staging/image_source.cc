@@ -364,7 +364,7 @@ void ImageSource::Pump(Transfer* transfer) {
     }
     if (transfer->next_block >= geometry_.blocks()) {
       transfer->ended = true;
-      return transfer->sender->Send(std::make_shared<const std::string>(EndRecord()));
+      return transfer->sender->End();
     }
     std::vector<Record> records;
     if (!SealBlock(*transfer, transfer->next_block, &records)) return;

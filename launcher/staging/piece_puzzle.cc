@@ -20,10 +20,12 @@ std::optional<std::string> PiecePuzzle::Add(uint32_t piece, uint16_t number,
   Entry& entry = found->second;
   const uint64_t bit = uint64_t{1} << number % 64;
   const size_t at = number * kFragmentBytes;
-  if (number >= kMaxFragments || (entry.missing & bit) == 0 || at >= entry.record_bytes ||
-      bytes.size() != std::min(kFragmentBytes, entry.record_bytes - at)) {
+  if (number >= kMaxFragments || (entry.missing & bit) == 0 || at >= entry.record_bytes) {
     return std::nullopt;
   }
+  const size_t part = std::min(kFragmentBytes, entry.record_bytes - at);
+  if (bytes.size() < part) return std::nullopt;
+  bytes = bytes.substr(0, part);
   if (entry.record.empty()) entry.record.resize(entry.record_bytes);
   entry.record.replace(at, bytes.size(), bytes);
   entry.missing &= ~bit;

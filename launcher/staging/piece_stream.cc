@@ -1,18 +1,26 @@
 #include "launcher/staging/piece_stream.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace rex {
 
 namespace {
-constexpr int kSendBufferBytes = 128 << 10;  // what waits in the kernel delays control messages
-constexpr size_t kReadBytes = 256 << 10;
+constexpr int kSendBufferBytes = 128 << 10;  // what is on its way delays control messages
+// What this socket has and did not give to the network yet delays nobody else's.
+constexpr int kNotSentBytes = 2 * kSendBufferBytes;
 constexpr size_t kMostVectors = 16;
+
+void SetOption(const UniqueFd& socket, int level, int name, int value) {
+  (void)::setsockopt(socket.get(), level, name, &value, sizeof value);
+}
 }  // namespace
 
 PieceSender::PieceSender(EventLoop& loop, UniqueFd socket, Handlers handlers)
@@ -20,18 +28,32 @@ PieceSender::PieceSender(EventLoop& loop, UniqueFd socket, Handlers handlers)
       handlers_(std::move(handlers)),
       read_watcher_(loop, socket_.get(), [this] { OnReadable(); }),
       write_watcher_(loop, socket_.get(), [this] { OnWritable(); }) {
-  (void)::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDBUF, &kSendBufferBytes,
-                     sizeof kSendBufferBytes);
+  SetOption(socket_, SOL_SOCKET, SO_SNDBUF, kSendBufferBytes);
+  SetOption(socket_, IPPROTO_TCP, TCP_NOTSENT_LOWAT, kNotSentBytes);
 }
 
 void PieceSender::Send(Record record) {
-  if (gone_) return;
+  if (gone_ || ended_) return;
+  const bool first = records_.empty();
   queued_ += record->size();
   records_.push_back(std::move(record));
+  // Most often there is room for it, and nobody has to wait for that.
+  if (first && Write() && records_.empty()) return;
   write_watcher_.Enable(true);
 }
 
-void PieceSender::OnWritable() {
+void PieceSender::End() {
+  if (gone_ || ended_) return;
+  Send(std::make_shared<const std::string>(EndRecord()));
+  ended_ = true;
+  if (records_.empty()) HangUp();
+}
+
+// The other end waits for whole pieces; now it has to look at what there is.
+void PieceSender::HangUp() { (void)::shutdown(socket_.get(), SHUT_WR); }
+
+// False: an error, in errno.
+bool PieceSender::Write() {
   std::array<iovec, kMostVectors> vectors;
   size_t count = 0;
   for (; count < std::min(records_.size(), vectors.size()); ++count) {
@@ -40,8 +62,7 @@ void PieceSender::OnWritable() {
     vectors[count] = {const_cast<char*>(record.data()) + skip, record.size() - skip};
   }
   const ssize_t n = ::writev(socket_.get(), vectors.data(), static_cast<int>(count));
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (n < 0) return Fail(Error::FromErrno(errno, "send pieces"));
+  if (n < 0) return false;
   queued_ -= static_cast<size_t>(n);
   sent_ += static_cast<uint64_t>(n);
   offset_ += static_cast<size_t>(n);
@@ -49,7 +70,18 @@ void PieceSender::OnWritable() {
     offset_ -= records_.front()->size();
     records_.pop_front();
   }
-  if (records_.empty()) write_watcher_.Enable(false);
+  return true;
+}
+
+void PieceSender::OnWritable() {
+  if (!Write()) {
+    if (errno == EAGAIN || errno == EINTR) return;
+    return Fail(Error::FromErrno(errno, "send pieces"));
+  }
+  if (records_.empty()) {
+    write_watcher_.Enable(false);
+    if (ended_) HangUp();
+  }
   if (queued_ < kFollowerLowBytes && handlers_.on_low) handlers_.on_low();
 }
 
@@ -75,47 +107,77 @@ void PieceSender::Fail(const Error& why) {
 PieceReceiver::PieceReceiver(EventLoop& loop, UniqueFd socket, Handlers handlers)
     : socket_(std::move(socket)),
       handlers_(std::move(handlers)),
-      watcher_(loop, socket_.get(), [this] { OnReadable(); }) {}
+      watcher_(loop, socket_.get(), [this] { OnReadable(); }) {
+  WaitForRest();
+}
 
 void PieceReceiver::EnableReading(bool on) {
   if (!gone_) watcher_.Enable(on);
 }
 
+// Not woken before the piece is whole: nothing else comes this way, and its sender hangs up behind
+// the last one. A piece of small files waits for those behind it.
+void PieceReceiver::WaitForRest() {
+  size_t rest = kMaxSealedBytes - have_;
+  if (have_ >= kPieceHeaderBytes) {
+    const auto header = DecodePieceHeader(buffer_);  // else its pieces would have been refused
+    if (header) rest = kPieceHeaderBytes + header->bytes - have_;
+  }
+  if (rest == low_water_) return;
+  low_water_ = rest;
+  SetOption(socket_, SOL_SOCKET, SO_RCVLOWAT, static_cast<int>(rest));
+}
+
+// One piece a turn: what is ready besides has its turn, too.
 void PieceReceiver::OnReadable() {
-  const size_t had = buffer_.size();
-  buffer_.resize(had + kReadBytes);
-  const ssize_t n = ::read(socket_.get(), buffer_.data() + had, kReadBytes);
-  const int err = errno;
-  buffer_.resize(had + (n > 0 ? static_cast<size_t>(n) : 0));
-  if (n < 0 && (err == EAGAIN || err == EINTR)) return;
-  if (n < 0) return Fail(Error::FromErrno(err, "receive pieces"));
+  buffer_.resize(kMaxSealedBytes);
+  const ssize_t n = ::read(socket_.get(), buffer_.data() + have_, buffer_.size() - have_);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n < 0) return Fail(Error::FromErrno(errno, "receive pieces"));
   if (n == 0) return Fail({Errc::kClosed, "it hung up"});
+  have_ += static_cast<size_t>(n);
   const std::weak_ptr<bool> alive = alive_;
   const Status taken = TakeRecords();
-  if (!alive.expired() && !taken) Fail(taken.error());
+  if (alive.expired()) return;
+  if (!taken) return Fail(taken.error());
+  WaitForRest();
 }
 
 Status PieceReceiver::TakeRecords() {
   const std::weak_ptr<bool> alive = alive_;
   size_t at = 0;
-  while (buffer_.size() - at >= kPieceHeaderBytes) {
+  while (have_ - at >= kPieceHeaderBytes) {
     const auto header = DecodePieceHeader(std::string_view(buffer_).substr(at));
     if (!header) return header.error();
     const size_t bytes = kPieceHeaderBytes + header->bytes;
-    if (buffer_.size() - at < bytes) break;
-    auto record = std::make_shared<const std::string>(buffer_, at, bytes);
-    at += bytes;
+    if (have_ - at < bytes) break;
+    const bool end = header->piece == kEndOfPieces;
+    if (end) StopReading();
+    Record record = TakeRecord(at, bytes);
+    at = have_ == 0 ? 0 : at + bytes;
     handlers_.on_record(std::move(record));
-    if (alive.expired()) return Ok{};  // destroyed by the handler
+    if (end || alive.expired()) return Ok{};
   }
-  buffer_.erase(0, at);
+  if (at > 0) buffer_.erase(0, at);
+  have_ -= at;
   return Ok{};
+}
+
+// One that fills the buffer goes with it.
+Record PieceReceiver::TakeRecord(size_t at, size_t bytes) {
+  if (bytes < buffer_.size()) return std::make_shared<const std::string>(buffer_, at, bytes);
+  have_ = 0;
+  return std::make_shared<const std::string>(std::exchange(buffer_, {}));
+}
+
+void PieceReceiver::StopReading() {
+  gone_ = true;
+  watcher_.Enable(false);
 }
 
 void PieceReceiver::Fail(const Error& why) {
   if (gone_) return;
-  gone_ = true;
-  watcher_.Enable(false);
+  StopReading();
   if (const auto on_gone = handlers_.on_gone) on_gone(why);
 }
 

@@ -21,16 +21,19 @@ class PieceSender {
  public:
   struct Handlers {
     std::function<void()> on_low;               // less than kFollowerLowBytes are queued
-    std::function<void(const Error&)> on_gone;  // once, last; end of file when it has all
+    std::function<void(const Error&)> on_gone;  // once, last
   };
   // `socket`: connected, non-blocking.
   PieceSender(EventLoop& loop, UniqueFd socket, Handlers handlers);
   void Send(Record record);
+  void End();  // nothing more comes; `on_gone` once the other end has all of it
   size_t queued() const { return queued_; }
   uint64_t sent() const { return sent_; }  // bytes given to the kernel
   bool gone() const { return gone_; }
 
  private:
+  bool Write();
+  void HangUp();
   void OnWritable();
   void OnReadable();
   void Fail(const Error& why);
@@ -41,6 +44,7 @@ class PieceSender {
   size_t offset_ = 0;  // in the first
   size_t queued_ = 0;
   uint64_t sent_ = 0;
+  bool ended_ = false;
   bool gone_ = false;
   ReadWatcher read_watcher_;
   WriteWatcher write_watcher_;
@@ -49,8 +53,8 @@ class PieceSender {
 class PieceReceiver {
  public:
   struct Handlers {
-    std::function<void(Record)> on_record;      // whole; the end too
-    std::function<void(const Error&)> on_gone;  // once, last
+    std::function<void(Record)> on_record;      // whole; the end too, and then nothing more
+    std::function<void(const Error&)> on_gone;  // once, last: there was no end
   };
   PieceReceiver(EventLoop& loop, UniqueFd socket, Handlers handlers);
   void EnableReading(bool on);
@@ -58,11 +62,16 @@ class PieceReceiver {
  private:
   void OnReadable();
   Status TakeRecords();
+  Record TakeRecord(size_t at, size_t bytes);
+  void WaitForRest();
+  void StopReading();
   void Fail(const Error& why);
 
   UniqueFd socket_;
   Handlers handlers_;
-  std::string buffer_;
+  std::string buffer_;    // of kMaxSealedBytes, or empty
+  size_t have_ = 0;       // bytes of it that have come
+  size_t low_water_ = 0;  // as the socket has it
   bool gone_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   ReadWatcher watcher_;

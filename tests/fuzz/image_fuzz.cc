@@ -40,7 +40,8 @@ void TryRecord(const std::string& text) {
   if (text.size() < kPieceHeaderBytes) return;
   const auto header = DecodePieceHeader(text);
   REX_CHECK(!header || header->bytes <= kPieceBytes + kSealBytes);
-  REX_CHECK(!OpenPiece(TransferKey(), TransferId{}, text));
+  std::string content;
+  REX_CHECK(!OpenPiece(TransferKey(), TransferId{}, text, &content));
 }
 
 void TryDatagram(const std::string& text) {

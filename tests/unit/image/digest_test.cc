@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <fstream>
 #include <set>
 
+#include "launcher/image/blake2b_four.h"
 #include "launcher/image/digest_cache.h"
 
 namespace rex {
@@ -32,12 +34,36 @@ class DigestFiles : public ::testing::Test {
   const std::string dir_;
 };
 
-// b2sum -l 256 of nothing, and of "abc".
-TEST(Digest, IsBlake2b256) {
+// hashlib.blake2b(b"rex block" + the parts' own, digest_size=32).
+TEST(Digest, IsBlake2b256OfTheParts) {
   EXPECT_EQ(Hex(BlockDigest("")),
-            "0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8");
+            "d99eb1cf76e2b96a731391cfaa82775464ff7a616a46a4397437c33bc2bceda0");
   EXPECT_EQ(Hex(BlockDigest("abc")),
-            "bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319");
+            "bdf44d5451c7f2edd7b6131f4b133fefdc0486852d1b0d7669598172cc94080b");
+  std::string block(kBlockBytes, '\0');
+  for (size_t i = 0; i < block.size(); ++i) block[i] = static_cast<char>(i * 31 + i / 251);
+  EXPECT_EQ(Hex(BlockDigest(block)),
+            "2e0e98e45b59a0d495c0fba37df2f3f9d84d97d4d158b81301c99e0b8fb97a5a");
+}
+
+TEST(Digest, FourSideBySideAreWhatTheyAreOneByOne) {
+  if (!HasBlake2bFour()) GTEST_SKIP() << "this processor has no AVX2";
+  for (const size_t bytes : {1, 7, 127, 128, 129, 255, 256, 257, 65536}) {
+    std::array<std::string, 4> texts;
+    for (size_t i = 0; i < texts.size(); ++i) {
+      for (size_t at = 0; at < bytes; ++at)
+        texts[i] += static_cast<char>(at * 7 + i * 101 + at / 9);
+    }
+    const auto four =
+        Blake2bFour({texts[0].data(), texts[1].data(), texts[2].data(), texts[3].data()}, bytes);
+    for (size_t i = 0; i < texts.size(); ++i) {
+      Hash256 one;
+      ::crypto_generichash(one.data(), one.size(),
+                           reinterpret_cast<const unsigned char*>(texts[i].data()), bytes, nullptr,
+                           0);
+      EXPECT_EQ(four[i], one) << i << " of " << bytes;
+    }
+  }
 }
 
 TEST(Digest, WholeDependsOnSizeAndOrder) {

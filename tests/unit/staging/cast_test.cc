@@ -1,5 +1,9 @@
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 
+#include "launcher/staging/cast_burst.h"
 #include "launcher/staging/cast_socket.h"
 #include "launcher/staging/piece_puzzle.h"
 #include "tests/unit/staging/small_net.h"
@@ -51,6 +55,13 @@ TEST(PiecePuzzle, AnyOrderWithDoubles) {
   EXPECT_TRUE(puzzle.Gaps(0).empty());
 }
 
+TEST(PiecePuzzle, TheLastMayBeFilledUp) {
+  const std::string record = SmallNetContent(kFragmentBytes + 10);
+  PiecePuzzle puzzle({{5, record.size()}});
+  EXPECT_FALSE(puzzle.Add(5, 0, std::string_view(record).substr(0, kFragmentBytes)));
+  EXPECT_EQ(puzzle.Add(5, 1, record.substr(kFragmentBytes) + "anything"), record);
+}
+
 TEST(PiecePuzzle, WhatDoesNotFitIsPassedOver) {
   PiecePuzzle puzzle({{5, 2000}});
   EXPECT_FALSE(puzzle.Add(6, 0, std::string(kFragmentBytes, 'x')));
@@ -62,6 +73,97 @@ TEST(PiecePuzzle, WhatDoesNotFitIsPassedOver) {
   puzzle.DropBefore(1);
   EXPECT_TRUE(puzzle.Gaps(0).empty());
   puzzle.DropBefore(1000);
+}
+
+// What one socket sends to another, in datagrams.
+struct UdpPair {
+  UdpPair() {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* plain = reinterpret_cast<sockaddr*>(&address);
+    EXPECT_EQ(::bind(to.get(), plain, size), 0);
+    EXPECT_EQ(::getsockname(to.get(), plain, &size), 0);
+    EXPECT_EQ(::connect(from.get(), plain, size), 0);
+  }
+  std::vector<std::string> Received() {
+    std::vector<std::string> all;
+    std::string text(65536, '\0');
+    for (ssize_t n; (n = ::recv(to.get(), text.data(), text.size(), MSG_DONTWAIT)) >= 0;) {
+      all.push_back(text.substr(0, static_cast<size_t>(n)));
+    }
+    return all;
+  }
+  UniqueFd from{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  UniqueFd to{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+};
+
+TEST(CastBurst, DatagramsArriveOneByOneHoweverTheyLeave) {
+  const std::string record = SmallNetContent(5 * kFragmentBytes + 3);
+  for (const bool cut : {true, false}) {
+    UdpPair pair;
+    CastBurst burst(cut);
+    std::vector<std::string> expected;
+    for (uint16_t i = 0; i < 6; ++i) {
+      ASSERT_TRUE(burst.HasRoom());
+      const Datagram datagram{DatagramKind::kFragment, i, 9, 1,
+                              std::string_view(record).substr(i * kFragmentBytes, kFragmentBytes)};
+      burst.Add(kId, datagram);
+      expected.push_back(EncodeDatagram(kId, datagram));
+    }
+    EXPECT_FALSE(burst.HasRoom());  // nothing may come behind a short one
+    const CastBurst::Sent sent = burst.Send(pair.from);
+    EXPECT_EQ(sent.datagrams, 6u);
+    EXPECT_EQ(sent.why, 0);
+    EXPECT_EQ(burst.BytesOf(6), record.size() + 6 * kDatagramHeaderBytes);
+    EXPECT_EQ(pair.Received(), expected) << cut;
+    EXPECT_TRUE(burst.HasRoom());
+  }
+}
+
+// A whole piece's last fragment does not end a burst.
+TEST(CastBurst, PiecesFollowEachOther) {
+  const std::string record = SmallNetContent(kMaxSealedBytes);
+  const size_t last = FragmentsOf(record.size()) - 1;
+  CastBurst burst;
+  for (const size_t number : {last - 1, last, size_t{0}}) {
+    ASSERT_TRUE(burst.HasRoom()) << number;
+    burst.Add(kId, {DatagramKind::kFragment, static_cast<uint16_t>(number), 9, 1,
+                    std::string_view(record).substr(number * kFragmentBytes, kFragmentBytes)});
+  }
+  UdpPair pair;
+  EXPECT_EQ(burst.Send(pair.from).datagrams, 3u);
+  const std::vector<std::string> received = pair.Received();
+  ASSERT_EQ(received.size(), 3u);
+  PiecePuzzle puzzle({{9, record.size()}});
+  for (const std::string& text : received) {
+    const auto datagram = DecodeDatagram(kId, text);
+    ASSERT_TRUE(datagram);
+    puzzle.Add(datagram->index, datagram->number, datagram->bytes);
+  }
+  EXPECT_EQ(puzzle.Gaps(0)[0].second, AllFragments(last + 1) & ~(uint64_t{1} << last) &
+                                          ~(uint64_t{1} << (last - 1)) & ~uint64_t{1});
+}
+
+TEST(CastBurst, AFullSocketSaysHowManyWent) {
+  const std::string part = SmallNetContent(kFragmentBytes);
+  for (const bool cut : {true, false}) {
+    UdpPair pair;
+    const int little = 1;  // the least that there is
+    ::setsockopt(pair.from.get(), SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
+    CastBurst burst(cut);
+    size_t sent = 0;
+    size_t received = 0;
+    for (int round = 0; round < 50; ++round) {
+      while (burst.HasRoom()) burst.Add(kId, {DatagramKind::kFragment, 0, 9, 1, part});
+      const CastBurst::Sent now = burst.Send(pair.from);
+      EXPECT_TRUE(now.datagrams == CastBurst::kMost || now.why != 0);
+      sent += now.datagrams;
+      received += pair.Received().size();
+    }
+    EXPECT_EQ(sent, received) << cut;
+  }
 }
 
 class CastNet : public SmallNet {
