@@ -7,7 +7,7 @@ those cases are left out and the virtual ones remain). What to know about them:
   and the machine's usual key exchange; there is no shared connection (ControlMaster).
 - The nodes share this machine's cores. mpirun gets `--bind-to none`: with its own choice the ranks
   of all nodes would be bound to the same core.
-- ~/.bashrc and ~/.profile are hidden in the nodes: what a login shell runs is nobody's launcher, and
+- ~/.bashrc and ~/.profile are empty in the nodes: what a login shell runs is nobody's launcher, and
   would add the same to every row.
 - A rank on each node, then 4; the head itself has none.
 - Signals: 4 nodes with links of 10 Mbit/s; rank 0 writes 100 MB/s to stdout, which goes to
@@ -59,16 +59,9 @@ class Nodes:
 
     def __init__(self, count, *words):
         self.id = cluster("up", str(count), "--owner", str(os.getpid()), "--pass-env", "MARK_REXBENCH",
-                          *(w for path in self.hidden() for w in ("--hide", path)),
                           *words).stdout.split()[0]
         status = cluster("--id", self.id, "status").stdout
         self.head = re.search(r"^ +head +pid (\d+)", status, re.MULTILINE).group(1)
-
-    @staticmethod
-    def hidden():
-        """Files of the shell that exist on this machine."""
-        return [path for path in map(os.path.expanduser, ("~/.bashrc", "~/.profile", "~/.bash_profile"))
-                if os.path.exists(path)]
 
     def at_head(self):
         """Words that run a command in the cluster's head; it replaces env and nsenter."""

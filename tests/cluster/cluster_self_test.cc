@@ -368,6 +368,13 @@ TEST_F(ClusterSelfTest, HidesAPathOnOneNode) {
   EXPECT_EQ(RunIn("n2", {"ls", programs}).out, "");
 }
 
+TEST_F(ClusterSelfTest, WhatThisMachinesShellsReadIsNotReadOnNodes) {
+  ASSERT_TRUE(StartCluster({.nodes = 1}));
+  const std::string sizes = "cat ~/.bashrc ~/.bash_profile ~/.profile 2>/dev/null | wc -c";
+  EXPECT_EQ(RunIn("n1", {"sh", "-c", sizes}).out, "0\n");
+  EXPECT_EQ(RunIn("head", {"sh", "-c", sizes}).out, Run({"sh", "-c", sizes}).out);
+}
+
 TEST_F(ClusterSelfTest, FewStartupsAreSoonUsedUp) {
   ASSERT_TRUE(StartCluster({.nodes = 1, .max_startups = "1"}));
   auto silent = StartIn("head", {kPython, "-c",

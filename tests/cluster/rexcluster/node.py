@@ -12,6 +12,7 @@ tells it.
 """
 
 import os
+import pwd
 import signal
 import stat
 import subprocess
@@ -24,6 +25,8 @@ SWITCH = "switch"
 _PATIENCE = 20.0  # seconds for sshd to listen, on a loaded machine
 _LISTENING = "0A"  # state of a socket in /proc/net/tcp
 _PRIVATE_LOGS = ("wtmp", "btmp", "lastlog")
+# What a shell started by sshd reads. This machine's are its user's own affair: they can take longer than ssh itself.
+_START_FILES = (".bashrc", ".bash_profile", ".bash_login", ".profile", ".zshenv", ".cshrc", ".tcshrc")
 
 
 class Member:
@@ -136,7 +139,7 @@ def _mount_all(member):
         if os.path.exists(f"/var/log/{log}"):
             member.cluster.write(f"{member.name}/{log}", "")
             _bind(own, f"{member.name}/{log}", f"/var/log/{log}")
-    for path in member.hidden:
+    for path in _start_files() + member.hidden:
         _hide(own, path)
     _mount_private(member, own)
     system.mount("proc", "/proc", "proc", system.MS_NOSUID | system.MS_NODEV)
@@ -169,6 +172,11 @@ def _open(path):
 def _bind(directory_fd, name, target):
     source = f"/proc/self/fd/{directory_fd}" + (f"/{name}" if name else "")
     system.mount(source, target, None, system.MS_BIND | system.MS_REC)
+
+
+def _start_files():
+    home = pwd.getpwuid(os.getuid()).pw_dir
+    return [path for path in (os.path.join(home, name) for name in _START_FILES) if os.path.isfile(path)]
 
 
 def _hide(own, path):
