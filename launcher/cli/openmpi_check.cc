@@ -13,6 +13,7 @@
 #include "launcher/base/programs.h"
 #include "launcher/cli/command_output.h"
 #include "launcher/openmpi/daemon_exec.h"
+#include "launcher/openmpi/load_check.h"
 
 namespace rex {
 
@@ -101,6 +102,9 @@ std::string WhyNot(const OpenMpiFacts& facts) {
            (facts.version.empty() ? "of an unknown version" : facts.version) +
            ": build rex with this Open MPI (-DOpenMPI_ROOT=DIR)";
   }
+  if (!facts.load_problem.empty()) {
+    return "orted cannot load rex's plug-in: " + facts.load_problem + "; install rex anew";
+  }
   return "";
 }
 }  // namespace
@@ -124,6 +128,9 @@ OpenMpiFacts ReadOpenMpiFacts() {
   if (const std::string dir = openmpi::PluginDirectory(); !dir.empty()) {
     facts.plugin = dir + "/mca_odls_rex.so";
     facts.built_for = BuiltFor(facts.plugin);
+    if (!facts.orted.empty()) {
+      facts.load_problem = openmpi::LoadProblem(facts.orted, facts.plugin);
+    }
     facts.missing = MissingFile({"librex_template.so", "rexd-spawner"});
     if (BuiltFor(dir + kImages) == facts.built_for) facts.images = dir + kImages;
     facts.images_missing = MissingFile({"rexd-stager"});

@@ -7,11 +7,12 @@ namespace rex {
 
 // Empty: not found.
 struct OpenMpiFacts {
-  std::string orted;      // path, by PATH
-  std::string version;    // of the mpirun beside it, e.g. "4.1.4"
-  std::string prted;      // path, by PATH
-  std::string plugin;     // path of mca_odls_rex.so
-  std::string built_for;  // the version the plug-in is for
+  std::string orted;         // path, by PATH
+  std::string version;       // of the mpirun beside it, e.g. "4.1.4"
+  std::string prted;         // path, by PATH
+  std::string plugin;        // path of mca_odls_rex.so
+  std::string built_for;     // the version the plug-in is for
+  std::string load_problem;  // why orted can't load it
   std::string
       missing;         // a file of rex's that the plug-in needs: which, and where it was looked for
   std::string images;  // path of mca_filem_rex.so, beside the plug-in

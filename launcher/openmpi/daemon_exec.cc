@@ -1,6 +1,8 @@
 #include "launcher/openmpi/daemon_exec.h"
 
+#include <fcntl.h>
 #include <limits.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,17 +13,18 @@
 #include <cstring>
 #include <string_view>
 
+#include "launcher/openmpi/load_check.h"
 #include "launcher/openmpi/orted_environment.h"
 
 namespace rex::openmpi {
 
 namespace {
 constexpr int kExitUsage = 2;
+constexpr const char* kPlugin = "/mca_odls_rex.so";
 constexpr int kExitNoDaemon = 127;  // as a shell's, which mpirun knows
 
 bool Readable(const std::string& dir) {
-  return ::access(dir.c_str(), R_OK | X_OK) == 0 &&
-         ::access((dir + "/mca_odls_rex.so").c_str(), R_OK) == 0;
+  return ::access(dir.c_str(), R_OK | X_OK) == 0 && ::access((dir + kPlugin).c_str(), R_OK) == 0;
 }
 
 int RefuseOption(const std::string& word) {
@@ -30,6 +33,18 @@ int RefuseOption(const std::string& word) {
                "and --rex-verbose\n",
                word.c_str());
   return kExitUsage;
+}
+
+// Makes the kernel's table of descriptors large now, while this process has one thread; exec keeps
+// it. orted grows it three times for 64 ranks (four descriptors each), and with its threads each
+// time waits for the kernel's readers of the old one: 24 ms in all (Linux, expand_fdtable).
+void ReserveDescriptors() {
+  constexpr rlim_t kMost = 4096;
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == 0) return;
+  const int top = static_cast<int>(std::min(files.rlim_cur, kMost) - 1);
+  const int fd = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, top);
+  if (fd >= 0) ::close(fd);
 }
 
 int Exec(const char* program, const Words& words) {
@@ -47,6 +62,20 @@ int Exec(const char* program, const Words& words) {
       stderr, "rexlaunch: cannot start '%s' on %s: %s (PATH is %s); is Open MPI installed there?\n",
       program, host, std::strerror(error), path == nullptr ? "not set" : path);
   return kExitNoDaemon;
+}
+
+// The plug-ins' directory if they are wanted and orted can load the one that makes ranks.
+std::string UsableDirectory(const DaemonCall& call) {
+  if (call.options.plain || !CanBeChosen(call.words)) return "";
+  std::string dir = PluginDirectory();
+  if (dir.empty()) return "";
+  const std::string why = LoadProblem(FindInPath("orted"), dir + kPlugin);
+  if (why.empty()) return dir;
+  if (call.options.verbose) {
+    std::fprintf(stderr, "rexlaunch: Open MPI makes the ranks itself: orted cannot load %s%s: %s\n",
+                 dir.c_str(), kPlugin, why.c_str());
+  }
+  return "";
 }
 }  // namespace
 
@@ -83,7 +112,8 @@ int BecomeDaemon(const Words& words) {
   if (call.caller == Caller::kUser) return -1;
   if (!call.options.unknown.empty()) return RefuseOption(call.options.unknown);
   if (call.caller == Caller::kPrrte) return Exec("prted", call.words);
-  const std::string dir = call.options.plain ? "" : PluginDirectory();
+  const std::string dir = UsableDirectory(call);
+  if (!call.options.plain) ReserveDescriptors();
   if (!dir.empty()) ::setenv(REX_ORTED_HWLOC_NAME, REX_ORTED_HWLOC_VALUE, 0);
   return Exec("orted", WordsForOrted(call, dir));
 }

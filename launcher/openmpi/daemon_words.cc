@@ -56,7 +56,23 @@ bool TakeOption(const std::string& word, AgentOptions* options) {
 bool HasDirectory(const std::string& list, const std::string& dir) {
   return (":" + list + ":").find(":" + dir + ":") != std::string::npos;
 }
+
+// MCA's rule: a list of names, of which one is chosen, or behind a ^ of names that are not.
+bool Allows(const std::string& list, const std::string& name) {
+  const bool negated = list.starts_with("^");
+  const std::string names = "," + list.substr(negated ? 1 : 0) + ",";
+  return (names.find("," + name + ",") != std::string::npos) != negated;
+}
 }  // namespace
+
+bool CanBeChosen(const Words& words) {
+  Words copy = words;
+  for (const char* framework : {"odls", "filem"}) {
+    const std::string* list = FindTriple(&copy, framework);
+    if (list == nullptr || Allows(*list, "rex")) return true;
+  }
+  return false;
+}
 
 DaemonCall ReadDaemonCall(const Words& words) {
   DaemonCall call;

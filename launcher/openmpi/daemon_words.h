@@ -32,6 +32,10 @@ struct DaemonCall {
 
 DaemonCall ReadDaemonCall(const Words& words);
 
+// False: the user has chosen other components for both of ours, by `-mca odls …` and `-mca filem
+// …`; then there would be nobody to take what is ours out of the ranks' environment.
+bool CanBeChosen(const Words& words);
+
 // orted's words with the plug-in's directory (empty: without) and ours. A name that is there
 // already is replaced: orted refuses one that is given twice.
 Words WordsForOrted(const DaemonCall& call, const std::string& plugin_dir);

@@ -121,6 +121,7 @@ CASES = [
     Case("own-component-path", "-n 2 --host n1:2 --mca mca_base_component_path SYSTEM_DEFAULT:USER_DEFAULT sh -c "
          "'env | grep component_path'", expect=0),
     Case("own-odls", "-n 2 --host n1:2 --mca odls default hostname", expect=0),
+    Case("own-odls-environment", "-n 2 --host n1:2 --mca odls default --mca filem raw sh -c 'env | sort'", expect=0),
     Case("own-threads", "-n 8 --host n1:8 --mca odls_base_num_threads 2 hostname", expect=0),
     Case("fork-agent", "-n 2 --host n1:2 --mca orte_fork_agent '/usr/bin/env' sh -c 'echo agent'", expect=0),
     Case("allow-no-more-processes", "-n 4 --host n1:4 sh -c 'echo $OMPI_COMM_WORLD_RANK'", agent="--rex-exec", expect=0),

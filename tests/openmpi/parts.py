@@ -18,6 +18,7 @@ FILES = ("bin/rexlaunch", "lib/rex/openmpi/mca_odls_rex.so", "libexec/rex/librex
 STAGER = FILES[5]
 PLUGIN = FILES[1]
 OTHER_VERSION = os.path.join(BUILD, "tests", "openmpi", "other_version", "mca_odls_rex.so")
+UNLOADABLE = os.path.join(BUILD, "tests", "openmpi", "unloadable", "mca_odls_rex.so")
 BY_TEMPLATE = "4 ranks by template"
 BY_EXEC = "4 ranks by exec"
 
@@ -56,8 +57,7 @@ def mpirun(place, words, root=None, agent="--rex-verbose", environment=None):
 
 
 # The option itself is in the environment by mpirun's hand.
-JOB = "-n 4 --host n1:4 sh -c 'echo $OMPI_COMM_WORLD_RANK; env | grep -v orte_launch_agent | grep -i rex; true'"
-PLAIN_JOB = "-n 4 --host n1:4 sh -c 'echo $OMPI_COMM_WORLD_RANK'"
+JOB = "-n 4 --host n1:4 sh -c 'echo $OMPI_COMM_WORLD_RANK; env | grep -v orte_launch_agent | grep -i -e rex -e hwloc; true'"
 
 
 def expect(problems, what, condition, seen):
@@ -65,11 +65,11 @@ def expect(problems, what, condition, seen):
         problems.append(f"{what}: {seen}")
 
 
-def runs(place, *spoil, say="", quiet=False, job=JOB):
+def runs(place, *spoil, say="", quiet=False):
     """The job has to be what mpirun alone makes of it, and `say` in what the daemons say."""
     problems = []
-    wanted = mpirun(place, job)
-    seen = mpirun(place, job, tree(place, *spoil))
+    wanted = mpirun(place, JOB)
+    seen = mpirun(place, JOB, tree(place, *spoil))
     expect(problems, "exit code and output", seen[:2] == wanted[:2], (seen, wanted))
     expect(problems, f"'{say}' on stderr", say in seen[2], seen[2])
     if quiet:
@@ -86,8 +86,28 @@ def no_plugin(place):
 
 
 def plugin_is_garbage(place):
-    # Nothing of it runs that could clear the environment.
-    return runs(place, garbage(PLUGIN), quiet=True, job=PLAIN_JOB)
+    return runs(place, garbage(PLUGIN), say="orted cannot load", quiet=True)
+
+
+def plugin_is_cut_off(place):
+    return runs(place, lambda root: os.truncate(os.path.join(root, PLUGIN), 20000), say="orted cannot load", quiet=True)
+
+
+def plugin_lacks_a_symbol(place):
+    # As that of another Open MPI may.
+    return runs(place, lambda root: shutil.copy2(UNLOADABLE, os.path.join(root, PLUGIN)),
+                say="undefined symbol: orte_of_another_version", quiet=True)
+
+
+def other_components(place):
+    """Chosen by the user in place of both of ours, or of the one that makes ranks."""
+    problems = []
+    for words in ("--mca odls default --mca filem raw", "--mca odls default", "--mca filem raw"):
+        job = f"{words} {JOB}"
+        wanted = mpirun(place, job)
+        seen = mpirun(place, job, tree(place))
+        expect(problems, words, seen[:2] == wanted[:2], (seen, wanted))
+    return problems
 
 
 def plugin_unreadable(place):
@@ -166,6 +186,8 @@ def check_openmpi(place):
     for spoil, wanted, words in (((), 0, "fits: mpirun --launch-agent"), ((), 0, "mpirun does not see"),
                                  ((without(STAGER),), 0, "not sent by rex: rex's own program 'rexd-stager'"),
                                  ((without(PLUGIN),), 116, "not installed"),
+                                 ((lambda root: shutil.copy2(UNLOADABLE, os.path.join(root, PLUGIN)),), 116,
+                                  "does not fit: "),
                                  ((without(FILES[3]),), 116, "is missing")):
         done = subprocess.run([f"{tree(place, *spoil)}/bin/rexlaunch", "--check-openmpi"], stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, check=False, timeout=PATIENCE)
@@ -194,7 +216,7 @@ def slurm(_):
     return problems
 
 
-CHECKS = (moved_tree, no_plugin, plugin_is_garbage, plugin_unreadable, no_template_library, template_library_is_garbage,
+CHECKS = (moved_tree, no_plugin, plugin_is_garbage, plugin_is_cut_off, plugin_lacks_a_symbol, plugin_unreadable, other_components, no_template_library, template_library_is_garbage,
           no_spawner, other_version, garbage_for_images, all_parts_missing, no_rexlaunch, wrong_word, preload_binary, mpirun_itself,
           check_openmpi, slurm)
 

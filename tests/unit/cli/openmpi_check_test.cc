@@ -11,6 +11,7 @@ OpenMpiFacts Good() {
           .prted = "",
           .plugin = "/opt/rex/lib/rex/openmpi/mca_odls_rex.so",
           .built_for = "4.1.4",
+          .load_problem = "",
           .missing = "",
           .rexlaunch = "/opt/rex/bin/rexlaunch"};
 }
@@ -40,6 +41,9 @@ TEST(OpenMpiCheck, EachThingThatIsMissingIsNamed) {
   facts = Good();
   facts.missing = "rex's own program 'rexd-spawner' is missing";
   ExpectNot(facts, "'rexd-spawner' is missing");
+  facts = Good();
+  facts.load_problem = "it needs libhwloc.so.15, which is not found";
+  ExpectNot(facts, "orted cannot load rex's plug-in: it needs libhwloc.so.15");
 }
 
 TEST(OpenMpiCheck, SaysWhetherProgramsAreSent) {

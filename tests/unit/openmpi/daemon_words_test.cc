@@ -30,12 +30,35 @@ constexpr const char* kSsh =
 constexpr const char* kSlurm =
     "-mca ess slurm -mca ess_base_jobid 1 -mca ess_base_vpid 1 -mca ess_base_num_procs 3 -mca "
     "orte_hnp_uri 1.0;tcp://10.9.0.1:40401";
+// Open MPI 4.0's by its source (plm_base_launch_support.c, plm_rsh_module.c), without and with a
+// tree of daemons.
+constexpr const char* kFourZero =
+    "-mca ess env -mca ess_base_jobid 1476591616 -mca ess_base_vpid 1 -mca ess_base_num_procs 2 "
+    "-mca orte_node_regex head,n[1:1]@0(2) -mca orte_hnp_uri 1476591616.0;tcp://10.9.0.1:33445 "
+    "-mca plm rsh -mca pmix ^s1,s2,cray,isolated";
+constexpr const char* kFourZeroTree =
+    "-mca ess env -mca ess_base_jobid 1476591616 -mca ess_base_vpid 2 -mca ess_base_num_procs 4 "
+    "-mca orte_node_regex head,n[1:1-3]@0(4) -mca orte_hnp_uri "
+    "1476591616.0;tcp://10.9.0.1:33445 -mca plm rsh --tree-spawn -mca routed radix -mca "
+    "orte_parent_uri 1476591616.1;tcp://10.9.0.2:40001 -mca orte_launch_agent rexlaunch";
 constexpr const char* kDir = "/opt/rex/lib/rex/openmpi";
 
 TEST(DaemonWords, SshAndSlurmAreOrted) {
   EXPECT_EQ(ReadDaemonCall(Split(kSsh)).caller, Caller::kOrte);
   EXPECT_EQ(ReadDaemonCall(Split(kSlurm)).caller, Caller::kOrte);
   EXPECT_EQ(ReadDaemonCall(Split("--debug-daemons " + std::string(kSsh))).caller, Caller::kOrte);
+}
+
+TEST(DaemonWords, FourZeroIsOrtedToo) {
+  for (const char* line : {kFourZero, kFourZeroTree}) {
+    const DaemonCall call = ReadDaemonCall(Split("--rex-verbose " + std::string(line)));
+    EXPECT_EQ(call.caller, Caller::kOrte);
+    EXPECT_EQ(Joined(call.words), line);
+    const Words words = WordsForOrted(call, kDir);
+    EXPECT_EQ(Joined(words), std::string(line) + " -mca mca_base_component_path SYSTEM_DEFAULT:" +
+                                 kDir + ":USER_DEFAULT -mca odls_rex_verbose 1");
+    EXPECT_EQ(WordsForOrted(ReadDaemonCall(words), kDir), words);
+  }
 }
 
 TEST(DaemonWords, UsersAreNot) {
@@ -102,6 +125,25 @@ TEST(DaemonWords, SlipsAreNamed) {
   const DaemonCall call = ReadDaemonCall(Split(value));
   EXPECT_FALSE(call.options.exec);
   EXPECT_EQ(Joined(call.words), value);
+}
+
+TEST(DaemonWords, OtherComponentsForBothOfOursMeanNone) {
+  const struct {
+    const char* words;
+    bool can;
+  } cases[] = {{"", true},
+               {"-mca odls default", true},
+               {"-mca filem raw", true},
+               {"-mca odls default -mca filem raw", false},
+               {"--mca odls pspawn --mca filem ^rex", false},
+               {"-mca odls ^rex,pspawn -mca filem raw", false},
+               {"-mca odls ^default -mca filem raw", true},
+               {"-mca odls default -mca filem raw,rex", true},
+               {"-mca odls rex,default -mca filem raw", true},
+               {"-mca odls rexx -mca filem raw", false}};
+  for (const auto& one : cases) {
+    EXPECT_EQ(CanBeChosen(Split(std::string(kSsh) + " " + one.words)), one.can) << one.words;
+  }
 }
 
 TEST(DaemonWords, CutShortNowhereReadsBeyond) {
