@@ -45,6 +45,12 @@ void rex_filem_tell_stager(enum rex_stager_kind kind, uint32_t job, uint32_t nod
                            const struct rex_stager_word* words);
 void rex_filem_tell_all(const struct rex_stager_message* message);
 
+/* Calls once, so many seconds after it was set last (filem_rex_module.c). Null: no memory. */
+struct rex_filem_alarm;
+struct rex_filem_alarm* rex_filem_alarm_new(void (*ring)(void* self), void* self);
+void rex_filem_alarm_set(struct rex_filem_alarm* alarm, int seconds);
+void rex_filem_alarm_free(struct rex_filem_alarm* alarm);
+
 /* mpirun's part (filem_rex_offer.c). */
 int rex_filem_offer(orte_job_t* job, orte_filem_completion_cbfunc_t done, void* data);
 /* From our stager, or from a node's plug-in (`message->node`). */

@@ -44,6 +44,41 @@ struct rex_stager_word rex_filem_word(const char* text) {
   return word;
 }
 
+/* ------------------------------ time ------------------------------ */
+
+struct rex_filem_alarm {
+  void (*ring)(void* self);
+  void* self;
+  opal_event_t event;
+};
+
+static void on_alarm(int fd, short events, void* self) {
+  const struct rex_filem_alarm* alarm = self;
+  (void)fd;
+  (void)events;
+  alarm->ring(alarm->self);
+}
+
+struct rex_filem_alarm* rex_filem_alarm_new(void (*ring)(void* self), void* self) {
+  struct rex_filem_alarm* alarm = calloc(1, sizeof *alarm);
+  if (alarm == NULL) return NULL;
+  alarm->ring = ring;
+  alarm->self = self;
+  opal_event_evtimer_set(orte_event_base, &alarm->event, on_alarm, alarm);
+  return alarm;
+}
+
+void rex_filem_alarm_set(struct rex_filem_alarm* alarm, int seconds) {
+  const struct timeval after = {seconds, 0};
+  opal_event_evtimer_add(&alarm->event, &after);
+}
+
+void rex_filem_alarm_free(struct rex_filem_alarm* alarm) {
+  if (alarm == NULL) return;
+  opal_event_evtimer_del(&alarm->event);
+  free(alarm);
+}
+
 /* ------------------------------ messages to others ------------------------------ */
 
 /* Null when there is no memory. */

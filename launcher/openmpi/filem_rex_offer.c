@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "opal/mca/event/event.h"
 #include "opal/util/argv.h"
 #include "opal/util/path.h"
 #include "orte/mca/errmgr/errmgr.h"
@@ -38,7 +37,7 @@ struct offer {
   bool wanted; /* --preload-binary */
   size_t count;
   struct offer_node* nodes; /* by vpid */
-  opal_event_t silence;
+  struct rex_filem_alarm* silence;
   struct offer* next;
 };
 
@@ -56,7 +55,7 @@ static void free_offer(struct offer* offer) {
     *at = offer->next;
     break;
   }
-  opal_event_evtimer_del(&offer->silence);
+  rex_filem_alarm_free(offer->silence);
   for (size_t i = 0; i < offer->count; ++i) free(offer->nodes[i].name);
   free(offer->nodes);
   OBJ_RELEASE(offer->job);
@@ -125,9 +124,7 @@ static void give_to_raw(struct offer* offer, bool staged) {
   if (rc != ORTE_SUCCESS) done(ORTE_ERROR_DEFAULT_EXIT_CODE, data);
 }
 
-static void on_silence(int fd, short events, void* self) {
-  (void)fd;
-  (void)events;
+static void on_silence(void* self) {
   show("silence",
        "rex: no node said anything for 11 minutes about the program that it was to get; "
        "nodes look for it themselves");
@@ -135,8 +132,7 @@ static void on_silence(int fd, short events, void* self) {
 }
 
 static void set_silence(struct offer* offer) {
-  const struct timeval patience = {REX_FILEM_SILENCE_S, 0};
-  opal_event_evtimer_add(&offer->silence, &patience);
+  rex_filem_alarm_set(offer->silence, REX_FILEM_SILENCE_S);
 }
 
 void rex_filem_offer_lose(const char* why) {
@@ -224,7 +220,10 @@ static struct offer* new_offer(orte_job_t* job, orte_filem_completion_cbfunc_t d
   if (offer == NULL) return NULL;
   offer->count = orte_process_info.num_procs;
   offer->nodes = calloc(offer->count, sizeof *offer->nodes);
-  if (offer->nodes == NULL) {
+  offer->silence = rex_filem_alarm_new(on_silence, offer);
+  if (offer->nodes == NULL || offer->silence == NULL) {
+    rex_filem_alarm_free(offer->silence);
+    free(offer->nodes);
     free(offer);
     return NULL;
   }
@@ -233,7 +232,6 @@ static struct offer* new_offer(orte_job_t* job, orte_filem_completion_cbfunc_t d
   offer->done = done;
   offer->data = data;
   offer->wanted = any_wants_binary(job);
-  opal_event_evtimer_set(orte_event_base, &offer->silence, on_silence, offer);
   offer->next = offers;
   offers = offer;
   set_silence(offer);

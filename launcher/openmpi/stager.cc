@@ -12,7 +12,6 @@ namespace rex::openmpi {
 
 namespace {
 constexpr uint8_t kFrameKind = 1;
-constexpr size_t kMostEarly = 1 << 16;  // nodes' needs, before it is known which nodes there are
 
 struct MakeOrder {
   ImageQuery query;
@@ -34,12 +33,12 @@ MakeOrder ReadMakeOrder(const StagerMessage& message) {
   return order;
 }
 
-Result<MadeImage> MakeFor(const MakeOrder& order) {
+Result<MadeImage> MakeHere(const ImageQuery& query, const StoreOptions& store) {
   std::vector<std::string> env;
   for (const char* name : {"HOME", "XDG_CONFIG_HOME"}) {
     if (const char* value = std::getenv(name)) env.push_back(std::string(name) + "=" + value);
   }
-  return MakeOwnImage(order.query, order.store, env);
+  return MakeOwnImage(query, store, env);
 }
 
 std::string WhoseProgramsAreIn(const Image& image) {
@@ -67,8 +66,15 @@ StoreOptions StoreNamed(const std::string& text) {
   return store;
 }
 
-Stager::Stager(EventLoop& loop, UniqueFd socket, std::function<void()> on_end)
+StagerMachine OwnMachine() {
+  return {MakeHere, [](const std::string& parent) { return PrivateDir::Create(parent); },
+          [](std::function<void()> task) { std::thread(std::move(task)).detach(); }};
+}
+
+Stager::Stager(EventLoop& loop, UniqueFd socket, StagerMachine machine,
+               std::function<void()> on_end)
     : loop_(loop),
+      machine_(std::move(machine)),
       on_end_(std::move(on_end)),
       channel_(loop, std::move(socket), kMostStagerBytes,
                {[this](uint8_t, FrameClass, const std::string& payload) { OnMessage(payload); },
@@ -133,13 +139,14 @@ void Stager::Fail(uint32_t job, NodeId node, const std::string& detail, const st
 void Stager::Make(const StagerMessage& message) {
   if (!std::exchange(has_key_, true)) key_ = MakeLinkKey();
   sent_[message.job] = Sent{};
-  std::thread([this, loop = &loop_, alive = alive_, job = message.job,
-               order = ReadMakeOrder(message)] {
-    auto made = std::make_shared<Result<MadeImage>>(MakeFor(order));
+  // `make` is a copy: this may be gone meanwhile.
+  machine_.in_background([this, loop = &loop_, alive = alive_, make = machine_.make_image,
+                          job = message.job, order = ReadMakeOrder(message)] {
+    auto made = std::make_shared<Result<MadeImage>>(make(order.query, order.store));
     loop->Post([this, alive, job, made] {
       if (*alive) OnMade(job, std::move(*made));
     });
-  }).detach();
+  });
 }
 
 void Stager::OnMade(uint32_t job, Result<MadeImage> made) {
@@ -200,8 +207,8 @@ Status Stager::MakeDirs() {
   if (memory_ || disk_) return Ok{};
   RemoveStaleDirs(kShmParent);
   RemoveStaleDirs(TempParent());
-  if (auto memory = PrivateDir::Create(kShmParent)) memory_ = std::move(*memory);
-  auto disk = PrivateDir::Create(TempParent());
+  if (auto memory = machine_.make_dir(kShmParent)) memory_ = std::move(*memory);
+  auto disk = machine_.make_dir(TempParent());
   if (disk) disk_ = std::move(*disk);
   return memory_ || disk_ ? Status(Ok{}) : Status(disk.error());
 }
@@ -253,7 +260,7 @@ void Stager::OnPeer(const StagerMessage& message) {
   Status taken = Ok{};
   const auto sent = sent_.find(message.job);
   if (sent != sent_.end() && !sent->second.source) {
-    if (sent->second.early.size() < kMostEarly) sent->second.early.push_back(message);
+    if (sent->second.early.size() < kMostEarlyMessages) sent->second.early.push_back(message);
   } else if (sent != sent_.end()) {
     taken = sent->second.source->OnMessage(NodeId{message.node}, kind, message.words[1]);
   } else if (const auto fetched = fetched_.find(message.job); fetched != fetched_.end()) {

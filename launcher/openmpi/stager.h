@@ -20,10 +20,21 @@
 
 namespace rex::openmpi {
 
+// What a stager wants of its machine.
+struct StagerMachine {
+  // An image of programs that are here; slow, never on the loop's thread.
+  std::function<Result<MadeImage>(const ImageQuery&, const StoreOptions&)> make_image;
+  // A directory of the stager's own below this one.
+  std::function<Result<PrivateDir>(const std::string& parent)> make_dir;
+  // Runs it beside the loop.
+  std::function<void(std::function<void()>)> in_background;
+};
+StagerMachine OwnMachine();
+
 class Stager {
  public:
-  // `on_end`: the owner is gone. From the loop.
-  Stager(EventLoop& loop, UniqueFd socket, std::function<void()> on_end);
+  // `on_end`: the owner is gone, or speaks nonsense. From the loop.
+  Stager(EventLoop& loop, UniqueFd socket, StagerMachine machine, std::function<void()> on_end);
   ~Stager();
   Stager(const Stager&) = delete;
   Stager& operator=(const Stager&) = delete;
@@ -57,6 +68,7 @@ class Stager {
   LinkParams ParamsFor(NodeId peer, const std::string& name) const;
 
   EventLoop& loop_;
+  const StagerMachine machine_;
   std::function<void()> on_end_;
   FrameChannel channel_;
   NodeId self_ = kHeadNode;
@@ -66,10 +78,13 @@ class Stager {
   bool has_key_ = false;  // at mpirun's end
   std::optional<PrivateDir> memory_;
   std::optional<PrivateDir> disk_;
-  std::map<uint32_t, Sent> sent_;
+  std::map<uint32_t, Sent> sent_;  // by job
   std::map<uint32_t, Fetched> fetched_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
+
+// Nodes' messages that come before it is known which nodes there are: so many are kept for a job.
+inline constexpr size_t kMostEarlyMessages = 1 << 16;
 
 // "memory", "disk", or a directory. Pure.
 StoreOptions StoreNamed(const std::string& text);

@@ -33,8 +33,8 @@ int main(int argc, char** argv) {
   ::setsid();  // the terminal's signals are mpirun's
   ::signal(SIGPIPE, SIG_IGN);
   rex::EventLoop loop;
-  auto stager =
-      std::make_unique<rex::openmpi::Stager>(loop, std::move(socket), [&loop] { loop.Stop(); });
+  auto stager = std::make_unique<rex::openmpi::Stager>(
+      loop, std::move(socket), rex::openmpi::OwnMachine(), [&loop] { loop.Stop(); });
   rex::SignalWatcher ended(loop, SIGTERM, [&loop] { loop.Stop(); });
   loop.Run();
   stager.reset();
