@@ -19,6 +19,7 @@
 struct rex_filem_settings {
   char* stage;     /* MCA: auto, always, never */
   char* store;     /* MCA: memory, disk, DIR */
+  char* transport; /* MCA: auto, tree, multicast */
   bool verbose;    /* MCA, or --rex-verbose */
   char* directory; /* of this very component */
   char* stager;    /* rexd-stager */

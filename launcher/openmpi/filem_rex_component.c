@@ -127,6 +127,12 @@ static int register_parameters(void) {
   rex_filem_settings.store = "memory";
   register_text("store", "Where nodes keep them: memory, disk, or a directory",
                 &rex_filem_settings.store);
+  rex_filem_settings.transport = "auto";
+  register_text(
+      "transport",
+      "How they go: auto (multicast for 64 nodes and more, where the network carries it), "
+      "tree (from node to node), multicast",
+      &rex_filem_settings.transport);
   rex_filem_settings.verbose = false;
   (void)mca_base_component_var_register(&mca_filem_rex_component.base_version, "verbose",
                                         "Say on stderr what was sent", MCA_BASE_VAR_TYPE_BOOL, NULL,

@@ -196,21 +196,22 @@ static struct rex_stager_word describe_app(const orte_app_context_t* app) {
 /* False: no app has a program here. */
 static bool order_image(const orte_job_t* job) {
   const size_t apps = (size_t)job->apps->size;
-  struct rex_stager_word* words = calloc(apps + 2, sizeof *words);
+  struct rex_stager_word* words = calloc(apps + 3, sizeof *words);
   bool any = false;
   if (words == NULL) return false;
   words[0] = rex_filem_word(rex_filem_settings.store);
   words[1] = rex_filem_word(rex_filem_settings.stage);
+  words[2] = rex_filem_word(rex_filem_settings.transport);
   /* The array may be longer than the list of apps. */
   size_t last = 0;
   for (size_t i = 0; i < apps; ++i) {
     const orte_app_context_t* app = app_of(job, (int)i);
     if (app != NULL) last = i + 1;
-    words[i + 2] = describe_app(app);
-    any |= words[i + 2].size > 0;
+    words[i + 3] = describe_app(app);
+    any |= words[i + 3].size > 0;
   }
-  if (any) rex_filem_tell_stager(REX_STAGER_MAKE, job->jobid, 0, last + 2, words);
-  for (size_t i = 0; i < apps; ++i) free((void*)words[i + 2].bytes);
+  if (any) rex_filem_tell_stager(REX_STAGER_MAKE, job->jobid, 0, last + 3, words);
+  for (size_t i = 0; i < apps; ++i) free((void*)words[i + 3].bytes);
   free(words);
   return any;
 }

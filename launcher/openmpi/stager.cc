@@ -22,7 +22,7 @@ MakeOrder ReadMakeOrder(const StagerMessage& message) {
   MakeOrder order;
   order.store = StoreNamed(message.words[0]);
   order.query.always = message.words[1] == "always";
-  for (size_t i = 2; i < message.words.size(); ++i) {
+  for (size_t i = 3; i < message.words.size(); ++i) {
     std::vector<std::string> parts = SplitParts(message.words[i]);
     ImageQuery::App& app = order.query.apps.emplace_back();
     if (parts.empty()) continue;
@@ -64,6 +64,11 @@ StoreOptions StoreNamed(const std::string& text) {
     store.directory = text;
   }
   return store;
+}
+
+Transport TransportNamed(const std::string& text) {
+  if (text == "tree") return Transport::kTree;
+  return text == "multicast" ? Transport::kMulticast : Transport::kAuto;
 }
 
 StagerMachine OwnMachine() {
@@ -139,6 +144,7 @@ void Stager::Fail(uint32_t job, NodeId node, const std::string& detail, const st
 void Stager::Make(const StagerMessage& message) {
   if (!std::exchange(has_key_, true)) key_ = MakeLinkKey();
   sent_[message.job] = Sent{};
+  sent_[message.job].transport = TransportNamed(message.words[2]);
   // `make` is a copy: this may be gone meanwhile.
   machine_.in_background([this, loop = &loop_, alive = alive_, make = machine_.make_image,
                           job = message.job, order = ReadMakeOrder(message)] {
@@ -181,7 +187,7 @@ void Stager::Start(const StagerMessage& message) {
     sent.names[nodes.back()] = word.substr(std::min(blank + 1, word.size()));
   }
   sent.source = std::make_unique<ImageSource>(
-      loop_, PortFor(message.job), sent.image, Creation::kGroup, Transport::kAuto,
+      loop_, PortFor(message.job), sent.image, Creation::kGroup, sent.transport,
       ImageSource::Handlers{
           [names = &sent.names](NodeId id) -> const std::string& { return (*names)[id]; },
           [this, job = message.job](NodeId at, const ImageFailed& failed) {

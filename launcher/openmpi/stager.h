@@ -43,6 +43,7 @@ class Stager {
   // At mpirun's end.
   struct Sent {
     std::shared_ptr<const Image> image;
+    Transport transport = Transport::kAuto;
     std::map<NodeId, std::string> names;
     std::vector<StagerMessage> early;  // of nodes, before there is a source
     std::unique_ptr<ImageSource> source;
@@ -88,5 +89,7 @@ inline constexpr size_t kMostEarlyMessages = 1 << 16;
 
 // "memory", "disk", or a directory. Pure.
 StoreOptions StoreNamed(const std::string& text);
+// "auto", "tree", "multicast"; as auto: anything else. Pure.
+Transport TransportNamed(const std::string& text);
 
 }  // namespace rex::openmpi

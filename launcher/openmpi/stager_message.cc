@@ -32,7 +32,7 @@ bool TakeWord(std::string_view* from, std::string* word) {
 }
 
 // Of each kind, at least.
-constexpr std::array<size_t, REX_STAGER_LAST_KIND + 1> kWords = {0, 2, 0, 0, 0, 4, 2, 1,
+constexpr std::array<size_t, REX_STAGER_LAST_KIND + 1> kWords = {0, 3, 0, 0, 0, 4, 2, 1,
                                                                  4, 1, 2, 2, 4, 1, 0};
 
 Error Bad(const std::string& what) {

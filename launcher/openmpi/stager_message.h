@@ -13,7 +13,7 @@
 
 namespace rex::openmpi {
 
-inline constexpr uint32_t kStagerProtocol = 1;
+inline constexpr uint32_t kStagerProtocol = 2;
 inline constexpr size_t kMostStagerBytes = 256 << 20;  // an image of a terabyte fits
 inline constexpr size_t kMostStagerWords = 1 << 20;
 

@@ -9,7 +9,8 @@
 
 enum rex_stager_kind {
   /* mpirun's plug-in to its stager */
-  REX_STAGER_MAKE = 1,  /* store (memory, disk, DIR), mode (auto, always), then apps: the program's
+  REX_STAGER_MAKE = 1,  /* store (memory, disk, DIR), mode (auto, always), transport (auto, tree,
+                           multicast), then apps: the program's
                            path (empty: not found) and NAME=VALUE, each ended by a zero byte */
   REX_STAGER_START = 2, /* nodes: number in decimal, blank, name */
   REX_STAGER_LOST = 3,  /* node: it will not have the image */

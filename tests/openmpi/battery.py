@@ -50,11 +50,11 @@ def cluster(*words):
 class Place:
     """A cluster, and a directory that its nodes share."""
 
-    def __init__(self, *more):
+    def __init__(self, *more, nodes=NODES):
         self.work = tempfile.mkdtemp(prefix="battery-", dir="/tmp")
         shares = [self.work, *(path for path in (SOURCE, BUILD) if path.startswith("/tmp/"))]
         options = [word for path in shares for word in ("--share", path)]
-        self.id = cluster("up", str(NODES), "--fast-ssh", "--owner", str(os.getpid()), *options, *more)
+        self.id = cluster("up", str(nodes), "--fast-ssh", "--owner", str(os.getpid()), *options, *more)
 
     def inside(self, node, command):
         return [CLUSTER, "--id", self.id, "exec", node, "sh", "-c", command]

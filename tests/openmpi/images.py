@@ -49,10 +49,10 @@ class Home:
         os.chmod(path, 0o755)
         return path
 
-    def mpirun(self, words, *, agent="--rex-verbose", environment=None, component=True):
-        """(exit code, stdout's lines sorted, stderr)"""
+    def mpirun(self, words, *, agent="--rex-verbose", environment=None, component=True, before=""):
+        """(exit code, stdout's lines sorted, stderr); `before`: what starts mpirun"""
         paths = {"OMPI_MCA_mca_base_component_path": f"SYSTEM_DEFAULT:{self.root}/lib/rex/openmpi:USER_DEFAULT"}
-        command = f"cd /; exec mpirun --launch-agent '{self.root}/bin/rexlaunch {agent}' {words}"
+        command = f"cd /; exec {before} mpirun --launch-agent '{self.root}/bin/rexlaunch {agent}' {words}"
         done = subprocess.run(self.place.inside("head", command), stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, check=False, timeout=PATIENCE,
                               env={**os.environ, **ROOT, **(paths if component else {}), **(environment or {})})

@@ -175,6 +175,7 @@ void bench_open(unsigned nodes, const char* tmp) {
   g.now = 1000;
   rex_filem_settings.stage = "auto";
   rex_filem_settings.store = "memory";
+  rex_filem_settings.transport = "auto";
   orte_process_info.num_procs = nodes + 1;
   orte_process_info.nodename = "head";
   orte_process_info.jobfam_session_dir = (char*)tmp;

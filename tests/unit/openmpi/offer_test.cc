@@ -57,7 +57,7 @@ class OfferTest : public ::testing::Test {
 
 TEST_F(OfferTest, FromTheProgramToRawsTurn) {
   bench_offer(kJob, "/bin/sh", false);
-  EXPECT_EQ(Log(), "stager: MAKE job 5 node 0 3 words\n");
+  EXPECT_EQ(Log(), "stager: MAKE job 5 node 0 4 words\n");
   Made();
   EXPECT_EQ(Log(), "all: OFFER job 5\nraw: fence\n");
   Here(1);

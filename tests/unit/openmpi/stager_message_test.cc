@@ -24,7 +24,7 @@ TEST(StagerMessage, ComesBackAsItWas) {
 
 TEST(StagerMessage, HasTheseBytes) {
   const std::string bytes = EncodeStagerMessage({REX_STAGER_HERE, 0x01020304, 2, {"n1"}});
-  EXPECT_EQ(bytes, std::string("\1\0\0\0\x0d\0\0\0\4\3\2\1\2\0\0\0\1\0\0\0\2\0\0\0n1", 26));
+  EXPECT_EQ(bytes, std::string("\2\0\0\0\x0d\0\0\0\4\3\2\1\2\0\0\0\1\0\0\0\2\0\0\0n1", 26));
 }
 
 TEST(StagerMessage, AnyTruncationIsRefused) {
@@ -39,7 +39,7 @@ TEST(StagerMessage, AnyTruncationIsRefused) {
 
 TEST(StagerMessage, NonsenseIsRefused) {
   std::string bytes = EncodeStagerMessage(Failed());
-  bytes[0] = 2;  // protocol
+  bytes[0] = 1;  // protocol
   EXPECT_FALSE(DecodeStagerMessage(bytes));
   for (const int kind : {0, REX_STAGER_LAST_KIND + 1}) {
     bytes = EncodeStagerMessage(Failed());
@@ -49,6 +49,7 @@ TEST(StagerMessage, NonsenseIsRefused) {
   // Fewer words than the kind has.
   EXPECT_FALSE(DecodeStagerMessage(EncodeStagerMessage({REX_STAGER_FAILED, 7, 3, {"only one"}})));
   EXPECT_FALSE(DecodeStagerMessage(EncodeStagerMessage({REX_STAGER_BEGIN, 7, 3, {"a", "b", "c"}})));
+  EXPECT_FALSE(DecodeStagerMessage(EncodeStagerMessage({REX_STAGER_MAKE, 7, 3, {"a", "b"}})));
 }
 
 TEST(StagerMessage, PartsOfAWordComeBack) {

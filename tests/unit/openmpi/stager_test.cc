@@ -144,7 +144,7 @@ class StagerTest : public ::testing::Test {
   // Something that always has an answer is behind all that was sent before.
   void Sync(uint32_t node) {
     if (node == kMpirun) {
-      Tell(node, {REX_STAGER_MAKE, 99, node, {"memory", "always"}});
+      Tell(node, {REX_STAGER_MAKE, 99, node, {"memory", "always", "auto"}});
       Await(node, REX_STAGER_MADE);
     } else {
       Tell(node, {REX_STAGER_BEGIN, 99, node, {"n1", "head", "no key", ""}});
@@ -161,7 +161,7 @@ class StagerTest : public ::testing::Test {
   }
 
   StagerMessage Make(const std::vector<std::string>& programs, const std::string& mode = "always") {
-    StagerMessage make{REX_STAGER_MAKE, kJob, kMpirun, {dir_, mode}};
+    StagerMessage make{REX_STAGER_MAKE, kJob, kMpirun, {dir_, mode, "tree"}};
     for (const std::string& program : programs) {
       make.words.push_back(program.empty() ? "" : JoinParts({program, "LD_LIBRARY_PATH=/nowhere"}));
     }
@@ -297,7 +297,8 @@ TEST_F(StagerTest, ADamagedPieceIsSentAgain) {
 TEST_F(StagerTest, TwoJobsAtATime) {
   const std::string program = Program("app");
   const StagerMessage one = Make({program});
-  StagerMessage make{REX_STAGER_MAKE, kJob + 1, kMpirun, {dir_, "always", JoinParts({program})}};
+  StagerMessage make{
+      REX_STAGER_MAKE, kJob + 1, kMpirun, {dir_, "always", "auto", JoinParts({program})}};
   Tell(kMpirun, make);
   const StagerMessage other = Await(kMpirun, REX_STAGER_MADE);
   EXPECT_EQ(other.words[0], one.words[0]);  // one key for all of mpirun's
@@ -316,7 +317,7 @@ TEST_F(StagerTest, TwoJobsAtATime) {
 
 TEST_F(StagerTest, AnImageThatCannotBeMade) {
   image_error_ = "cannot read '/app': it is locked";
-  Tell(kMpirun, {REX_STAGER_MAKE, kJob, kMpirun, {"memory", "auto", JoinParts({"/app"})}});
+  Tell(kMpirun, {REX_STAGER_MAKE, kJob, kMpirun, {"memory", "auto", "auto", JoinParts({"/app"})}});
   const StagerMessage message = Await(kMpirun, REX_STAGER_NOT_MADE);
   EXPECT_EQ(message.job, kJob);
   EXPECT_EQ(message.words[0], image_error_);
@@ -333,7 +334,8 @@ TEST_F(StagerTest, NothingToSendIsSaid) {
 
 TEST_F(StagerTest, AJobThatEndsWhileItsImageIsMade) {
   hold_background_ = true;
-  Tell(kMpirun, {REX_STAGER_MAKE, kJob, kMpirun, {"memory", "auto", JoinParts({Program("a")})}});
+  Tell(kMpirun,
+       {REX_STAGER_MAKE, kJob, kMpirun, {"memory", "auto", "auto", JoinParts({Program("a")})}});
   EXPECT_TRUE(Until([&] { return !background_.empty(); }));
   Tell(kMpirun, {REX_STAGER_END, kJob, kMpirun, {}});
   Await(kMpirun, REX_STAGER_ACCOUNT);
@@ -344,7 +346,8 @@ TEST_F(StagerTest, AJobThatEndsWhileItsImageIsMade) {
 
 TEST_F(StagerTest, AStagerThatEndsWhileAnImageIsMade) {
   hold_background_ = true;
-  Tell(kMpirun, {REX_STAGER_MAKE, kJob, kMpirun, {"memory", "auto", JoinParts({Program("a")})}});
+  Tell(kMpirun,
+       {REX_STAGER_MAKE, kJob, kMpirun, {"memory", "auto", "auto", JoinParts({Program("a")})}});
   EXPECT_TRUE(Until([&] { return !background_.empty(); }));
   ends_[kMpirun].stager.reset();
   background_[0]();
@@ -374,8 +377,10 @@ TEST_F(StagerTest, OneOfBothDirectoriesIsEnough) {
 
 TEST_F(StagerTest, AStoreThatCannotBe) {
   const std::string program = Program("app");
-  Tell(kMpirun,
-       {REX_STAGER_MAKE, kJob, kMpirun, {program + "/store", "always", JoinParts({program})}});
+  Tell(kMpirun, {REX_STAGER_MAKE,
+                 kJob,
+                 kMpirun,
+                 {program + "/store", "always", "auto", JoinParts({program})}});
   const StagerMessage made = Await(kMpirun, REX_STAGER_MADE);
   Begin(1, made);
   Start(1);
@@ -456,6 +461,13 @@ TEST_F(StagerTest, CancelledByMpirunItForgetsTheJob) {
   Tell(1, {REX_STAGER_END, kJob, 1, {}});
   Tell(1, {REX_STAGER_PEER, kJob, kMpirun, {std::string(1, '\x7f'), "junk"}});
   EXPECT_FALSE(Said(1, REX_STAGER_FAILED));
+}
+
+TEST(TransportNamed, Words) {
+  EXPECT_EQ(TransportNamed("auto"), Transport::kAuto);
+  EXPECT_EQ(TransportNamed("tree"), Transport::kTree);
+  EXPECT_EQ(TransportNamed("multicast"), Transport::kMulticast);
+  EXPECT_EQ(TransportNamed("pigeon"), Transport::kAuto);
 }
 
 TEST(StoreNamed, Words) {
