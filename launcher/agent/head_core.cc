@@ -6,6 +6,7 @@ namespace rex {
 
 namespace {
 constexpr uint64_t kMaxHostfileBytes = 16 << 20;
+constexpr std::chrono::milliseconds kWriteBound{500};  // of what is remembered for later launches
 
 Result<std::string> ReadHostfile(const std::string& path) {
   auto text = ReadFile(path);
@@ -47,7 +48,10 @@ DvmJobs::Services HeadCore::MakeServices(bool persistent) {
           [this](JobNumber job, const JobSpec& spec, bool elsewhere, std::function<void()> then) {
             return images_.Prepare(job, spec, elsewhere, std::move(then));
           },
-          [this](JobNumber job) { return images_.End(job, node_.facts().name); }};
+          [this](JobNumber job) {
+            plug_ins_.OnEnd(job);
+            return images_.End(job, node_.facts().name);
+          }};
 }
 
 // ---- jobs
@@ -64,6 +68,7 @@ void HeadCore::Command(JobNumber job, NodeId node, PartCommand command) {
 void HeadCore::CommandAll(JobNumber job, PartCommand command) {
   if (auto* launch = std::get_if<LaunchPart>(&command)) {
     handlers_.on_launch(job, launch);
+    plug_ins_.OnLaunch(job, launch->spec);
     images_.Launch(job, *dvm_, launch);
   }
   if (dvm_->size() > 1) {
@@ -74,7 +79,12 @@ void HeadCore::CommandAll(JobNumber job, PartCommand command) {
 }
 
 void HeadCore::OnPartEvent(JobNumber job, PartEvent event) {
-  REX_CHECK(jobs_.OnPart(job, kHeadNode, std::move(event)).has_value());
+  REX_CHECK(TakePartEvent(job, kHeadNode, std::move(event)).has_value());
+}
+
+Status HeadCore::TakePartEvent(JobNumber job, NodeId from, PartEvent event) {
+  if (auto* seen = std::get_if<PartPlugIns>(&event)) return plug_ins_.OnSeen(job, std::move(*seen));
+  return jobs_.OnPart(job, from, std::move(event));
 }
 
 // ---- nodes
@@ -140,10 +150,11 @@ Status HeadCore::Take(NodeId from, uint8_t kind, std::string payload) {
   }
   auto event = DecodeEvent(kind, payload);
   if (!event) return event.error();
-  return jobs_.OnPart(event->job, from, std::move(event->body));
+  return TakePartEvent(event->job, from, std::move(event->body));
 }
 
 void HeadCore::Close() {
+  plug_ins_.Finish(kWriteBound);
   images_.Clear();
   if (dvm_) dvm_->Close();
   node_.CleanUp();

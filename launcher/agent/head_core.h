@@ -10,6 +10,7 @@
 #include "launcher/agent/dvm.h"
 #include "launcher/agent/head_images.h"
 #include "launcher/agent/local_node.h"
+#include "launcher/agent/plug_in_scribe.h"
 #include "launcher/job/dvm_jobs.h"
 
 namespace rex {
@@ -64,6 +65,7 @@ class HeadCore {
   void Command(JobNumber job, NodeId node, PartCommand command);
   void CommandAll(JobNumber job, PartCommand command);
   void OnPartEvent(JobNumber job, PartEvent event);
+  Status TakePartEvent(JobNumber job, NodeId from, PartEvent event);
   void OnLost(const std::vector<NodeId>& nodes, const Failure& failure);
   void OnMessage(NodeId from, uint8_t kind, std::string payload);
   Status Take(NodeId from, uint8_t kind, std::string payload);
@@ -76,6 +78,7 @@ class HeadCore {
   DvmJobs jobs_;
   std::unique_ptr<Dvm> dvm_;
   HeadImages images_;
+  PlugInScribe plug_ins_;
   uint32_t named_slots_ = 0;
 };
 

@@ -8,25 +8,26 @@
 
 namespace rex {
 
-namespace {
 StoreOptions StoreOf(const StageSpec& stage) {
   return {static_cast<StoreKind>(stage.store), stage.store_dir, stage.store_bytes};
 }
 
+namespace {
 // Looks for the programs, and reads what belongs to them.
 Result<MadeImage> Make(const JobSpec& spec) {
   ImageQuery query;
   query.always = spec.stage.mode == StageRequest::kAlways;
+  query.send_interpreters = true;
   query.preload_files = spec.stage.preload_files;
   for (const AppSpec& app : spec.apps) {
     FoundProgram found = FindAppProgram(spec, app);
-    query.apps.push_back({std::move(found.path), std::move(found.env), {}});
+    query.apps.push_back({std::move(found.path), std::move(found.env)});
   }
   const bool any = std::any_of(query.apps.begin(), query.apps.end(), [&](const auto& app) {
     return !app.program.empty() && (query.always || !IsSystemPath(app.program));
   });
   if (!any && query.preload_files.empty()) return MadeImage{};
-  return MakeOwnImage(query, StoreOf(spec.stage), spec.env);
+  return MakeOwnImage(std::move(query), StoreOf(spec.stage), spec.env);
 }
 }  // namespace
 
@@ -61,7 +62,11 @@ void HeadImage::OnMade(Result<MadeImage> made) {
     failure.remedy = "make it readable, or leave it to the nodes: --stage=never";
     return on_failed_(failure);
   }
-  notes_ = std::move(made->notes);
+  for (std::string& text : made->notes) notes_.push_back({Notice::Level::kInfo, std::move(text)});
+  for (std::string& text : made->details) {
+    notes_.push_back({Notice::Level::kDetail, std::move(text)});
+  }
+  plug_ins_ = made->plug_ins;
   Image& image = made->image;
   if (!image.files.empty()) {
     image.hold = stage_.hold;
@@ -75,13 +80,13 @@ void HeadImage::OnMade(Result<MadeImage> made) {
 void HeadImage::Launch(uint32_t job, const std::vector<NodeId>& nodes,
                        const std::vector<uint32_t>& ranks, ImagePort port,
                        std::function<const std::string&(NodeId)> name_of,
-                       std::function<void(const std::string&)> on_notice) {
+                       std::function<void(const Notice&)> on_notice) {
   if (wire_.empty() || nodes.empty()) return;
   name_of_ = std::move(name_of);
   on_notice_ = std::move(on_notice);
   loop_.Post([this, alive = alive_] {
     if (!*alive) return;
-    for (const std::string& note : std::exchange(notes_, {})) on_notice_(note);
+    for (const Notice& note : std::exchange(notes_, {})) on_notice_(note);
   });
   if (stage_.creation != CreationRequest::kSingle) {
     return AddSource(ImageKey(job, 0), kHeadNode, nodes, port);
@@ -102,7 +107,9 @@ void HeadImage::AddSource(uint64_t key, NodeId at, const std::vector<NodeId>& no
       ImageSource::Handlers{
           name_of_,
           [this](NodeId node, const ImageFailed& failed) { OnSourceFailed(node, failed); },
-          on_notice_});
+          [this](const std::string& text) {
+            on_notice_({Notice::Level::kInfo, text});
+          }});
   source->Begin(key, nodes);
   sources_[{key, at}] = std::move(source);
 }
@@ -138,7 +145,9 @@ void HeadImage::OnNodesLost(const std::vector<NodeId>& nodes) {
 std::vector<Phase> HeadImage::Phases(const std::string& node) const {
   std::vector<Phase> phases;
   if (!image_) return phases;
-  phases.push_back({"closure", begin_, made_at_, node, "agent", ContentText(*image_)});
+  std::string content = ContentText(*image_);
+  if (plug_ins_ > 0) content += ", " + std::to_string(plug_ins_) + " of them plug-ins seen before";
+  phases.push_back({"closure", begin_, made_at_, node, "agent", content});
   for (const auto& [key, source] : sources_) {
     const ImageSource::Account account = source->account();
     const Clock::Time end = account.end.count() > 0 ? account.end : loop_.clock().Now();

@@ -17,6 +17,9 @@
 
 namespace rex {
 
+// Where the job's images are kept.
+StoreOptions StoreOf(const StageSpec& stage);
+
 // Whether a job's programs may have to be sent to somebody.
 // `elsewhere`: on other nodes than the head's.
 bool MayStage(const JobSpec& spec, bool elsewhere);
@@ -36,7 +39,7 @@ class HeadImage {
   // LaunchPart goes to `nodes` (without the head's own) now. `ranks`: how many each has.
   void Launch(uint32_t job, const std::vector<NodeId>& nodes, const std::vector<uint32_t>& ranks,
               ImagePort port, std::function<const std::string&(NodeId)> name_of,
-              std::function<void(const std::string&)> on_notice);
+              std::function<void(const Notice&)> on_notice);
   // `key`: ImageKeyOf the message. Errors: kProtocol.
   Status OnMessage(NodeId from, uint64_t key, uint8_t kind, const std::string& payload);
   void OnNodesLost(const std::vector<NodeId>& nodes);
@@ -55,12 +58,13 @@ class HeadImage {
   std::function<void()> on_made_;
   std::function<void(const Failure&)> on_failed_;
   std::function<const std::string&(NodeId)> name_of_;
-  std::function<void(const std::string&)> on_notice_;
+  std::function<void(const Notice&)> on_notice_;
   Clock::Time begin_;
   Clock::Time made_at_{0};
   std::shared_ptr<const Image> image_;
   std::string wire_;
-  std::vector<std::string> notes_;  // for the user, once it is sent
+  std::vector<Notice> notes_;  // for the user, once it is sent
+  size_t plug_ins_ = 0;        // that were seen in earlier runs, among the files
   // One, for all nodes; with --creation=single one for each rank of a node, by ImageKey.
   std::map<std::pair<uint64_t, NodeId>, std::unique_ptr<ImageSource>> sources_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

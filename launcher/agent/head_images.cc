@@ -25,9 +25,7 @@ void HeadImages::Launch(JobNumber job, const Dvm& dvm, LaunchPart* launch) {
   image->second->Launch(
       job, nodes, ranks, dvm.MakeImagePort(),
       [&dvm](NodeId node) -> const std::string& { return dvm.NameOf(node); },
-      [this, job](const std::string& text) {
-        handlers_.notice(job, Notice{Notice::Level::kInfo, text});
-      });
+      [this, job](const Notice& notice) { handlers_.notice(job, notice); });
 }
 
 Status HeadImages::OnMessage(NodeId from, uint8_t kind, const std::string& payload) {

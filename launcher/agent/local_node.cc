@@ -74,7 +74,13 @@ LocalNode::LocalNode(EventLoop& loop, ChildTable& children, NodeOptions options,
     : loop_(loop),
       children_(children),
       options_(std::move(options)),
-      handlers_(std::move(handlers)) {}
+      handlers_(std::move(handlers)),
+      plug_ins_(loop, {[this](JobNumber job) {
+                         const auto part = parts_.find(job);
+                         return part == parts_.end() ? std::vector<Part::Sample>{}
+                                                     : part->second->Samples();
+                       },
+                       [this](JobNumber job, PartPlugIns seen) { Tell(job, std::move(seen)); }}) {}
 
 LocalNode::~LocalNode() = default;
 
@@ -155,7 +161,13 @@ struct CopiesUnderWay {
 
   void OnPlanned(size_t copy, const std::vector<StagedApp>& apps) {
     for (const StagedApp& app : apps) {
-      planned[copy].push_back({app.path, app.in_place, app.library_path, app.directory, {}});
+      planned[copy].push_back({app.path,
+                               app.in_place,
+                               app.library_path,
+                               app.directory,
+                               {},
+                               app.interpreter_words,
+                               app.openmpi_prefix});
     }
     if (++plans < planned.size()) return;
     std::vector<StagedProgram> programs = planned[0];
@@ -262,7 +274,10 @@ uint32_t LocalNode::LiveRanks() const {
 
 // Events leave in a turn of their own, so that nobody is called back from inside a call.
 void LocalNode::Tell(JobNumber job, PartEvent event) {
+  if (std::holds_alternative<PartRunning>(event)) plug_ins_.Begin(job);
+  if (std::holds_alternative<PartDrained>(event)) plug_ins_.End(job);
   if (auto* ended = std::get_if<PartEnded>(&event)) {
+    plug_ins_.End(job);
     std::vector<Phase> phases;
     if (!std::exchange(start_told_, true)) phases = StartPhases();
     phases.insert(phases.end(), ended->phases.begin(), ended->phases.end());

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "launcher/agent/plug_in_watch.h"
 #include "launcher/base/child_table.h"
 #include "launcher/base/event_loop.h"
 #include "launcher/exchange/exchange.h"
@@ -116,6 +117,7 @@ class LocalNode {
   std::string store_suffix_;
   std::map<JobNumber, uint32_t> copies_;  // of each job's image here
   std::map<JobNumber, std::unique_ptr<Part>> parts_;
+  PlugInWatch plug_ins_;
   struct Known {  // a job of the DVM, known to the exchange
     LaunchPart launch;
     bool elsewhere = false;  // registered with the host without ranks here

@@ -7,25 +7,29 @@
 
 #include "launcher/image/digest_cache.h"
 #include "launcher/image/image_messages.h"
+#include "launcher/image/seen_plug_ins.h"
 #include "launcher/image/send_rules.h"
 
 namespace rex {
 
 struct ImageQuery {
   struct App {
-    std::string program;            // absolute, as found; empty: not found here
-    std::vector<std::string> env;   // NAME=VALUE
-    std::vector<std::string> more;  // absolute: plug-ins that it was seen to open
+    std::string program;           // absolute, as found; empty: not found here
+    std::vector<std::string> env;  // NAME=VALUE
   };
   std::vector<App> apps;
   std::vector<std::string> preload_files;  // absolute
   bool always = false;
+  bool send_interpreters = false;         // of scripts: whoever runs them can start them so
+  const SeenPlugIns* plug_ins = nullptr;  // none: nothing is known
 };
 
 struct MadeImage {
   Image image;                       // without files: nothing is to be sent, whatever nodes have
   std::vector<std::string> missing;  // libraries that were found nowhere
   std::vector<std::string> notes;    // what nodes may lack, and why it is not sent
+  std::vector<std::string> details;  // for who asks: what was sent beside the closure
+  size_t plug_ins = 0;               // files that are there because they were seen
 };
 // `cache`: none: nothing is remembered. Errors: a file that has to be sent can't be read, or
 // changes all the time; too many files.

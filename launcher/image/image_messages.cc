@@ -58,6 +58,22 @@ Result<ImageApp> AppFromWire(const pb::ImageApp& m, size_t files) {
   const bool good = std::all_of(app.libraries.begin(), app.libraries.end(),
                                 [files](uint32_t index) { return index < files; });
   if (!good || app.libraries.size() > kMaxImageFiles) return Bad("ImageApp.libraries");
+  if (m.interpreter() > files) return Bad("ImageApp.interpreter");
+  app.interpreter = static_cast<int>(m.interpreter()) - 1;
+  app.interpreter_words.assign(m.interpreter_words().begin(), m.interpreter_words().end());
+  const size_t words = app.interpreter_words.size();
+  if (app.interpreter < 0 ? words != 0 : words < 1 || words > 2 || app.program < 0) {
+    return Bad("ImageApp.interpreter_words");
+  }
+  for (const std::string& word : app.interpreter_words) {
+    if (word.size() > kMaxImagePathBytes || word.find('\0') != word.npos) {
+      return Bad("ImageApp.interpreter_words");
+    }
+  }
+  app.openmpi_prefix = m.openmpi_prefix();
+  if (!app.openmpi_prefix.empty() && !IsPlainPath(app.openmpi_prefix)) {
+    return Bad("ImageApp.openmpi_prefix");
+  }
   return app;
 }
 
@@ -160,6 +176,9 @@ std::string ToWire(const Image& image) {
     pb::ImageApp& a = *m.add_apps();
     a.set_program(static_cast<uint32_t>(app.program + 1));
     for (const uint32_t library : app.libraries) a.add_libraries(library);
+    a.set_interpreter(static_cast<uint32_t>(app.interpreter + 1));
+    for (const std::string& word : app.interpreter_words) a.add_interpreter_words(word);
+    a.set_openmpi_prefix(app.openmpi_prefix);
   }
   m.set_always(image.always);
   m.set_hold_ms(static_cast<uint32_t>(image.hold.count()));

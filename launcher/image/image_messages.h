@@ -41,6 +41,9 @@ struct ImageFile {
 struct ImageApp {
   int program = -1;  // index into files; -1: the node finds it itself
   std::vector<uint32_t> libraries;
+  int interpreter = -1;  // of a script, likewise; its libraries are `libraries` then
+  std::vector<std::string> interpreter_words;  // its argv before the script's path
+  std::string openmpi_prefix;  // of an Open MPI that belongs to the program; empty: none does
 };
 struct Image {
   std::vector<ImageFile> files;

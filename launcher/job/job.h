@@ -229,6 +229,7 @@ class Job {
   Status Take(NodeId from, PartReport& m);
   Status Take(NodeId from, PartDrained& m);
   Status Take(NodeId from, PartEnded& m);
+  static Status Take(NodeId /*from*/, PartPlugIns& /*m*/) { return Ok{}; }  // the image's affair
   uint32_t CoresOf(NodeId node) const;
   std::optional<uint64_t> PlanDigestOf(NodeId node) const;
   bool Owns(NodeId node, Rank rank) const;

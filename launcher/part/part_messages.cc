@@ -299,6 +299,29 @@ Result<PartEnded> EndedFromBody(std::string_view body) {
   return out;
 }
 
+std::string Body(const PartPlugIns& m) {
+  pb::PartPlugIns out;
+  out.set_app(m.app);
+  for (const std::string& path : m.paths) out.add_paths(path);
+  return out.SerializeAsString();
+}
+
+Result<PartPlugIns> PlugInsFromBody(std::string_view body) {
+  constexpr size_t kMostPathBytes = 4096;
+  const auto m = Parse<pb::PartPlugIns>(body, "PartPlugIns");
+  if (!m) return m.error();
+  PartPlugIns out;
+  out.app = m->app();
+  if (m->paths_size() > static_cast<int>(kMaxPlugIns)) return Bad("PartPlugIns.paths");
+  for (const std::string& path : m->paths()) {
+    const bool good =
+        path.starts_with('/') && path.size() <= kMostPathBytes && path.find('\0') == path.npos;
+    if (!good) return Bad("PartPlugIns.paths");
+    out.paths.push_back(path);
+  }
+  return out;
+}
+
 Result<std::string> OutputFromBody(std::string_view body) {
   std::string_view bytes;
   if (const auto header = DecodeOutput(body, &bytes); !header) return header.error();
@@ -353,7 +376,7 @@ template <typename T>
 constexpr uint8_t kCommand = kFirstPartKind + IndexIn<T, PartCommand>::value;
 template <typename T>
 constexpr uint8_t kEvent = kFirstEventKind + IndexIn<T, PartEvent>::value;
-static_assert(kEvent<PartReady> <= kLastPartKind);
+static_assert(kEvent<PartPlugIns> <= kLastPartKind);
 static_assert(kCommand<EndPart> < kFirstEventKind);
 
 template <typename Variant, typename T>
@@ -454,6 +477,8 @@ Result<PartEvent> EventBody(uint8_t kind, std::string_view body) {
       return is_empty(PartDrained{});
     case kEvent<PartEnded>:
       return Wrap<PartEvent>(EndedFromBody(body));
+    case kEvent<PartPlugIns>:
+      return Wrap<PartEvent>(PlugInsFromBody(body));
     default:
       return Error{Errc::kProtocol, "unknown event " + std::to_string(kind)};
   }

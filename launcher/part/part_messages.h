@@ -122,14 +122,20 @@ struct PartReport {
 };
 struct PartReady {};    // the host here knows the namespace: ranks anywhere may begin
 struct PartDrained {};  // no rank is left, the output is complete
+struct PartPlugIns {    // libraries that a rank has mapped and the distribution does not have
+  uint32_t app = 0;
+  std::vector<std::string> paths;  // absolute, at most kMaxPlugIns
+};
+inline constexpr size_t kMaxPlugIns = 512;
 struct PartEnded {
   std::vector<Phase> phases;
   std::vector<std::string> leftovers;
 };
 
-using PartEvent = std::variant<PartPlanned, PartBorn, PartRunning, PartFailed, RankEnds,
-                               PartProgress, PartOutput, PartStdinCredit, PartStdinDone, PartNotice,
-                               PartNews, PartReport, PartDrained, PartEnded, PartReady>;
+using PartEvent =
+    std::variant<PartPlanned, PartBorn, PartRunning, PartFailed, RankEnds, PartProgress, PartOutput,
+                 PartStdinCredit, PartStdinDone, PartNotice, PartNews, PartReport, PartDrained,
+                 PartEnded, PartReady, PartPlugIns>;
 
 // ---- over the tree
 

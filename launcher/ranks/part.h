@@ -83,6 +83,13 @@ class Part {
   const std::string& name_space() const { return plan_.name_space; }
   // Ranks that are there or may come.
   uint32_t live() const;
+  // A rank of each app that runs, the lowest. `own_dir`: AppPlan's, or the rank's own copy.
+  struct Sample {
+    uint32_t app = 0;
+    pid_t pid = 0;
+    std::string own_dir;
+  };
+  std::vector<Sample> Samples() const;
   // Takes out of a request of one of its ranks what rex gave that rank for itself.
   void TakeOutOwn(pmix::Spawn* spawn) const;
 

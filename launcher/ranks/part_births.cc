@@ -185,8 +185,14 @@ Result<BirthBatch> Part::MakeBatch(size_t first, size_t count) {
   if (!app.copies.empty()) {
     batch.path = Below(app.copies[first], app.own_dir, app.path);
     batch.library_path = Below(app.copies[first], app.own_dir, app.library_path);
+    for (std::string& word : batch.argv) word = Below(app.copies[first], app.own_dir, word);
   }
   batch.common_env = MergeEnvironments({&app.env, &registered_.common_env});
+  for (std::string& entry : batch.common_env) {
+    if (!app.copies.empty() && entry.starts_with("OPAL_PREFIX=")) {
+      entry = Below(app.copies[first], app.own_dir, entry);
+    }
+  }
   batch.umask = spec_.umask;
   batch.open_files = spec_.open_files;
   batch.open_files_hard = spec_.open_files_hard;

@@ -100,6 +100,20 @@ void Part::SignalAll(int signo) {
   }
 }
 
+std::vector<Part::Sample> Part::Samples() const {
+  std::vector<Sample> samples;
+  if (state_ != PartState::kRunning) return samples;
+  for (size_t local = 0; local < ranks_.size(); ++local) {
+    if (!ranks_[local].alive()) continue;
+    const AppPlan& app = plan_.AppOf(ranks_[local].rank);
+    const auto index = static_cast<uint32_t>(&app - plan_.apps.data());
+    if (!samples.empty() && samples.back().app == index) continue;
+    samples.push_back(
+        {index, ranks_[local].pid, app.copies.empty() ? app.own_dir : app.copies[local]});
+  }
+  return samples;
+}
+
 uint32_t Part::live() const {
   if (state_ >= PartState::kDraining) return 0;
   const auto ended = std::count_if(ranks_.all().begin(), ranks_.all().end(),

@@ -125,6 +125,18 @@ AppPlan NamesOf(const JobSpec& spec, const AppSpec& app, Rank first_rank) {
   return plan;
 }
 
+// The argv that the kernel would make of a script's, and where a program's own Open MPI lies.
+void TakeStagedWords(const StagedProgram& staged, AppPlan* plan) {
+  const auto& words = staged.interpreter_words;
+  if (!words.empty()) {
+    plan->argv.erase(plan->argv.begin());
+    plan->argv.insert(plan->argv.begin(), words.begin(), words.end());
+  }
+  if (staged.openmpi_prefix.empty()) return;
+  const std::vector<std::string> prefix = {"OPAL_PREFIX=" + staged.openmpi_prefix};
+  plan->env = MergeEnvironments({&plan->env, &prefix});
+}
+
 std::variant<AppPlan, Failure> PlanApp(const LaunchPart& launch, const AppSpec& app,
                                        Rank first_rank, const NodeFacts& node,
                                        const StagedProgram& staged, PartPlan& part) {
@@ -146,6 +158,7 @@ std::variant<AppPlan, Failure> PlanApp(const LaunchPart& launch, const AppSpec& 
   plan.library_path = staged.library_path;
   plan.own_dir = staged.own_dir;
   plan.copies = staged.copies;
+  TakeStagedWords(staged, &plan);
   if (!staged.path.empty() && !staged.in_place) {  // it may not have come yet
     plan.path = staged.path;
     return plan;

@@ -39,6 +39,9 @@ struct StagedProgram {
   std::string library_path;  // before LD_LIBRARY_PATH, for ld.so alone; empty: nothing
   std::string own_dir;       // below it are links of rex's own making; empty: nothing was staged
   std::vector<std::string> copies;  // own_dir of each rank here; empty: one for all
+  // `path` interprets a script: what takes the place of argv[0]. Empty: it does not.
+  std::vector<std::string> interpreter_words;
+  std::string openmpi_prefix;  // for OPAL_PREFIX; empty: as it is
 };
 
 struct AppPlan {

@@ -115,6 +115,19 @@ CheckedImage CheckImage(const Image& image, const ImageDirs& dirs, const std::st
   return checked;
 }
 
+namespace {
+// Whether a file below the directory of the head is not the node's own.
+bool HasStagedBelow(const Image& image, const CheckedImage& checked, const std::string& dir) {
+  for (size_t i = 0; !dir.empty() && i < image.files.size(); ++i) {
+    if (image.files[i].place.starts_with(dir + "/") &&
+        checked.files[i].place != FilePlace::kInPlace) {
+      return true;
+    }
+  }
+  return false;
+}
+}  // namespace
+
 std::vector<StagedApp> StagedApps(const Image& image, const CheckedImage& checked) {
   const std::string& directory = checked.directory;
   const auto in_place = [&](uint32_t file) {
@@ -131,6 +144,17 @@ std::vector<StagedApp> StagedApps(const Image& image, const CheckedImage& checke
     const ImageFile& file = image.files[program];
     staged.in_place = in_place(program);
     staged.path = staged.in_place ? file.path : directory + file.place;
+    const bool interpreted =
+        app.interpreter >= 0 && !in_place(static_cast<uint32_t>(app.interpreter));
+    if (interpreted) {  // the kernel would look for it where it is on the head
+      staged.interpreter_words = app.interpreter_words;
+      staged.interpreter_words.push_back(staged.path);
+      staged.path = directory + image.files[static_cast<size_t>(app.interpreter)].place;
+      staged.in_place = false;
+    }
+    if (HasStagedBelow(image, checked, app.openmpi_prefix)) {
+      staged.openmpi_prefix = directory + app.openmpi_prefix;
+    }
     const bool any =
         !staged.in_place || !std::all_of(app.libraries.begin(), app.libraries.end(), in_place);
     if (any) staged.directory = directory;

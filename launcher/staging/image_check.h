@@ -59,6 +59,9 @@ struct StagedApp {
   bool in_place = false;     // `path` is the node's own
   std::string library_path;  // directories, as LD_LIBRARY_PATH has them; empty: none
   std::string directory;     // the image's; empty: all is in place
+  std::vector<std::string> interpreter_words;  // of a script that `path` is to interpret: what
+                                               // takes argv[0]'s place; empty: it is none
+  std::string openmpi_prefix;  // where the program's own Open MPI lies; empty: where it says
 };
 std::vector<StagedApp> StagedApps(const Image& image, const CheckedImage& checked);
 

@@ -55,6 +55,10 @@ class ImageTest : public NodesTest {
     const std::regex sent("image sent .* (\\d+) bytes sent");
     return std::regex_search(result.err, match, sent) ? std::stol(match[1]) : -1;
   }
+  // Where XDG_CACHE_HOME is below home_, nodes keep their topologies there.
+  void RemoveCaches() {
+    for (const char* node : {"n1", "n2"}) Shell(node, "rm -rf " + home_);
+  }
   static std::string Births(const CommandResult& result) {
     std::smatch match;
     const std::regex births("births .* (template|exec)");
@@ -216,14 +220,104 @@ TEST_F(ImageTest, PreloadedFilesLieInTheSessionDirectory) {
   EXPECT_EQ(CountOf(result.out, "one two\n"), 3u) << result.err;
 }
 
-TEST_F(ImageTest, AScriptWhoseInterpreterIsNotSentSaysSo) {
-  ASSERT_TRUE(StartNodes(1));
+TEST_F(ImageTest, AScriptsInterpreterIsSentToo) {
+  ASSERT_TRUE(StartNodes(2));
   const std::string interpreter = PutCopy(ProgramPath("testprog"));
-  std::ofstream(home_ + "/script") << "#!" << interpreter << " print\n";
-  fs::permissions(home_ + "/script", fs::perms::owner_all);
-  const CommandResult result = RexOnHead({"--host", "n1", home_ + "/script"});
+  const std::string script = home_ + "/script";
+  std::ofstream(script) << "#!" << interpreter << " print\n";
+  fs::permissions(script, fs::perms::owner_all);
+  const CommandResult result = Run({"--host", "n1,n2", script});
+  EXPECT_EQ(CountOf(result.out, "/image" + script), 2u) << result.out;
+  EXPECT_TRUE(StderrNames(result, {"is a script for '" + interpreter + "', which is sent with its",
+                                   "files that it reads by itself"}));
+  // Where it lies on the nodes, too, the kernel starts it as ever.
+  const std::string shared = left().work_dir() + "/interpreter";
+  fs::copy_file(interpreter, shared);
+  std::ofstream(script) << "#!" << shared << " print\n";
+  const CommandResult there = Run({"--host", "n1,n2", script});
+  EXPECT_EQ(CountOf(there.out, "/image" + script), 2u) << there.out;
+  EXPECT_LT(Sent(there), 1000) << there.err;
+}
+
+TEST_F(ImageTest, AnInterpreterThatIsAScriptSaysSo) {
+  ASSERT_TRUE(StartNodes(1));
+  std::ofstream(home_ + "/inner") << "#!/bin/sh\n";
+  std::ofstream(home_ + "/outer") << "#!" << home_ << "/inner\n";
+  for (const char* name : {"/inner", "/outer"}) {
+    fs::permissions(home_ + name, fs::perms::owner_all);
+  }
+  const CommandResult result = RexOnHead({"--host", "n1", home_ + "/outer"});
   EXPECT_FALSE(ExitedWith(result, 0));
-  EXPECT_TRUE(StderrNames(result, {"is a script for '" + interpreter + "', which is not sent"}));
+  EXPECT_TRUE(StderrNames(result, {"is a script for '" + home_ + "/inner', which is not sent"}));
+}
+
+// What a program opens by itself is known once it was seen to, wherever that was.
+TEST_F(ImageTest, PlugInsOfEarlierRunsAreSent) {
+  ASSERT_TRUE(StartNodes(2));
+  const std::string app = PutApp();
+  CommandOptions options;
+  options.set_env["XDG_CACHE_HOME"] = home_ + "/cache";
+  const auto run = [&](std::vector<std::string> args) {
+    args.insert(args.begin(), {"--timeline", "-", "--verbose"});
+    return RexOnHead(args, options);
+  };
+  const CommandResult first = run({"--host", "n1,n2", app});
+  EXPECT_EQ(CountOf(first.out, "library=42 plugin=-1"), 2u) << first.out;
+  EXPECT_EQ(CountOf(first.err, "libimage_plugin.so: cannot open shared object file"), 2u);
+  const CommandResult at_home = run({"--host", "head", app, "0", "600"});
+  EXPECT_EQ(CountOf(at_home.out, "plugin=7"), 1u) << at_home.out;
+  const CommandResult second = run({"--host", "n1,n2", app});
+  EXPECT_EQ(CountOf(second.out, "library=42 plugin=7"), 2u) << second.out;
+  EXPECT_TRUE(Contains(second.err, "1 of them plug-ins seen before")) << second.err;
+  EXPECT_TRUE(Contains(second.err,
+                       "as earlier runs opened them: " + home_ + "/app/lib/libimage_plugin.so"));
+  // It is gone: as if it had never been seen.
+  fs::remove(home_ + "/app/lib/libimage_plugin.so");
+  const CommandResult third = run({"--host", "n1,n2", app});
+  EXPECT_EQ(CountOf(third.out, "library=42 plugin=-1"), 2u) << third.out;
+  RemoveCaches();
+}
+
+TEST_F(ImageTest, PlugInsAreSeenOnNodesToo) {
+  ASSERT_TRUE(StartNodes(2));
+  const std::string app = PutApp();
+  const std::string plugin = home_ + "/app/lib/libimage_plugin.so";
+  CommandOptions options;
+  options.set_env["XDG_CACHE_HOME"] = home_ + "/cache";
+  const CommandResult named =
+      RexOnHead({"--host", "n1", "--preload-files", plugin, app, "0", "600"}, options);
+  EXPECT_EQ(CountOf(named.out, "plugin=7"), 1u) << named.out;
+  const CommandResult seen = RexOnHead({"--host", "n2", app}, options);
+  EXPECT_EQ(CountOf(seen.out, "plugin=7"), 1u) << seen.out << seen.err;
+  RemoveCaches();
+}
+
+TEST_F(ImageTest, AnOpenMpiThatOnlyTheHeadHasComesWhole) {
+  const fs::path system = "/usr/lib/x86_64-linux-gnu";
+  if (!fs::exists(system / "openmpi/lib/openmpi3")) GTEST_SKIP() << "not Debian's Open MPI";
+  ASSERT_TRUE(StartNodes(2));
+  const std::string prefix = home_ + "/ompi";
+  fs::create_directories(prefix + "/share");
+  fs::copy("/usr/share/openmpi", prefix + "/share/openmpi", fs::copy_options::recursive);
+  const std::string below = prefix + "/lib/x86_64-linux-gnu/openmpi/lib";
+  fs::create_directories(below);
+  fs::copy(system / "openmpi/lib/openmpi3", below + "/openmpi3", fs::copy_options::recursive);
+  for (const char* name : {"libmpi.so.40", "libopen-rte.so.40", "libopen-pal.so.40"}) {
+    fs::copy_file(system / name, prefix + "/lib/" + name);
+  }
+  const std::string hello = PutCopy(ProgramPath("mpi_hello"));
+  CommandOptions options;
+  options.set_env["LD_LIBRARY_PATH"] = prefix + "/lib";
+  options.set_env["OPAL_PREFIX"] = prefix;
+  for (const char* creation : {"group", "single"}) {
+    const CommandResult result =
+        RexOnHead({"--verbose", "--creation", creation, "--host", "n1:2,n2:2", "-n", "4", "-x",
+                   "LD_LIBRARY_PATH", "-x", "OPAL_PREFIX", hello},
+                  options);
+    EXPECT_TRUE(ExitedWith(result, 0)) << result.err;
+    EXPECT_EQ(CountOf(result.out, "size=4"), 4u) << result.out;
+    EXPECT_TRUE(Contains(result.err, "the Open MPI in '" + prefix + "' is sent")) << result.err;
+  }
 }
 
 TEST_F(ImageTest, GdbSeesTheFilesThatWereSent) {

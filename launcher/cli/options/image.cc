@@ -18,7 +18,9 @@ std::vector<Option> ImageOptions() {
        "missing, or is not the one of this machine; all of them, so that every node runs the very "
        "files of this machine; never, so that each node has to find them itself. With auto, what "
        "a node's distribution has installed (below /usr, but not /usr/local) is the node's own, "
-       "and one that lacks such a program says so. Default: auto."},
+       "and one that lacks such a program says so. Plug-ins that a program was seen to open in an "
+       "earlier run come with it, and so does the interpreter of a script that is not the "
+       "distribution's. Default: auto."},
       {kPreloadFiles,
        OptionScope::kJob,
        OptionTopic::kImage,

@@ -90,6 +90,29 @@ TEST(Image, EveryBoundIsChecked) {
             "bad field ImageApp.program");
   EXPECT_EQ(Refusal([](pb::Image& m) { m.mutable_apps(0)->set_libraries(0, 3); }),
             "bad field ImageApp.libraries");
+  const auto app = [](auto change) {
+    return Refusal([&](pb::Image& m) { change(*m.mutable_apps(0)); });
+  };
+  EXPECT_EQ(app([](pb::ImageApp& a) { a.set_interpreter(4); }), "bad field ImageApp.interpreter");
+  EXPECT_EQ(app([](pb::ImageApp& a) { a.set_interpreter(1); }),
+            "bad field ImageApp.interpreter_words");
+  EXPECT_EQ(app([](pb::ImageApp& a) { a.add_interpreter_words("/bin/x"); }),
+            "bad field ImageApp.interpreter_words");
+  EXPECT_EQ(app([](pb::ImageApp& a) {
+              a.set_interpreter(1);
+              a.add_interpreter_words(std::string("/b\0", 3));
+            }),
+            "bad field ImageApp.interpreter_words");
+  EXPECT_EQ(app([](pb::ImageApp& a) {
+              a.set_interpreter(1);
+              a.add_interpreter_words("/bin/x");
+              a.add_interpreter_words("-a b");
+            }),
+            "");
+  for (const char* prefix : {"opt", "/", "/opt/../etc", "/opt/"}) {
+    EXPECT_EQ(app([&](pb::ImageApp& a) { a.set_openmpi_prefix(prefix); }),
+              "bad field ImageApp.openmpi_prefix");
+  }
   EXPECT_EQ(Refusal([](pb::Image& m) { m.set_store_dir("scratch"); }), "bad field Image.store_dir");
   EXPECT_EQ(Refusal([](pb::Image& m) { m.set_store_kind(3); }), "bad field Image.store_kind");
   EXPECT_EQ(Refusal([](pb::Image& m) { m.set_store_kind(0); }), "bad field Image.store_dir");

@@ -102,10 +102,26 @@ TEST(PartMessages, EventsRoundTrip) {
   ended.leftovers = {"sleep (pid 5)"};
   EXPECT_EQ(BackEvent(ended).phases.size(), 1U);
   EXPECT_EQ(BackEvent(ended).leftovers, ended.leftovers);
+  EXPECT_EQ(BackEvent(PartPlugIns{2, {"/a.so", "/b.so"}}).paths,
+            (std::vector<std::string>{"/a.so", "/b.so"}));
+  EXPECT_EQ(BackEvent(PartPlugIns{2, {}}).app, 2U);
   BackEvent(PartReady{});
   BackEvent(PartRunning{});
   BackEvent(PartStdinDone{});
   BackEvent(PartDrained{});
+}
+
+TEST(PartMessages, PlugInsAreAbsoluteAndNotTooMany) {
+  const auto refused = [](const PartPlugIns& m) {
+    const PartFrame frame = EncodePart(1, PartEvent(m));
+    return !DecodeEvent(frame.kind, frame.payload);
+  };
+  EXPECT_TRUE(refused({0, {"a.so"}}));
+  EXPECT_TRUE(refused({0, {""}}));
+  EXPECT_TRUE(refused({0, {std::string("/a\0b", 4)}}));
+  EXPECT_TRUE(refused({0, {"/" + std::string(4096, 'x')}}));
+  EXPECT_TRUE(refused({0, std::vector<std::string>(kMaxPlugIns + 1, "/a.so")}));
+  EXPECT_FALSE(refused({0, std::vector<std::string>(kMaxPlugIns, "/a.so")}));
 }
 
 // Drained and Ended must not overtake output, ends of ranks must not wait for it.
@@ -188,7 +204,7 @@ TEST(PartMessages, EveryBoundIsChecked) {
   EXPECT_EQ(EventRefusal(PartProgress{}, Payload(progress)), "bad field PartProgress.finalized");
   EXPECT_EQ(EventRefusal(PartOutput{"12345678"}, std::string(8, '\0')), "bad field Output header");
   EXPECT_FALSE(DecodeCommand(kFirstEventKind, std::string(4, '\0'), 1));
-  EXPECT_FALSE(DecodeEvent(kLastPartKind, std::string(4, '\0')));
+  EXPECT_FALSE(DecodeEvent(kLastPartKind + 1, std::string(4, '\0')));
 }
 
 TEST(PartMessages, AMapThatDoesNotFitIsRefused) {

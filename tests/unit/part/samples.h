@@ -54,7 +54,7 @@ inline std::vector<PartFrame> SampleFrames() {
            PartProgress{{1}, {2}},
            PartOutput{EncodeOutput({1, OutputStream::kStdout, false}, "line\n")},
            PartStdinCredit{100}, PartStdinDone{}, PartNotice{{Notice::Level::kInfo, "text"}},
-           PartNews{4}, PartReport{{"line"}}, PartDrained{}, ended}) {
+           PartNews{4}, PartReport{{"line"}}, PartDrained{}, ended, PartPlugIns{1, {"/a/b.so"}}}) {
     frames.push_back(EncodePart(1, event));
   }
   return frames;
