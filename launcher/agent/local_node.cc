@@ -85,7 +85,7 @@ LocalNode::LocalNode(EventLoop& loop, ChildTable& children, NodeOptions options,
 LocalNode::~LocalNode() = default;
 
 Status LocalNode::Start() {
-  auto maker = RankMaker::StartSpawner(loop_, children_, kBirthBound);
+  auto maker = RankMaker::MakeSpawner(loop_, children_, kBirthBound);
   if (!maker) return maker.error();
   maker_ = std::move(*maker);
   templates_ = std::make_unique<TemplateStore>(loop_, children_, *maker_, kTemplateBound);

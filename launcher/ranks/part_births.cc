@@ -31,13 +31,16 @@ std::string Below(const std::string& to, const std::string& from, std::string pa
 // As soon as the programs are known: what ld.so does then runs beside the host's registration.
 void Part::StartTemplates() {
   app_templates_.resize(plan_.apps.size());
-  if (spec_.no_template) return;
+  if (spec_.no_template) return services_.maker.StartAhead();
   for (size_t app = 0; app < plan_.apps.size(); ++app) StartTemplate(app);
 }
 
 void Part::StartTemplate(size_t index) {
   const AppPlan& app = plan_.apps[index];
-  const auto tell = TellExec(index);
+  const auto tell = [this, tell = TellExec(index)](const std::string& why) {
+    services_.maker.StartAhead();
+    tell(why);
+  };
   if (!app.copies.empty()) return tell("each has an image of its own");
   const TemplateProgram program = ChooseTemplate(app.path, app.argv, app.env);
   if (!program.why_exec.empty()) return tell(program.why_exec);

@@ -20,6 +20,8 @@
 namespace rex {
 
 namespace {
+constexpr char kSpawner[] = "rexd-spawner";
+
 // A timer that fires this much too late says that we were stopped ourselves, not that others hang.
 constexpr std::chrono::seconds kOwnDelay{1};
 // A template finds its next batch at its socket when it has made one; it idled for 5 ms of 40 when
@@ -39,7 +41,7 @@ std::string Describe(const ExitStatus& status) {
 }
 
 Result<MakerProcess> StartSpawnerProcess() {
-  auto program = FindLibexecProgram("rexd-spawner");
+  auto program = FindLibexecProgram(kSpawner);
   if (!program) return program.error();
   auto pair = MakeSeqpacketPair();
   if (!pair) return pair.error();
@@ -67,6 +69,7 @@ class RankMaker::Impl {
   ~Impl();
 
   Status Start();
+  void StartAhead();
   void Submit(BirthBatch order, BatchEvents events);
   void Release(uint64_t owner);
   pid_t pid() const { return pid_; }
@@ -156,6 +159,11 @@ Status RankMaker::Impl::Start() {
   });
   answers_ = std::make_unique<ReadWatcher>(loop_, socket_.get(), [this] { OnAnswer(); });
   return Ok{};
+}
+
+// What hinders it is told when a batch comes.
+void RankMaker::Impl::StartAhead() {
+  if (pid_ == 0 && !program_.is_template) (void)Start();
 }
 
 void RankMaker::Impl::ExpectBirths(bool expected) {
@@ -462,12 +470,16 @@ void RankMaker::Impl::Return(const BatchPtr& batch) {
 RankMaker::RankMaker(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RankMaker::~RankMaker() = default;
 
-Result<std::unique_ptr<RankMaker>> RankMaker::StartSpawner(EventLoop& loop, ChildTable& children,
-                                                           std::chrono::milliseconds bound) {
+void RankMaker::StartAhead() { impl_->StartAhead(); }
+
+Result<std::unique_ptr<RankMaker>> RankMaker::MakeSpawner(EventLoop& loop, ChildTable& children,
+                                                          std::chrono::milliseconds bound) {
+  if (const auto found = FindLibexecProgram(kSpawner); !found) return found.error();
   MakerProgram program;
   program.name = "spawner";
   program.start = StartSpawnerProcess;
-  return StartMaker(loop, children, std::move(program), bound);
+  return std::unique_ptr<RankMaker>(
+      new RankMaker(std::make_unique<Impl>(loop, children, std::move(program), bound)));
 }
 
 Result<std::unique_ptr<RankMaker>> RankMaker::StartMaker(EventLoop& loop, ChildTable& children,

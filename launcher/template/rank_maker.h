@@ -99,15 +99,18 @@ struct MakerProgram {
 
 class RankMaker {
  public:
-  // Starts the spawner as a child of this process (`children`, which outlives this, reaps it). One
+  // The spawner starts, as a child of this process (`children`, which outlives this, reaps it),
+  // with the first batch or StartAhead(): where a template makes the ranks nobody needs it. One
   // that died is replaced when the next batch is sent. `bound`: the longest time from Submit to
-  // on_pids, and from Release to on_born. Errors: kNotFound, kPermission, kResource.
-  static Result<std::unique_ptr<RankMaker>> StartSpawner(EventLoop& loop, ChildTable& children,
-                                                         std::chrono::milliseconds bound);
-  // The same for any kind of process.
+  // on_pids, and from Release to on_born. Errors: kNotFound, its program is missing.
+  static Result<std::unique_ptr<RankMaker>> MakeSpawner(EventLoop& loop, ChildTable& children,
+                                                        std::chrono::milliseconds bound);
+  // Any kind of process, started at once. Errors: kNotFound, kPermission, kResource.
   static Result<std::unique_ptr<RankMaker>> StartMaker(EventLoop& loop, ChildTable& children,
                                                        MakerProgram program,
                                                        std::chrono::milliseconds bound);
+  // A batch will come: its process need not be waited for then.
+  void StartAhead();
   ~RankMaker();  // ends the process, closes all gates; no events any more
 
   // Queues a batch; the batch's descriptors are closed here once they are sent (a template's: once

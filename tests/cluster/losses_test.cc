@@ -65,6 +65,16 @@ class KilledOnANode : public NodesTest, public ::testing::WithParamInterface<Str
   // n1 is not let in until Release, so that the job waits for it while n2 is ready.
   void Hold() { Shell("n1", "kill -STOP $(cat /run/sshd.pid)"); }
   void Release() { Shell("n1", "kill -CONT $(cat /run/sshd.pid)"); }
+  // n2's spawner stops before its first batch, bound already to its agent's life.
+  void HoldBirths() {
+    const std::string spawner = LibexecPath("rexd-spawner");
+    const std::string held =
+        PutFile("n2", "held", "#!/bin/sh\nkill -STOP $$\nexec /run/lock/spawner \"$@\"\n", 0755);
+    Shell("n2", "cp -p " + spawner + " /run/lock/spawner; mkdir /run/lock/of; mv " + held +
+                    " /run/lock/of/rexd-spawner");
+    Overlay("n2", spawner,
+            "#!/bin/sh\nexec setpriv --pdeathsig KILL /run/lock/of/rexd-spawner \"$@\"\n", 0755);
+  }
   // Brings the job to the phase; false when it did not get there.
   bool Reach(RunningCommand& job) {
     const bool ready = GetParam().when >= When::kRunning || Settled("n2", "rexd-agent") > 0;
@@ -74,7 +84,7 @@ class KilledOnANode : public NodesTest, public ::testing::WithParamInterface<Str
       case When::kLaunching:
         return ready && StopOn("n2", "rexd-pmix") && Launches(job);
       case When::kBirths:
-        return ready && StopOn("n2", "rexd-spawner") && Launches(job);
+        return ready && Launches(job) && FindOn("n2", "rexd-spawner") > 0;
       case When::kRunning:
         return job.WaitUntil([&] { return CountOf(job.out(), "phase=initialized") == 2; });
       case When::kDraining:
@@ -92,6 +102,7 @@ class KilledOnANode : public NodesTest, public ::testing::WithParamInterface<Str
 TEST_P(KilledOnANode, EndsTheJobAndLeavesNothing) {
   ASSERT_TRUE(StartNodes(2));
   if (GetParam().when < When::kRunning) Hold();
+  if (GetParam().when == When::kBirths) HoldBirths();
   CommandOptions options;
   options.set_env = {{"REX_LOG", "info"}};
   auto job = StartRexOnHead(Job(), options);

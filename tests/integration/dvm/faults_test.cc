@@ -97,8 +97,12 @@ TEST_F(DvmFaultsTest, AnIdleDvmWithoutItsHostEndsByItself) {
 
 TEST_F(DvmFaultsTest, AKilledSpawnerIsReplaced) {
   StartDvm();
-  ::kill(Daemon("rexd-spawner"), SIGKILL);
-  EXPECT_TRUE(ExitedWith(Rex({"--dvm", "default", "--template", "none", "-n", "1", "true"}), 0));
+  const std::vector<std::string> job{"--dvm", "default", "--template", "none", "-n", "1", "true"};
+  EXPECT_TRUE(ExitedWith(Rex(job), 0));
+  const pid_t spawner = Daemon("rexd-spawner");
+  ASSERT_GT(spawner, 0);
+  ::kill(spawner, SIGKILL);
+  EXPECT_TRUE(ExitedWith(Rex(job), 0));
 }
 
 TEST_F(DvmFaultsTest, SigtermEndsItInOrder) {

@@ -338,7 +338,7 @@ TEST_F(Births, RanksAtTheGateEndWithTheirAgent) {
     children_.reset();  // one libevent base at a time has the signals
     EventLoop loop;
     ChildTable children(loop);
-    auto maker = RankMaker::StartSpawner(loop, children, seconds(20));
+    auto maker = RankMaker::MakeSpawner(loop, children, seconds(20));
     BatchEvents events;
     events.on_pids = [&](const std::vector<pid_t>& pids, int, Birth) {
       [[maybe_unused]] const ssize_t n =
@@ -363,8 +363,9 @@ int RunOutOfProcesses() {
   if (::access(LibexecPath("rexd-spawner").c_str(), X_OK) != 0) return 77;
   EventLoop loop;
   ChildTable children(loop);
-  auto maker = RankMaker::StartSpawner(loop, children, seconds(10));
+  auto maker = RankMaker::MakeSpawner(loop, children, seconds(10));
   if (!maker) return 1;
+  (*maker)->StartAhead();
   const rlimit few{6, 6};
   if (::prlimit((*maker)->pid(), RLIMIT_NPROC, &few, nullptr) != 0) return 2;
   int result = 3;

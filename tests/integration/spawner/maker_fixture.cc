@@ -33,9 +33,11 @@ void MakerTest::TearDown() {
 }
 
 void MakerTest::StartMaker(std::chrono::milliseconds bound) {
-  auto maker = RankMaker::StartSpawner(loop_, *children_, bound);
+  auto maker = RankMaker::MakeSpawner(loop_, *children_, bound);
   ASSERT_TRUE(maker.has_value()) << maker.error().text;
   maker_ = std::move(*maker);
+  EXPECT_EQ(maker_->pid(), 0);
+  maker_->StartAhead();
 }
 
 BirthBatch MakerTest::Simple(size_t count, const std::string& path) {

@@ -295,7 +295,7 @@ TEST_F(TemplateFaults, NotAProgram) {
 int RunOutOfProcesses(const std::string& program) {
   EventLoop loop;
   ChildTable children(loop);
-  auto spawner = RankMaker::StartSpawner(loop, children, seconds(10));
+  auto spawner = RankMaker::MakeSpawner(loop, children, seconds(10));
   if (!spawner) return 1;
   auto made = TemplateMaker::Start(loop, children, **spawner, {program, {program}, "/", {}},
                                    seconds(10), {});

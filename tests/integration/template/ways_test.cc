@@ -152,6 +152,17 @@ TEST_F(TemplateWaysTest, OptionNone) {
   EXPECT_TRUE(ExitedWith(result, 0));
   EXPECT_TRUE(Contains(result.err, "born by exec")) << result;
 }
+// What a template makes needs no spawner, and none stands about.
+TEST_F(TemplateWaysTest, ASpawnerIsStartedForExecOnly) {
+  for (const char* way : {"auto", "none"}) {
+    auto job = StartRex({"--template", way, "-n", "2", "--oversubscribe", ProgramPath("testprog"),
+                         "sleep", "60000"});
+    ASSERT_TRUE(job->WaitForText("sleeping rank=")) << job->Snapshot();
+    EXPECT_EQ(DescendantsNamed(job->pid(), "rexd-spawner").size(), way == std::string("none"));
+    job->Signal(SIGTERM);
+    job->Wait();
+  }
+}
 TEST_F(TemplateWaysTest, Static) { ExpectExec({TemplateProgram("plain_static")}, "it is static"); }
 TEST_F(TemplateWaysTest, Musl) {
   if (Run({"musl-gcc", "--version"}).exit_code != 0) GTEST_SKIP() << "no musl here (musl-tools)";
