@@ -20,9 +20,20 @@ constexpr size_t kRandomDigits = 16;
 constexpr int kCreateTries = 8;
 constexpr time_t kBeingMadeSeconds = 60;
 
+constexpr std::string_view kLock = "lock";
+
 struct DirClose {
   void operator()(DIR* dir) const { ::closedir(dir); }
 };
+
+// The lock last: who is killed in the middle leaves a directory that is seen to be a dead one's.
+void RemoveLocked(const std::string& path) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(path, ignored)) {
+    if (entry.path().filename() != kLock) RemoveTree(entry.path());
+  }
+  RemoveTree(path);
+}
 }  // namespace
 
 std::string TempParent() {
@@ -55,7 +66,7 @@ Result<PrivateDir> PrivateDir::Create(const std::string& parent) {
       if (errno == EEXIST) continue;
       return Error::FromErrno(errno, "make a directory in '" + parent + "'");
     }
-    const std::string lock_path = path + "/lock";
+    const std::string lock_path = path + "/" + std::string(kLock);
     UniqueFd lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) {
       // Before we had the lock, another keeper may have taken this for a dead one's directory.
@@ -72,7 +83,7 @@ Result<PrivateDir> PrivateDir::Create(const std::string& parent) {
 
 void PrivateDir::Remove() {
   if (path_.empty()) return;
-  RemoveTree(path_);
+  RemoveLocked(path_);
   path_.clear();
   lock_.Reset();
 }
@@ -93,11 +104,12 @@ std::vector<std::string> RemoveStaleDirs(const std::string& parent) {
     struct stat st {};
     if (::lstat(path.c_str(), &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != ::geteuid())
       continue;
-    const UniqueFd lock(::open((path + "/lock").c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    const UniqueFd lock(
+        ::open((path + "/" + std::string(kLock)).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
     const bool free = lock ? ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0
                            : ::time(nullptr) - st.st_mtime > kBeingMadeSeconds;
     if (!free) continue;
-    RemoveTree(path);
+    RemoveLocked(path);
     removed.push_back(path);
   }
   return removed;

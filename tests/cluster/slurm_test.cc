@@ -146,6 +146,16 @@ TEST_F(SlurmTest, UsersOwnStepStartsBesideUs) {
   }
 }
 
+TEST_F(SlurmTest, WhatDeadKeepersLeftGoesWithTheNextLaunch) {
+  ASSERT_TRUE(StartSlurm(2));
+  const std::string left = "/tmp/rex-0123456789abcdef";
+  for (const char* node : {"n1", "n2"}) {
+    const std::string script = "mkdir -m 700 " + left + "; touch " + left + "/lock " + left + "/x";
+    ASSERT_TRUE(ExitedWith(RunIn(node, {"sh", "-ec", script}), 0));
+  }
+  EXPECT_TRUE(ExitedWith(Launch({"-N2", "--ntasks-per-node=1"}, {"sleep", "1"}), 0));
+}
+
 // TearDown looks for what is left.
 TEST_F(SlurmTest, KilledHeadLeavesNothing) {
   ASSERT_TRUE(StartSlurm(2));

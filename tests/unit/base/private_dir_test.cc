@@ -2,12 +2,15 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <optional>
 #include <set>
+#include <vector>
 
 namespace rex {
 namespace {
@@ -54,6 +57,26 @@ TEST_F(PrivateDirTest, IsForUsAloneAndLocked) {
   EXPECT_EQ(dir->path().rfind(parent_ + "/rex-", 0), 0u);
   EXPECT_TRUE(RemoveStaleDirs(parent_).empty()) << "in use";
   EXPECT_TRUE(Exists(dir->path()));
+}
+
+// What is left of a removal that was killed is a dead one's directory to everybody.
+TEST_F(PrivateDirTest, TheLockGoesLast) {
+  auto dir = PrivateDir::Create(parent_);
+  ASSERT_TRUE(dir.has_value());
+  for (const char* name : {"/a", "/lock2", "/z"}) Touch(dir->path() + name);
+  const UniqueFd watch(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  ASSERT_GE(::inotify_add_watch(watch.get(), dir->path().c_str(), IN_DELETE), 0);
+  dir->Remove();
+  alignas(inotify_event) std::array<char, 4096> events{};
+  const ssize_t n = ::read(watch.get(), events.data(), events.size());
+  std::vector<std::string> removed;
+  for (ssize_t at = 0; at < n;) {
+    const auto* event = reinterpret_cast<const inotify_event*>(events.data() + at);
+    if ((event->mask & IN_DELETE) != 0) removed.emplace_back(event->name);
+    at += static_cast<ssize_t>(sizeof *event + event->len);
+  }
+  ASSERT_EQ(removed.size(), 4U);
+  EXPECT_EQ(removed.back(), "lock");
 }
 
 TEST_F(PrivateDirTest, RemoveTakesEverythingInItAndCanBeRepeated) {
