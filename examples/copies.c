@@ -3,6 +3,7 @@
  *
  *   cc copies.c -lrexspawn -o copies
  *   rexlaunch -n 1 ./copies COPIES PROGRAM [ARGUMENT]...
+ *   rexctl start && ./copies COPIES PROGRAM [ARGUMENT]...      (in a DVM that stays)
  *
  * PROGRAM finds its number in the variable NUMBER.
  */
@@ -27,7 +28,7 @@ static int start(rexspawn_t* rex, char** argv, int number) {
 int main(int argc, char** argv) {
   const int copies = argc > 2 ? atoi(argv[1]) : 0;
   if (copies < 1) {
-    fprintf(stderr, "usage: rexlaunch -n 1 %s COPIES PROGRAM [ARGUMENT]...\n", argv[0]);
+    fprintf(stderr, "usage: [rexlaunch -n 1] %s COPIES PROGRAM [ARGUMENT]...\n", argv[0]);
     return 2;
   }
   rexspawn_t* rex = rexspawn_open();

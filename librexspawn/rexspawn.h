@@ -1,11 +1,12 @@
 /* librexspawn: a program without MPI creates copies of another, waits for any of them, signals them
  * and reads how they ended. rexspawn(3).
  *
- * The program itself is started by rexlaunch, on any node: `rexlaunch -n 1 ./manager`. What it
- * creates are jobs beside its own: placed by rex on the nodes of its DVM, forked from templates,
- * their output on rexlaunch's, shown below their parent by `rexctl ps --tree`. Their ends are no
- * failures of anybody: the program decides. They end with the process that created them, unless
- * they are detached; rexlaunch ends when all have.
+ * The program is started by rexlaunch, on any node (`rexlaunch -n 1 ./manager`), or otherwise: then
+ * it connects to a DVM that `rexctl start` has started here, as a tool. What it creates are jobs:
+ * placed by rex on the nodes of the DVM, forked from templates, shown below it by
+ * `rexctl ps --tree`; their output is rexlaunch's, a tool's its own. Their ends are no failures of
+ * anybody: the program decides. They end with the process that created them (a tool's with its
+ * connection), unless they are detached; rexlaunch ends when all have.
  *
  * Any thread may call; calls of one connection take turns but for rexspawn_wait. Functions return
  * 0, or -1 and leave a line in rexspawn_error. Not to be mixed with MPI in one process.
@@ -47,9 +48,13 @@ typedef struct {
   int signal;    /* that ended it; 0: it exited */
 } rexspawn_end_t;
 
-/* NULL: rexspawn_error() says why; the process was not started by rexlaunch, or another
- * connection is open. */
+/* NULL: rexspawn_error() says why. A process that rexlaunch has started: to its own DVM. Another:
+ * to the one that PMIX_SERVER_URI, PMIX_TOOL_ATTACHMENT_FILE or REX_DVM names, or the user's only
+ * one on this machine. One connection in a process at a time. */
 REXSPAWN_API rexspawn_t* rexspawn_open(void);
+/* To the DVM of that name (`rexctl start --name`); NULL: as rexspawn_open. Not for a process that
+ * rexlaunch has started. */
+REXSPAWN_API rexspawn_t* rexspawn_open_dvm(const char* dvm);
 /* Returns when every copy runs; a program that can't be started, or no free slots, is an error and
  * creates nothing. */
 REXSPAWN_API int rexspawn_start(rexspawn_t* connection, const rexspawn_request_t* request,
@@ -63,7 +68,8 @@ REXSPAWN_API int rexspawn_signal(rexspawn_t* connection, rexspawn_job_t job, int
                                  int signo);
 /* Copies that still run of that job, or of all. */
 REXSPAWN_API uint32_t rexspawn_running(rexspawn_t* connection, rexspawn_job_t job);
-/* Before exit, or rexlaunch takes the caller's end for a failure. Ends nobody. */
+/* Before exit, or rexlaunch takes the caller's end for a failure. Ends nobody, but of a tool what
+ * is not detached; of what has ended all output is out then. */
 REXSPAWN_API void rexspawn_close(rexspawn_t* connection);
 /* Of this thread's last call that failed; valid until its next. */
 REXSPAWN_API const char* rexspawn_error(void);

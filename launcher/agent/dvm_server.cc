@@ -31,6 +31,10 @@ DvmServer::DvmServer(EventLoop& loop, UniqueFd starter_fd, std::string link, Nod
       dir_(options.session_dir),
       children_(loop),
       core_(loop, children_, std::move(options), true, MakeHandlers()),
+      tools_(loop, core_,
+             [this] {
+               if (!AnyJobs()) On(DvmEvent::kJobsOver);
+             }),
       sigterm_(
           loop, SIGTERM,
           [this] { End(Stopped("a process of the DVM was told to end (SIGTERM)", ""), false); }),
@@ -303,6 +307,14 @@ void DvmServer::OnEnded(SessionId id, JobEnded ended) {
   });
 }
 
+// A tool is a client as rexlaunch is: while it is there the DVM is not idle.
+int32_t DvmServer::OnTool(NodeId node, const pmix::ToolConnected& tool) {
+  if (!TakesJobs(state_)) return pmix::kErrUnreach;
+  const int32_t status = tools_.Add(node, tool, order_.dvm, order_.slots);
+  if (status == pmix::kSuccess) On(DvmEvent::kJobBegins);
+  return status;
+}
+
 bool DvmServer::AnyJobs() const { return !core_.jobs().sessions().empty(); }
 
 // ---- rexctl
@@ -319,6 +331,7 @@ void DvmServer::Answer(SessionId id, const AskDvm& ask) {
       jobs->Describe(&list.jobs);
       for (size_t i = first; i < list.jobs.size(); ++i) list.jobs[i].client_pid = session.pid;
     }
+    tools_.Describe(&list.jobs);
     std::sort(list.jobs.begin(), list.jobs.end(),
               [](const DvmJob& a, const DvmJob& b) { return a.number < b.number; });
     client.Send(LaunchMessage::kDvmJobs, list);
@@ -441,7 +454,8 @@ HeadCore::Handlers DvmServer::MakeHandlers() {
                 true);
           },
           [this](const Failure& failure) { End(failure, false); },
-          [](JobNumber, LaunchPart*) {}};
+          [](JobNumber, LaunchPart*) {},
+          [this](NodeId node, const pmix::ToolConnected& tool) { return OnTool(node, tool); }};
 }
 
 void DvmServer::Finish() {
@@ -458,6 +472,7 @@ void DvmServer::Finish() {
         std::chrono::duration_cast<std::chrono::milliseconds>(end - loop_.clock().Now());
     session.client->Flush(std::max(left, std::chrono::milliseconds(0)));
   }
+  tools_.Clear();
   core_.Close();
   loop_.Stop();
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "launcher/agent/dvm_state.h"
+#include "launcher/agent/dvm_tools.h"
 #include "launcher/agent/head_core.h"
 #include "launcher/agent/launch_client.h"
 #include "launcher/wire/dvm_messages.h"
@@ -57,6 +58,7 @@ class DvmServer {
   void Decline(SessionId id, const JobSpec& spec, const std::string& why, bool busy);
   void OnEnded(SessionId id, JobEnded ended);
   bool AnyJobs() const;
+  int32_t OnTool(NodeId node, const pmix::ToolConnected& tool);
 
   // rexctl.
   void Answer(SessionId id, const AskDvm& ask);
@@ -80,6 +82,7 @@ class DvmServer {
   const std::string dir_;
   ChildTable children_;
   HeadCore core_;
+  DvmTools tools_;
   SignalWatcher sigterm_;
   Timer idle_timer_;
   Timer end_timer_;

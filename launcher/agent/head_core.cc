@@ -24,7 +24,7 @@ HeadCore::HeadCore(EventLoop& loop, ChildTable& children, NodeOptions options, b
       node_(loop, children, std::move(options),
             {[this](JobNumber job, PartEvent event) { OnPartEvent(job, std::move(event)); },
              [this] { handlers_.on_keeper_lost(); },
-             [this](NodeId from, pmix::HostMessage m) { jobs_.OnHostRequest(from, std::move(m)); },
+             [this](NodeId from, pmix::HostMessage m) { OnHostRequest(from, std::move(m)); },
              [this](const Failure& failure) { handlers_.on_host_lost(failure); }}),
       jobs_(MakeServices(persistent)),
       images_(loop,
@@ -52,6 +52,14 @@ DvmJobs::Services HeadCore::MakeServices(bool persistent) {
             plug_ins_.OnEnd(job);
             return images_.End(job, node_.facts().name);
           }};
+}
+
+void HeadCore::OnHostRequest(NodeId from, pmix::HostMessage message) {
+  const auto* tool = std::get_if<pmix::ToolConnected>(&message);
+  if (tool == nullptr) return jobs_.OnHostRequest(from, std::move(message));
+  const int32_t status =
+      handlers_.on_tool ? handlers_.on_tool(from, *tool) : pmix::kErrNotSupported;
+  node_.exchange().AnswerTo(from, pmix::OpDone{tool->request, status});
 }
 
 // ---- jobs

@@ -30,6 +30,8 @@ class HeadCore {
     std::function<void(const Failure&)> on_host_lost;  // of this node; its jobs have been told
     // A job's parts are launched next, with what is set here.
     std::function<void(JobNumber, LaunchPart*)> on_launch;
+    // Somebody who is no rank wants jobs; the status for it. May be empty.
+    std::function<int32_t(NodeId, const pmix::ToolConnected&)> on_tool = {};
   };
   // For nodes that are only looked at: what they say, and each that did not come.
   struct Look {
@@ -60,6 +62,7 @@ class HeadCore {
   std::vector<JobNode> Nodes() const { return dvm_->JobNodes(named_slots_); }
 
  private:
+  void OnHostRequest(NodeId from, pmix::HostMessage message);
   DvmJobs::Services MakeServices(bool persistent);
   Dvm::Handlers MakeHandlers();
   void Command(JobNumber job, NodeId node, PartCommand command);

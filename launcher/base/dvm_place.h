@@ -19,6 +19,7 @@ inline constexpr std::string_view kDefaultDvmName = "default";
 inline constexpr char kDvmSocketName[] = "dvm.sock";
 inline constexpr char kDvmRecordName[] = "dvm.record";
 inline constexpr char kDvmLogName[] = "dvm.log";
+inline constexpr char kDvmRendezvousName[] = "dvm.pmix";  // where tools connect
 
 // 1 to 64 letters, digits, '.', '_', '-'; not '.' or '-' first; not "none", which is no name.
 bool IsDvmName(std::string_view name);

@@ -128,6 +128,7 @@ void DvmJobs::OnHostRequest(NodeId from, pmix::HostMessage message) {
 }
 
 void DvmJobs::OnRequest(NodeId from, const pmix::Spawn& m) {
+  if (Jobs* const session = OfTool(m.proc)) return session->OnSpawn(from, m);
   for (Jobs* session : sessions_) {
     if (session->FindByName(m.proc.name_space) != nullptr) return session->OnSpawn(from, m);
   }
@@ -169,6 +170,25 @@ void DvmJobs::OnRequest(NodeId from, const pmix::Abort& m) {
 
 void DvmJobs::OnRequest(NodeId from, const pmix::Group& m) {
   SendReplies(groups_.OnGroup(m, from, services_.loop.clock().Now()));
+}
+
+Jobs* DvmJobs::OfTool(const pmix::ProcId& tool) const {
+  const auto at = std::find_if(sessions_.begin(), sessions_.end(),
+                               [&tool](const Jobs* session) { return session->IsTool(tool); });
+  return at == sessions_.end() ? nullptr : *at;
+}
+
+void DvmJobs::OnRequest(NodeId, const pmix::ToolGone& m) {
+  if (Jobs* const session = OfTool(m.proc)) session->OnToolGone();
+}
+
+void DvmJobs::OnRequest(NodeId, const pmix::ToolRead& m) {
+  if (Jobs* const session = OfTool(m.proc)) session->OnOutputCredit(m.bytes);
+}
+
+void DvmJobs::OnRequest(NodeId from, const pmix::ToolDrain& m) {
+  if (Jobs* const session = OfTool(m.proc)) return session->OnToolDrain(m);
+  services_.answer(from, pmix::OpDone{m.request, pmix::kErrNotFound});
 }
 
 std::optional<std::vector<NodeId>> DvmJobs::NodesOf(const std::vector<pmix::ProcId>& procs) const {

@@ -110,6 +110,10 @@ class DvmJobs {
   void OnRequest(NodeId from, const pmix::JobControl& m);
   void OnRequest(NodeId from, const pmix::Abort& m);
   void OnRequest(NodeId from, const pmix::Group& m);
+  void OnRequest(NodeId from, const pmix::ToolGone& m);
+  void OnRequest(NodeId from, const pmix::ToolRead& m);
+  void OnRequest(NodeId from, const pmix::ToolDrain& m);
+  Jobs* OfTool(const pmix::ProcId& tool) const;
   std::optional<std::vector<NodeId>> NodesOf(const std::vector<pmix::ProcId>& procs) const;
   void SendReplies(const GroupStore::Replies& replies);
 

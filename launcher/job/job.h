@@ -132,6 +132,7 @@ class Job {
   // `rank` is below total().
   const AppSpec& AppOf(Rank rank) const { return placed_.spec->apps[AppIndexOf(rank)]; }
   bool AnyEnded() const { return ranks_ended_ > 0; }
+  bool AllEnded() const { return !ranks_.empty() && ranks_ended_ == ranks_.size(); }
   std::vector<NodeId> Nodes() const;
   // For rexctl, under the job's number in the DVM.
   DvmJob Describe(JobNumber number) const;

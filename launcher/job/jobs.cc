@@ -39,6 +39,19 @@ void Jobs::Start(JobSpec spec) {
                               [](const NodeRequest& node) { return !node.here; }));
 }
 
+void Jobs::StartTool(Tool tool) {
+  REX_CHECK(first_ == 0 && tool.base.apps.size() == 1);
+  tool_ = std::move(tool);
+  tool_present_ = true;
+}
+
+std::string Jobs::NameOfShown(JobNumber shown) const {
+  for (const auto& [number, entry] : jobs_) {
+    if (entry.shown == shown) return entry.job->name_space();
+  }
+  return "";
+}
+
 void Jobs::Prepare(JobNumber number, bool elsewhere) {
   if (!services_.prepare) return;
   Entry& entry = jobs_.at(number);
@@ -175,6 +188,10 @@ void Jobs::Describe(std::vector<DvmJob>* jobs) const {
       const bool is = entry.spawn && entry.spawn->parent.name_space == parent.job->name_space();
       if (is) view.parent_job = other;
     }
+    if (tool_present_ && entry.spawn && IsTool(entry.spawn->parent)) {
+      view.tool_pid = tool_->pid;
+      view.tool_command = tool_->command;
+    }
     jobs->push_back(std::move(view));
   }
 }
@@ -190,6 +207,7 @@ void Jobs::EndTogether() {
 void Jobs::OnLost(const Failure& failure, bool quick) {
   EndTogether();
   ForLive([&](JobNumber, Job& job) { job.OnLost(failure, quick); });
+  LetToolGo();
 }
 
 void Jobs::OnJobLost(JobNumber number, const Failure& failure) {
@@ -273,7 +291,8 @@ void Jobs::OnEnded(JobNumber number, const JobEnded& ended) {
     for (Phase& phase : services_.end(number)) phases.push_back(std::move(phase));
   }
   KeepPhases(entry, phases);
-  if (live() == 0) return Finish();
+  AnswerDrains();
+  if (IsOver()) return Finish();
   services_.loop.Post([this, number, alive = std::weak_ptr(alive_)] {
     if (alive.expired()) return;
     jobs_.erase(number);
@@ -299,7 +318,40 @@ void Jobs::KeepPhases(const Entry& entry, const std::vector<Phase>& phases) {
   }
 }
 
+// ---- tools
+
+void Jobs::OnToolGone() {
+  if (!tool_present_) return;
+  EndAttached(tool_->proc);
+  constexpr int64_t kAll = int64_t{1} << 60;  // nobody reads what the others write
+  pool_ = kAll;
+  Grant();
+  LetToolGo();
+}
+
+void Jobs::LetToolGo() {
+  if (!std::exchange(tool_present_, false)) return;
+  if (IsOver()) Finish();
+}
+
+void Jobs::OnToolDrain(const pmix::ToolDrain& m) {
+  drains_.emplace_back(tool_->node, m.request);
+  AnswerDrains();
+}
+
+void Jobs::AnswerDrains() {
+  if (drains_.empty()) return;
+  const bool any = std::any_of(jobs_.begin(), jobs_.end(), [](const auto& e) {
+    return !e.second.ended && e.second.job->AllEnded();
+  });
+  if (any) return;
+  for (const auto& [node, request] : std::exchange(drains_, {})) {
+    services_.answer(node, pmix::OpDone{request, pmix::kSuccess});
+  }
+}
+
 void Jobs::Finish() {
+  if (std::exchange(finished_, true)) return;
   JobEnded ended = failed_ended_ ? *failed_ended_ : first_ended_.value_or(JobEnded{});
   if (hidden_jobs_ > 0) {
     const Clock::Time now = services_.loop.clock().Now();

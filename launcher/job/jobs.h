@@ -42,6 +42,23 @@ class Jobs {
 
   // Rexlaunch's job, once.
   void Start(JobSpec spec);
+  // Instead of it: a process that is no rank asks for jobs, as long as it is there.
+  struct Tool {
+    pmix::ProcId proc;  // its name to its host
+    NodeId node{0};     // where that is
+    int64_t pid = 0;
+    std::string command;
+    JobSpec base;  // what its jobs are made from; one app
+  };
+  void StartTool(Tool tool);
+  bool IsTool(const pmix::ProcId& proc) const { return tool_ && tool_->proc == proc; }
+  // What was attached to it ends, and with the last job all.
+  void OnToolGone();
+  // Answered when all output of jobs whose ranks have ended is out.
+  void OnToolDrain(const pmix::ToolDrain& m);
+  // The name space of the job that the client knows by that number; empty: it has gone.
+  std::string NameOfShown(JobNumber shown) const;
+
   // Every node is there; rexlaunch's job runs on these, some of the DVM's.
   void OnNodes(std::vector<JobNode> nodes);
 
@@ -116,6 +133,13 @@ class Jobs {
   JobClient ClientOf(JobNumber number, bool verbose);
 
   // Spawns (jobs_spawn.cc).
+  // What a request of `asker` is made from. None: it is not there.
+  struct Asker {
+    const JobSpec& spec;
+    const AppSpec& app;
+  };
+  std::optional<Asker> FindAsker(const pmix::ProcId& asker);
+  std::optional<NodeId> NodeOfAsker(const pmix::ProcId& asker);
   void Refuse(const SpawnRecord& record, const SpawnRefusal& refusal);
   void OnRunning(JobNumber number, const JobStarted& started);
   void OnRankEnded(JobNumber number, const RankEnd& end);
@@ -134,6 +158,9 @@ class Jobs {
   void EndTogether();
   void OnEnded(JobNumber number, const JobEnded& ended);
   void KeepPhases(const Entry& entry, const std::vector<Phase>& phases);
+  bool IsOver() const { return live() == 0 && !tool_present_; }
+  void LetToolGo();
+  void AnswerDrains();
   void Finish();
 
   DvmJobs& dvm_;
@@ -142,6 +169,10 @@ class Jobs {
   const JobBounds bounds_;
   std::map<JobNumber, Entry> jobs_;
   JobNumber first_ = 0;      // rexlaunch's own
+  std::optional<Tool> tool_;
+  bool tool_present_ = false;
+  bool finished_ = false;
+  std::vector<std::pair<NodeId, uint64_t>> drains_;  // requests that wait
   JobNumber shown_ = 0;      // the last number that rexlaunch was told
   Clock::Time deadline_{0};  // --timeout, for all; 0: none
   StdinRouterOf<JobNumber> stdin_;

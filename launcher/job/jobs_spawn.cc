@@ -6,15 +6,30 @@
 
 namespace rex {
 
+std::optional<Jobs::Asker> Jobs::FindAsker(const pmix::ProcId& asker) {
+  if (IsTool(asker)) {
+    if (!tool_present_) return std::nullopt;
+    return Asker{tool_->base, tool_->base.apps[0]};
+  }
+  Job* const parent = FindByName(asker.name_space);
+  if (parent == nullptr || asker.rank >= parent->total()) return std::nullopt;
+  return Asker{parent->spec(), parent->AppOf(asker.rank)};
+}
+
+std::optional<NodeId> Jobs::NodeOfAsker(const pmix::ProcId& asker) {
+  if (IsTool(asker)) return tool_present_ ? std::optional(tool_->node) : std::nullopt;
+  const Job* parent = FindByName(asker.name_space);
+  return parent == nullptr ? std::nullopt : parent->NodeOfLive(asker.rank);
+}
+
 void Jobs::OnSpawn(NodeId from, const pmix::Spawn& m) {
   SpawnRecord record{from, m.request, m.proc, SpawnState::kAsked, services_.loop.clock().Now(), 0};
-  Job* const parent = FindByName(m.proc.name_space);
-  if (ending_ || parent == nullptr || m.proc.rank >= parent->total()) {
+  const auto asker = FindAsker(m.proc);
+  if (ending_ || !asker) {
     return Refuse(record, {pmix::kErrUnreach, "the job is ending"});
   }
   const std::vector<JobNode> nodes = dvm_.FreeNodes();
-  auto planned =
-      PlanSpawn(m, {parent->spec(), parent->AppOf(m.proc.rank), nodes, services_.read_file});
+  auto planned = PlanSpawn(m, {asker->spec, asker->app, nodes, services_.read_file});
   if (const auto* refusal = std::get_if<SpawnRefusal>(&planned)) return Refuse(record, *refusal);
   auto& plan = std::get<SpawnPlan>(planned);
   if (deadline_.count() > 0) {
@@ -24,7 +39,7 @@ void Jobs::OnSpawn(NodeId from, const pmix::Spawn& m) {
   }
   record.ranks = plan.spec.TotalRanks();
   record.tells_ends = plan.tells_ends;
-  record.independent = plan.independent;
+  record.independent = plan.independent || IsTool(m.proc);
   record.attached = plan.attached;
   record.state = *Next(record.state, SpawnEvent::kPlaced);
   const JobNumber number = Make(std::move(plan.spec), std::move(record));
@@ -35,8 +50,9 @@ void Jobs::OnSpawn(NodeId from, const pmix::Spawn& m) {
 }
 
 void Jobs::Refuse(const SpawnRecord& record, const SpawnRefusal& refusal) {
-  client_.notice({Notice::Level::kWarning,
-                  "rank " + std::to_string(record.parent.rank) + " cannot spawn: " + refusal.text});
+  const std::string who =
+      IsTool(record.parent) ? "" : "rank " + std::to_string(record.parent.rank) + " cannot spawn: ";
+  client_.notice({Notice::Level::kWarning, who + refusal.text});
   services_.answer(record.node, pmix::SpawnDone{record.request, refusal.status, ""});
 }
 
@@ -66,8 +82,7 @@ void Jobs::OnRankEnded(JobNumber number, const RankEnd& end) {
 }
 
 void Jobs::TellParent(const SpawnRecord& spawn, const pmix::ProcId& child, const RankEnd& end) {
-  const Job* parent = FindByName(spawn.parent.name_space);
-  const auto node = parent == nullptr ? std::nullopt : parent->NodeOfLive(spawn.parent.rank);
+  const auto node = NodeOfAsker(spawn.parent);
   if (!node) return;
   pmix::EventRaised event;
   event.code = pmix::kEventProcTerminated;

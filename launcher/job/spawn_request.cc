@@ -72,7 +72,7 @@ class Planner {
     Info::Type type;
     Take take;
   };
-  static const std::array<Key, 37> kKeys;
+  static const std::array<Key, 38> kKeys;
   // The apps that an info is for: one, or all when it stands beside the apps.
   template <typename F>
   void ForApps(F change) {
@@ -425,7 +425,7 @@ class Planner {
 };
 
 using Type = Info::Type;
-const std::array<Planner::Key, 37> Planner::kKeys = {{
+const std::array<Planner::Key, 38> Planner::kKeys = {{
     {"pmix.host", Type::kText, &Planner::Hosts},
     {"pmix.hostfile", Type::kText, &Planner::Hostfile},
     {"pmix.addhost", Type::kText, &Planner::Hosts},
@@ -453,7 +453,7 @@ const std::array<Planner::Key, 37> Planner::kKeys = {{
     {"pmix.envar.appnd", Type::kEnvar, &Planner::AppendEnv},
     {"pmix.setup.env", Type::kNumber, &Planner::Nothing},
     {"pmix.req.client", Type::kNumber, &Planner::Nothing},
-    {"pmix.req.tool", Type::kNumber, &Planner::OnlyOff},
+    {"pmix.req.tool", Type::kNumber, &Planner::Nothing},
     {"pmix.parent", Type::kOther, &Planner::Nothing},
     {"pmix.spawned", Type::kNumber, &Planner::Nothing},
     {"pmix.notecomp", Type::kNumber, &Planner::OnlyOff},
@@ -463,6 +463,7 @@ const std::array<Planner::Key, 37> Planner::kKeys = {{
     {"pmix.fwd.stdin", Type::kNumber, &Planner::OnlyOff},
     {"pmix.fwd.stdout", Type::kNumber, &Planner::OnlyOff},
     {"pmix.fwd.stderr", Type::kNumber, &Planner::OnlyOff},
+    {"pmix.fwd.stddiag", Type::kNumber, &Planner::OnlyOff},
 }};
 
 }  // namespace

@@ -163,10 +163,14 @@ const std::string& Keeper::MemoryDir() const {
 Status Keeper::StartHost(int host_socket) {
   const auto program = FindLibexecProgram("rexd-pmix");
   if (!program) return program.error();
-  const auto pid = SpawnProgram(
-      {*program, FdOption("agent-fd", host_socket), "--session-dir=" + MemoryDir(),
-       "--keeper-pid=" + std::to_string(::getpid()), "--one-job-ranks=" + options_.one_job_ranks},
-      {host_socket});
+  std::vector<std::string> argv = {*program, FdOption("agent-fd", host_socket),
+                                   "--session-dir=" + MemoryDir(),
+                                   "--keeper-pid=" + std::to_string(::getpid()),
+                                   "--one-job-ranks=" + options_.one_job_ranks};
+  if (!options_.dvm_link.empty()) {
+    argv.push_back("--rendezvous=" + temp_dir_->path() + "/" + kDvmRendezvousName);
+  }
+  const auto pid = SpawnProgram(argv, {host_socket});
   if (!pid) return pid.error();
   host_ = *pid;
   return Ok{};

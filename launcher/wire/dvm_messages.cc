@@ -89,6 +89,8 @@ void JobToPb(const DvmJob& in, pb::DvmJob* out) {
   for (const std::string& word : in.command) out->add_command(word);
   out->set_cwd(in.cwd);
   out->set_client_pid(static_cast<uint64_t>(in.client_pid));
+  out->set_tool_pid(static_cast<uint64_t>(in.tool_pid));
+  out->set_tool_command(in.tool_command);
 }
 
 Result<DvmJob> JobFromPb(const pb::DvmJob& m) {
@@ -100,6 +102,7 @@ Result<DvmJob> JobFromPb(const pb::DvmJob& m) {
   if (m.age_ms() > kMaxMilliseconds) return Bad("DvmJob.age_ms");
   if (m.parent_rank() >= kMaxRanks) return Bad("DvmJob.parent_rank");
   if (!IsPid(m.client_pid())) return Bad("DvmJob.client_pid");
+  if (!IsPid(m.tool_pid())) return Bad("DvmJob.tool_pid");
   out.number = m.number();
   out.name_space = m.name_space();
   out.state = m.state();
@@ -111,6 +114,8 @@ Result<DvmJob> JobFromPb(const pb::DvmJob& m) {
   out.command.assign(m.command().begin(), m.command().end());
   out.cwd = m.cwd();
   out.client_pid = static_cast<int64_t>(m.client_pid());
+  out.tool_pid = static_cast<int64_t>(m.tool_pid());
+  out.tool_command = m.tool_command();
   return out;
 }
 

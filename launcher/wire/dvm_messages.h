@@ -80,6 +80,8 @@ struct DvmJob {
   std::vector<std::string> command;
   std::string cwd;
   int64_t client_pid = 0;
+  int64_t tool_pid = 0;
+  std::string tool_command;
 };
 struct DvmJobList {
   std::vector<DvmJob> jobs;

@@ -69,7 +69,7 @@ bool IsWithinBounds(const HostMessage& message) {
 
 Error HostProcess::Run(Options options) {
   auto server = PmixServer::Start(options.session_dir, options.node_name, options.one_job_ranks,
-                                  *this, clock_);
+                                  options.rendezvous, *this, clock_);
   if (!server) return server.error();
   server_ = std::make_unique<PmixServer>(std::move(*server));
   event_base* const base = options.own_loop ? nullptr : ProgressBase();
@@ -208,6 +208,9 @@ void OnModex(pmix_status_t status, char* data, size_t size, void* cbdata) noexce
 
 // Rex's own: which signal ended a process that PMIX_EVENT_PROC_TERMINATED tells of; 0: none.
 static constexpr const char* kExitSignalKey = "rex.signal";
+// What a tool's jobs have written, or what there is to say to it.
+static constexpr const char* kBytesKey = "rex.bytes";
+static constexpr const char* kToStderrKey = "rex.stderr";
 
 void HostProcess::RaiseEvent(const EventRaised& event) {
   InfoList infos;
@@ -219,6 +222,11 @@ void HostProcess::RaiseEvent(const EventRaised& event) {
     infos.AddInt(PMIX_EXIT_CODE,
                  event.exit->signo != 0 ? 128 + event.exit->signo : event.exit->code);
     infos.AddInt(kExitSignalKey, event.exit->signo);
+  }
+  if (event.text) {
+    infos.AddBytes(kBytesKey, event.text->bytes);
+    infos.AddBool(kToStderrKey, event.text->to_stderr);
+    infos.AddBool(PMIX_EVENT_DO_NOT_CACHE, true);
   }
   pmix_data_range_t range = static_cast<pmix_data_range_t>(event.range);
   if (!event.targets.empty()) {

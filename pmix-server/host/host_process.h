@@ -26,6 +26,7 @@ class HostProcess final : public UpcallSink {
     std::string session_dir;  // absolute, exists, private
     std::string node_name;
     bool own_loop = false;       // do not run on libpmix's event base
+    std::string rendezvous;      // tools may connect, and find this file; empty: none may
     uint32_t one_job_ranks = 0;  // the only job to come has so many ranks; 0: any number may come
   };
 

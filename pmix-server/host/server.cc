@@ -6,14 +6,17 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <filesystem>
 #include <mutex>
 #include <system_error>
 #include <thread>
 #include <vector>
 
+#include "launcher/base/fd.h"
 #include "pmix-server/host/pmix_values.h"
 
 extern char** environ;
@@ -110,12 +113,26 @@ Result<std::string> MakeTempDir(const std::string& session_dir) {
   return path;
 }
 
+// libpmix has written its file as it likes, with a name that it likes; ours is where tools look,
+// and for us alone (0600).
+rex::Status WriteRendezvous(const std::string& dir, const std::string& path) {
+  const std::string end = ".tool." + std::to_string(::getpid());
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(dir, error)) {
+    if (!entry.path().string().ends_with(end)) continue;
+    const auto text = ReadFile(entry.path().string());
+    return text ? WriteFileAtomically(path, *text) : rex::Status(text.error());
+  }
+  return Error{Errc::kInternal, "libpmix has not said where tools connect"};
+}
+
 }  // namespace
 
 std::string PmixServer::Version() { return PMIx_Get_version(); }
 
 Result<PmixServer> PmixServer::Start(const std::string& session_dir, const std::string& node_name,
-                                     uint32_t one_job_ranks, UpcallSink& sink, const Clock& clock) {
+                                     uint32_t one_job_ranks, const std::string& rendezvous,
+                                     UpcallSink& sink, const Clock& clock) {
   PmixServer server;
   server.init_begin_ = clock.Now();
   if (const rex::Status threads = CheckThreads(); !threads) return threads.error();
@@ -141,11 +158,17 @@ Result<PmixServer> PmixServer::Start(const std::string& session_dir, const std::
   infos.AddRank(PMIX_SERVER_RANK, 0);
   infos.AddString(PMIX_HOSTNAME, node_name);
   infos.AddTopology(PMIX_TOPOLOGY2, server.topology_handle_.get());
-  pmix_server_module_t module = MakeServerModule(sink);
+  const bool takes_tools = !rendezvous.empty();
+  if (takes_tools) infos.AddBool(PMIX_SERVER_TOOL_SUPPORT, true);
+  pmix_server_module_t module = MakeServerModule(sink, takes_tools);
   const pmix_status_t status = PMIx_server_init(&module, infos.data(), infos.size());
   if (status != PMIX_SUCCESS) {
     return Error{Errc::kInternal,
                  std::string("libpmix does not start: ") + PMIx_Error_string(status)};
+  }
+  if (takes_tools) {
+    WatchTools();
+    if (const rex::Status told = WriteRendezvous(*temp_dir, rendezvous); !told) return told.error();
   }
   server.init_end_ = clock.Now();
   return server;

@@ -22,9 +22,11 @@ class PmixServer {
   // Starts libpmix; its progress thread calls `sink` from now on, for the rest of the process.
   // `session_dir`: private, ours; everything libpmix writes goes below it. `node_name`: what jobs
   // call this node. `one_job_ranks`: ranks of the only job to come, 0 when several may.
+  // `rendezvous`: tools may connect, and this file tells them where; empty: none may.
   // Errors: kInternal, kResource.
   static Result<PmixServer> Start(const std::string& session_dir, const std::string& node_name,
-                                  uint32_t one_job_ranks, UpcallSink& sink, const Clock& clock);
+                                  uint32_t one_job_ranks, const std::string& rendezvous,
+                                  UpcallSink& sink, const Clock& clock);
 
   const Topology& topology() const { return *topology_; }
   const std::string& node_name() const { return node_name_; }  // as libpmix knows this node

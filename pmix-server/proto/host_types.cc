@@ -458,6 +458,11 @@ void ToPb(const EventRaised& in, pb::HostEnvelope* envelope) {
   out->set_info(in.info);
   out->set_info_count(in.info_count);
   ToPb(in.targets, out->mutable_targets());
+  if (in.text) {
+    out->set_has_text(true);
+    out->set_text(in.text->bytes);
+    out->set_text_to_stderr(in.text->to_stderr);
+  }
   if (!in.exit) return;
   out->set_has_exit(true);
   out->set_exit_code(static_cast<uint32_t>(in.exit->code));
@@ -479,6 +484,7 @@ Result<HostMessage> FromPb(const pb::EventRaised& in) {
   if (in.has_exit()) {
     out.exit = ProcExit{static_cast<int>(in.exit_code()), static_cast<int>(in.exit_signo())};
   }
+  if (in.has_text()) out.text = EventText{in.text(), in.text_to_stderr()};
   if (!check.ok()) return check.error();
   return HostMessage(std::move(out));
 }
@@ -695,6 +701,68 @@ Result<HostMessage> FromPb(const pb::GroupDone& in) {
   return HostMessage(GroupDone{in.request(), in.status(), in.context(), in.data()});
 }
 
+// ----- tools ----------------------------------------------------------------------------------
+
+void ToPb(const ToolConnected& in, pb::HostEnvelope* envelope) {
+  pb::ToolConnected* out = envelope->mutable_tool();
+  out->set_request(in.request);
+  ToPb(in.proc, out->mutable_proc());
+  out->set_pid(in.pid);
+  out->set_version(in.version);
+  out->set_command(in.command);
+  out->set_umask(in.umask);
+  out->set_open_files(in.open_files);
+  out->set_open_files_hard(in.open_files_hard);
+}
+Result<HostMessage> FromPb(const pb::ToolConnected& in) {
+  Check check;
+  check.That(in.pid() >= 0 && in.pid() <= INT32_MAX, "ToolConnected.pid");
+  check.Text(in.version(), "ToolConnected.version");
+  check.Text(in.command(), "ToolConnected.command");
+  check.That(in.umask() <= 0777, "ToolConnected.umask");
+  check.That(in.open_files() <= in.open_files_hard(), "ToolConnected.open_files");
+  ToolConnected out{
+      in.request(),    FromPb(check, in.proc()), in.pid(), in.version(), in.command(), in.umask(),
+      in.open_files(), in.open_files_hard()};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const ToolGone& in, pb::HostEnvelope* envelope) {
+  ToPb(in.proc, envelope->mutable_tool_gone()->mutable_proc());
+}
+Result<HostMessage> FromPb(const pb::ToolGone& in) {
+  Check check;
+  ToolGone out{FromPb(check, in.proc())};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const ToolRead& in, pb::HostEnvelope* envelope) {
+  pb::ToolRead* out = envelope->mutable_tool_read();
+  ToPb(in.proc, out->mutable_proc());
+  out->set_bytes(in.bytes);
+}
+Result<HostMessage> FromPb(const pb::ToolRead& in) {
+  Check check;
+  check.That(in.bytes() <= kToolWindowBytes, "ToolRead.bytes");
+  ToolRead out{FromPb(check, in.proc()), in.bytes()};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const ToolDrain& in, pb::HostEnvelope* envelope) {
+  pb::ToolDrain* out = envelope->mutable_tool_drain();
+  out->set_request(in.request);
+  ToPb(in.proc, out->mutable_proc());
+}
+Result<HostMessage> FromPb(const pb::ToolDrain& in) {
+  Check check;
+  ToolDrain out{in.request(), FromPb(check, in.proc())};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
 void ToPb(const OpDone& in, pb::HostEnvelope* envelope) {
   pb::OpDone* out = envelope->mutable_op_done();
   out->set_request(in.request);
@@ -794,6 +862,14 @@ Result<HostMessage> DecodeHostMessage(const std::string& payload) {
       return FromPb(envelope.group());
     case E::kGroupDone:
       return FromPb(envelope.group_done());
+    case E::kTool:
+      return FromPb(envelope.tool());
+    case E::kToolGone:
+      return FromPb(envelope.tool_gone());
+    case E::kToolRead:
+      return FromPb(envelope.tool_read());
+    case E::kToolDrain:
+      return FromPb(envelope.tool_drain());
     case E::BODY_NOT_SET:
       break;
   }

@@ -40,7 +40,13 @@ enum Status : int32_t {
   kErrProcTermWoSync = -200,
   kEventProcTerminated = -201,
   kErrJobWdirNotFound = -233,
+  // Rex's own events, below PMIX_EXTERNAL_ERR_BASE: to a tool.
+  kEventOutput = -3141,
+  kEventNotice = -3142,
 };
+
+// The most output of a tool's jobs that is on its way to it; what it has written it says.
+inline constexpr uint64_t kToolWindowBytes = 256 << 10;
 
 struct ProcId {
   std::string name_space;
@@ -179,6 +185,10 @@ struct ProcExit {
   int code = 0;
   int signo = 0;  // 0: it exited with `code`
 };
+struct EventText {
+  std::string bytes;
+  bool to_stderr = false;
+};
 struct EventRaised {
   uint64_t request = 0;
   int32_t code = 0;
@@ -187,7 +197,8 @@ struct EventRaised {
   std::string info;
   uint32_t info_count = 0;
   std::vector<ProcId> targets;
-  std::optional<ProcExit> exit = {};  // to a host: how `source` ended
+  std::optional<ProcExit> exit = {};   // to a host: how `source` ended
+  std::optional<EventText> text = {};  // to a host, for a tool: what `source` has written
 };
 struct JobControl {
   uint64_t request = 0;
@@ -268,6 +279,27 @@ struct GroupDone {
   uint64_t context = 0;  // 0: none
   std::string data;
 };
+struct ToolConnected {
+  uint64_t request = 0;
+  ProcId proc;
+  int64_t pid = 0;
+  std::string version;
+  std::string command;
+  uint32_t umask = 0;
+  uint64_t open_files = 0;
+  uint64_t open_files_hard = 0;
+};
+struct ToolGone {
+  ProcId proc;
+};
+struct ToolRead {
+  ProcId proc;
+  uint64_t bytes = 0;
+};
+struct ToolDrain {
+  uint64_t request = 0;
+  ProcId proc;
+};
 struct OpDone {
   uint64_t request = 0;
   int32_t status = 0;
@@ -284,7 +316,8 @@ using HostMessage =
     std::variant<RegisterJob, JobRegistered, DeregisterJob, JobDeregistered, HostReady, ClientEvent,
                  Abort, Fence, FenceDone, FenceReleased, DirectModex, ModexRequest, ModexDone,
                  Publish, Lookup, LookupDone, Unpublish, EventRaised, JobControl, LogText, Query,
-                 QueryDone, OpDone, Ping, Pong, Spawn, SpawnDone, Group, GroupDone>;
+                 QueryDone, OpDone, Ping, Pong, Spawn, SpawnDone, Group, GroupDone, ToolConnected, ToolGone, ToolRead,
+                 ToolDrain>;
 
 // kData for what carries the data of collectives and modexes: it may be megabytes, and what else
 // there is to say goes in between. So there is no order between it and other messages.

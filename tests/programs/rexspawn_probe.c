@@ -4,7 +4,7 @@
  * words wait                 the next end, shown              wait-all       all, sorted by job and
  * copy nothing              a wait that must time out        none           a wait with nothing
  * left signal:JOB:COPY:SIGNO  COPY -1: all                   running        how many run sleep:MS
- * say:TEXT  exit:CODE  quit (exit without closing) Errors are shown and do not end it.
+ * say:TEXT  exit:CODE  quit (exit without closing)  pid  reopen  fork:MS (a child that sleeps). Errors are shown and do not end it.
  */
 #include <rexspawn.h>
 #include <stdio.h>
@@ -86,7 +86,12 @@ static void run(const char* word) {
   }
   if (strcmp(word, "running") == 0) printf("running %u\n", rexspawn_running(rex, REXSPAWN_ANY));
   if (strncmp(word, "say:", 4) == 0) printf("%s\n", value);
+  if (strcmp(word, "pid") == 0) printf("pid %d\n", (int)getpid());
   if (strncmp(word, "sleep:", 6) == 0) usleep((useconds_t)atoi(value) * 1000);
+  if (strncmp(word, "fork:", 5) == 0 && fork() == 0) {
+    usleep((useconds_t)atoi(value) * 1000);
+    _exit(0);
+  }
   if (strcmp(word, "quit") == 0) _exit(0);
   if (strncmp(word, "exit:", 5) == 0) {
     rexspawn_close(rex);
@@ -94,14 +99,25 @@ static void run(const char* word) {
   }
 }
 
+/* PROBE_DVM: the DVM's name. */
+static int open_it(void) {
+  const char* dvm = getenv("PROBE_DVM");
+  rex = dvm != NULL ? rexspawn_open_dvm(dvm) : rexspawn_open();
+  if (rex == NULL) complain("open");
+  return rex != NULL;
+}
+
 int main(int argc, char** argv) {
   setvbuf(stdout, NULL, _IOLBF, 0);
-  rex = rexspawn_open();
-  if (rex == NULL) {
-    complain("open");
-    return 1;
+  if (!open_it()) return 1;
+  for (int i = 1; i < argc; ++i) {
+    if (strcmp(argv[i], "reopen") != 0) {
+      run(argv[i]);
+      continue;
+    }
+    rexspawn_close(rex);
+    if (!open_it()) return 1;
   }
-  for (int i = 1; i < argc; ++i) run(argv[i]);
   rexspawn_close(rex);
   return 0;
 }

@@ -88,6 +88,7 @@ std::string EndText(const DvmRank& rank) {
 }
 
 std::string ParentText(const DvmJob& job) {
+  if (job.tool_pid != 0) return "tool " + std::to_string(job.tool_pid);
   return job.parent_job == 0
              ? "-"
              : std::to_string(job.parent_job) + "." + std::to_string(job.parent_rank);
@@ -118,6 +119,8 @@ Json ToJson(const DvmRecord& r) {
           {"nodes", nodes}};
 }
 
+Json ToolJson(const DvmJob& j) { return {{"tool_pid", j.tool_pid}, {"command", j.tool_command}}; }
+
 Json ToJson(const DvmJob& j) {
   Json json = {{"job", j.number},
                {"namespace", j.name_space},
@@ -130,6 +133,7 @@ Json ToJson(const DvmJob& j) {
                {"rexlaunch_pid", j.client_pid},
                {"parent", nullptr}};
   if (j.parent_job != 0) json["parent"] = {{"job", j.parent_job}, {"rank", j.parent_rank}};
+  if (j.tool_pid != 0) json["parent"] = ToolJson(j);
   return json;
 }
 
@@ -149,6 +153,7 @@ Json ToJson(const DvmRank& r, const DvmJob* job) {
   if (job != nullptr && job->parent_job != 0) {
     json["parent"] = {{"job", job->parent_job}, {"rank", job->parent_rank}};
   }
+  if (job != nullptr && job->tool_pid != 0) json["parent"] = ToolJson(*job);
   return json;
 }
 
@@ -200,7 +205,7 @@ std::string StatusText(const DvmStatus& s) {
 }
 
 std::string JobsText(const DvmView& view) {
-  std::vector<Row> rows = {{"JOB", "RANKS", "STATE", "AGE", "PARENT", "REXLAUNCH", "COMMAND"}};
+  std::vector<Row> rows = {{"JOB", "RANKS", "STATE", "AGE", "PARENT", "CLIENT", "COMMAND"}};
   for (const DvmJob& job : view.jobs) {
     std::string ranks = std::to_string(job.live);
     if (job.live != job.ranks) ranks += "/" + std::to_string(job.ranks);
@@ -238,8 +243,19 @@ std::string TreeText(const DvmView& view) {
       for (auto each = child; each != end; ++each) show(*each->second, depth + 2);
     }
   };
+  std::map<int64_t, std::vector<const DvmJob*>> of_tools;
   const auto [first, last] = children.equal_range({0U, 0U});
-  for (auto at = first; at != last; ++at) show(*at->second, 0);
+  for (auto at = first; at != last; ++at) {
+    if (at->second->tool_pid != 0) {
+      of_tools[at->second->tool_pid].push_back(at->second);
+    } else {
+      show(*at->second, 0);
+    }
+  }
+  for (const auto& [pid, jobs] : of_tools) {
+    text += "tool " + std::to_string(pid) + ": " + Printable(jobs[0]->tool_command) + "\n";
+    for (const DvmJob* job : jobs) show(*job, 1);
+  }
   return text;
 }
 

@@ -3,6 +3,9 @@
 // here only together with other directives. Frees: nothing; libpmix owns all arguments.
 #include <signal.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "pmix-server/host/pmix_values.h"
 #include "pmix-server/host/progress_thread.h"
 #include "pmix-server/host/upcalls/support.h"
@@ -40,10 +43,65 @@ int SignalOf(const pmix_info_t& info) {
   return (info.flags & PMIX_INFO_REQD) != 0 ? -1 : 0;  // an option we don't know may be ignored
 }
 
+// ---- tools: what librexspawn says beside what PMIx has words for
+
+uint64_t WholeOf(const pmix_info_t* infos, size_t count, const char* key) {
+  const pmix_info_t* info = FindInfo(infos, count, key);
+  return info != nullptr && info->value.type == PMIX_UINT64 ? info->value.data.uint64 : 0;
+}
+
+std::string TextOf(const pmix_info_t* infos, size_t count, const char* key) {
+  const pmix_info_t* info = FindInfo(infos, count, key);
+  const bool is = info != nullptr && info->value.type == PMIX_STRING;
+  return is && info->value.data.string != nullptr ? info->value.data.string : "";
+}
+
+ToolConnected ToolOf(const pmix_proc_t& tool, const pmix_info_t* infos, size_t count) {
+  ToolConnected out;
+  out.proc = FromPmix(tool);
+  out.version = TextOf(infos, count, "rex.tool");
+  out.command = TextOf(infos, count, "rex.command");
+  out.pid = static_cast<int64_t>(WholeOf(infos, count, "rex.pid"));
+  out.umask = static_cast<uint32_t>(WholeOf(infos, count, "rex.umask"));
+  out.open_files = WholeOf(infos, count, "rex.files");
+  out.open_files_hard = WholeOf(infos, count, "rex.files.hard");
+  return out;
+}
+
+OnAnswer AnswerControl(pmix_info_cbfunc_t callback, void* cbdata) {
+  return [callback, cbdata](const HostMessage& answer) {
+    if (callback == nullptr) return;
+    OnProgressThread([callback, cbdata, status = StatusOf(answer)] {
+      callback(status, nullptr, 0, cbdata, nullptr, nullptr);
+    });
+  };
+}
+
+// None: it is nothing of that.
+std::optional<pmix_status_t> TakeToolWord(const pmix_proc_t& tool, const pmix_info_t* infos,
+                                          size_t count, pmix_info_cbfunc_t callback, void* cbdata) {
+  if (FindInfo(infos, count, "rex.read") != nullptr) {
+    const uint64_t bytes = std::min(WholeOf(infos, count, "rex.read"), kToolWindowBytes);
+    Sink().Tell(ToolRead{FromPmix(tool), bytes}, {});
+    return PMIX_OPERATION_SUCCEEDED;
+  }
+  if (FindInfo(infos, count, "rex.tool") != nullptr) {
+    Sink().Request(ToolOf(tool, infos, count), AnswerControl(callback, cbdata));
+    return PMIX_SUCCESS;
+  }
+  if (FindInfo(infos, count, "rex.drain") != nullptr) {
+    Sink().Request(ToolDrain{0, FromPmix(tool)}, AnswerControl(callback, cbdata));
+    return PMIX_SUCCESS;
+  }
+  return std::nullopt;
+}
+
 pmix_status_t OnJobControl(const pmix_proc_t* requestor, const pmix_proc_t* targets,
                            size_t ntargets, const pmix_info_t* directives, size_t ndirs,
                            pmix_info_cbfunc_t callback, void* cbdata) {
   return Guarded([&]() -> pmix_status_t {
+    const auto taken = TakeToolWord(*requestor, directives, ndirs, callback, cbdata);
+    if (taken) return *taken;
     std::vector<int> signals;
     for (size_t i = 0; i < ndirs; ++i) {
       const int signo = SignalOf(directives[i]);

@@ -13,7 +13,7 @@ UpcallSink* g_sink = nullptr;  // set once, before libpmix starts its thread
 constexpr uint32_t kLongestTimeoutSeconds = 7 * 24 * 3600;
 }  // namespace
 
-pmix_server_module_t MakeServerModule(UpcallSink& sink) {
+pmix_server_module_t MakeServerModule(UpcallSink& sink, bool takes_tools) {
   REX_CHECK(g_sink == nullptr);
   g_sink = &sink;
   pmix_server_module_t module{};
@@ -29,6 +29,7 @@ pmix_server_module_t MakeServerModule(UpcallSink& sink) {
   InstallQueryUpcall(module);
   InstallSpawnUpcall(module);
   InstallGroupUpcall(module);
+  if (takes_tools) InstallToolUpcall(module);
   return module;
 }
 

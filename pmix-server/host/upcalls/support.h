@@ -38,8 +38,9 @@ class UpcallSink {
 };
 
 // The table of functions that libpmix calls. Its functions carry no pointer of ours, so `sink` is
-// kept in a variable of support.cc: there is one libpmix in a process anyway.
-pmix_server_module_t MakeServerModule(UpcallSink& sink);
+// kept in a variable of support.cc: there is one libpmix in a process anyway. `takes_tools`: who is
+// no rank may connect and ask for jobs.
+pmix_server_module_t MakeServerModule(UpcallSink& sink, bool takes_tools);
 UpcallSink& Sink();
 
 // Each family fills in its functions.
@@ -55,6 +56,9 @@ void InstallLogUpcall(pmix_server_module_t& module);
 void InstallQueryUpcall(pmix_server_module_t& module);
 void InstallSpawnUpcall(pmix_server_module_t& module);
 void InstallGroupUpcall(pmix_server_module_t& module);
+void InstallToolUpcall(pmix_server_module_t& module);
+// Has the ends of tools told. Once libpmix has started; not on its thread.
+void WatchTools();
 
 // Runs the body of an upcall; what it throws (memory, in practice) becomes a status.
 template <typename Body>

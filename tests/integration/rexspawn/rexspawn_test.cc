@@ -125,12 +125,6 @@ TEST_F(RexspawnTest, ManyOneAfterTheOther) {
   EXPECT_EQ(CountOf(result.out, "code=5 signal=0"), 60U);
 }
 
-TEST_F(RexspawnTest, WithoutRexlaunchItSaysHow) {
-  const CommandResult result = Run({ProgramPath("rexspawn_probe")});
-  EXPECT_TRUE(ExitedWith(result, 1));
-  EXPECT_TRUE(Contains(result.out, "rexlaunch -n 1"));
-}
-
 TEST_F(RexspawnTest, TheExampleRunsCommands) {
   const CommandResult result = Rex(
       {"--oversubscribe", "-n", "1", ExamplePath("copies"), "7", "sh", "-c", "test $NUMBER != 4"});

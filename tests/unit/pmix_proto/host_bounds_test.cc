@@ -131,6 +131,23 @@ TEST(HostBounds, SignalsStatesAndEvents) {
   EXPECT_TRUE(Accepted(JobControl{1, proc, {}, 64}));
   EXPECT_FALSE(Accepted(JobControl{1, proc, {}, 65}));
   EXPECT_FALSE(Accepted(JobControl{1, proc, {}, -9}));
+}
+
+TEST(HostBounds, Tools) {
+  const ProcId proc{"rex-tool", 0};
+  EXPECT_TRUE(Accepted(ToolConnected{1, proc, 1, "0.1.0", "", 0777, 5, 5}));
+  EXPECT_FALSE(Accepted(ToolConnected{1, {}, 1, "0.1.0", "", 0, 5, 5}));
+  EXPECT_FALSE(Accepted(ToolConnected{1, proc, -1, "0.1.0", "", 0, 5, 5}));
+  EXPECT_FALSE(Accepted(ToolConnected{1, proc, int64_t{1} << 31, "0.1.0", "", 0, 5, 5}));
+  EXPECT_FALSE(Accepted(ToolConnected{1, proc, 1, std::string("0\0", 2), "", 0, 5, 5}));
+  EXPECT_FALSE(Accepted(ToolConnected{1, proc, 1, "", std::string("0\0", 2), 0, 5, 5}));
+  EXPECT_FALSE(Accepted(ToolConnected{1, proc, 1, "", "", 01000, 5, 5}));
+  EXPECT_FALSE(Accepted(ToolConnected{1, proc, 1, "", "", 0, 6, 5}));
+  EXPECT_TRUE(Accepted(ToolRead{proc, kToolWindowBytes}));
+  EXPECT_FALSE(Accepted(ToolRead{proc, kToolWindowBytes + 1}));
+  EXPECT_FALSE(Accepted(ToolRead{{}, 1}));
+  EXPECT_FALSE(Accepted(ToolGone{}));
+  EXPECT_FALSE(Accepted(ToolDrain{1, {}}));
   QueryDone query{1, 0, {}, {SampleState()}};
   query.procs[0].state = 256;
   EXPECT_FALSE(Accepted(query));

@@ -101,6 +101,11 @@ inline std::vector<HostMessage> SampleMessages() {
       SpawnDone{14, kErrNotFound, ""},
       Group{15, Group::Operation::kDestruct, "group", procs, true, bytes, seconds(7)},
       GroupDone{15, 0, 42, bytes},
+      ToolConnected{16, proc, 4711, "0.1.0", "./manager 3", 022, 1024, 4096},
+      ToolGone{proc},
+      ToolRead{proc, 4096},
+      ToolDrain{17, proc},
+      EventRaised{0, kEventOutput, proc, 3, "", 0, procs, {}, EventText{bytes, true}},
   };
 }
 
