@@ -27,12 +27,17 @@ void Write(const JobSpec& spec, const PartPlugIns& seen) {
 Status PlugInScribe::OnSeen(JobNumber job, PartPlugIns seen) {
   const auto known = jobs_.find(job);
   if (known == jobs_.end()) return Ok{};  // it has ended
-  if (seen.app >= known->second->apps.size()) return Error{Errc::kProtocol, "an app too many"};
+  const std::shared_ptr<const JobSpec> spec = known->second.spec;
+  if (seen.app >= spec->apps.size()) return Error{Errc::kProtocol, "an app too many"};
+  std::erase_if(seen.paths, [&](const std::string& path) {
+    return !known->second.seen.emplace(seen.app, path).second;
+  });
+  if (seen.paths.empty()) return Ok{};
   {
     const std::lock_guard lock(pending_->mutex);
     ++pending_->count;
   }
-  std::thread([pending = pending_, spec = known->second, seen = std::move(seen)] {
+  std::thread([pending = pending_, spec, seen = std::move(seen)] {
     Write(*spec, seen);
     const std::lock_guard lock(pending->mutex);
     if (--pending->count == 0) pending->none_left.notify_all();

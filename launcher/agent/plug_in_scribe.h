@@ -8,7 +8,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "launcher/part/part_messages.h"
@@ -23,7 +25,7 @@ class PlugInScribe {
   PlugInScribe& operator=(const PlugInScribe&) = delete;
 
   void OnLaunch(JobNumber job, std::shared_ptr<const JobSpec> spec) {
-    jobs_[job] = std::move(spec);
+    jobs_[job] = Known{std::move(spec), {}};
   }
   // Errors: kProtocol: the job has no such app.
   Status OnSeen(JobNumber job, PartPlugIns seen);
@@ -37,7 +39,11 @@ class PlugInScribe {
     std::condition_variable none_left;
     size_t count = 0;  // guarded by mutex
   };
-  std::map<JobNumber, std::shared_ptr<const JobSpec>> jobs_;
+  struct Known {
+    std::shared_ptr<const JobSpec> spec;
+    std::set<std::pair<uint32_t, std::string>> seen;  // app, path: nodes see the same
+  };
+  std::map<JobNumber, Known> jobs_;
   std::shared_ptr<Pending> pending_ = std::make_shared<Pending>();
 };
 

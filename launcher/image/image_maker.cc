@@ -12,6 +12,7 @@
 #include <map>
 #include <set>
 
+#include "launcher/elf/elf_facts.h"
 #include "launcher/image/closure.h"
 
 namespace rex {
@@ -201,7 +202,7 @@ class Maker {
     std::string names;
     for (const std::string& path : query_.plug_ins->Of(made_.image.files[program].digest.whole)) {
       const bool known = known_.contains(PlainPath(path));
-      if (known || rules_.Of(path) != FileRule::kSend || !IsReadableFile(path)) continue;
+      if (known || rules_.Of(path) != FileRule::kSend || !IsSharedObject(path)) continue;
       if (const Status added = AddLibrary(path, out); !added) return added;
       if (const Status added = AddClosure(path, app, out); !added) return added;
       ++made_.plug_ins;
@@ -286,6 +287,14 @@ class Maker {
   bool executable_ = false;  // of the file read last
 };
 }  // namespace
+
+bool IsSharedObject(const std::string& path) {
+  const std::string_view name = NameOf(path);
+  if (!name.ends_with(".so") && name.find(".so.") == name.npos) return false;
+  if (!IsReadableFile(path)) return false;
+  const auto facts = ReadElfFacts(path);
+  return facts && facts->is_native;
+}
 
 Result<MadeImage> MakeImage(const ImageQuery& query, const SendRules& rules,
                             const DigestCache* cache) {

@@ -12,6 +12,9 @@
 
 namespace rex {
 
+// A readable library for this kind of machine, by its name and its ELF header.
+bool IsSharedObject(const std::string& path);
+
 struct ImageQuery {
   struct App {
     std::string program;           // absolute, as found; empty: not found here

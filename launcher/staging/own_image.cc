@@ -1,7 +1,5 @@
 #include "launcher/staging/own_image.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -42,7 +40,8 @@ size_t NotePlugIns(const std::string& program, const std::vector<std::string>& e
   for (const std::string& file : closure) known.insert(PlainPath(file));
   std::vector<std::string> more;
   for (const std::string& path : paths) {
-    const bool sent = rules.Of(path) == FileRule::kSend && ::access(path.c_str(), R_OK) == 0;
+    // A node's word must not make this machine send just any file.
+    const bool sent = rules.Of(path) == FileRule::kSend && IsSharedObject(path);
     // ld.so may have come by another name to the same file.
     if (sent && !known.contains(PlainPath(path)) && !IsOneOf(closure, path)) more.push_back(path);
   }

@@ -17,6 +17,9 @@ constexpr int kSendBufferBytes = 128 << 10;  // what is on its way delays contro
 // What this socket has and did not give to the network yet delays nobody else's.
 constexpr int kNotSentBytes = 2 * kSendBufferBytes;
 constexpr size_t kMostVectors = 16;
+// Segments take more room in a receive buffer than what they carry. Kernels before 5.7 do not wake
+// a reader whose buffer is full of less than it waits for.
+constexpr size_t kBufferByContent = 6;
 
 void SetOption(const UniqueFd& socket, int level, int name, int value) {
   (void)::setsockopt(socket.get(), level, name, &value, sizeof value);
@@ -108,6 +111,10 @@ PieceReceiver::PieceReceiver(EventLoop& loop, UniqueFd socket, Handlers handlers
     : socket_(std::move(socket)),
       handlers_(std::move(handlers)),
       watcher_(loop, socket_.get(), [this] { OnReadable(); }) {
+  int buffer = 0;
+  socklen_t size = sizeof buffer;
+  (void)::getsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &buffer, &size);
+  most_low_water_ = static_cast<size_t>(buffer) / kBufferByContent;
   WaitForRest();
 }
 
@@ -123,6 +130,7 @@ void PieceReceiver::WaitForRest() {
     const auto header = DecodePieceHeader(buffer_);  // else its pieces would have been refused
     if (header) rest = kPieceHeaderBytes + header->bytes - have_;
   }
+  rest = std::clamp<size_t>(most_low_water_, 1, rest);
   if (rest == low_water_) return;
   low_water_ = rest;
   SetOption(socket_, SOL_SOCKET, SO_RCVLOWAT, static_cast<int>(rest));

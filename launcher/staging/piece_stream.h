@@ -72,6 +72,7 @@ class PieceReceiver {
   std::string buffer_;    // of kMaxSealedBytes, or empty
   size_t have_ = 0;       // bytes of it that have come
   size_t low_water_ = 0;  // as the socket has it
+  size_t most_low_water_ = 0;
   bool gone_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   ReadWatcher watcher_;

@@ -111,6 +111,18 @@ TEST_F(MakerTest, WhatAProgramWasSeenToOpenIsSentAsLongAsItIsThere) {
   EXPECT_EQ(Make(program).plug_ins, 0u);
 }
 
+// Whatever it is called, and whoever says that a program opened it.
+TEST_F(MakerTest, WhatIsNoLibraryIsNoPlugIn) {
+  const std::string program = Copy(kDir + "/bin/none", "program");
+  const std::string text = Put("secret.so", "not an ELF file");
+  const std::string key = Put("id_key", "secret");
+  const std::string renamed = Copy(kDir + "/leaves/libtwin.so", "plug/twin");
+  seen_.Add(DigestOfFile(program), {text, key, renamed, dir_});
+  const MadeImage made = Make(program);
+  for (const std::string& file : {text, key, renamed}) EXPECT_FALSE(Has(made, file)) << file;
+  EXPECT_EQ(made.plug_ins, 0u);
+}
+
 TEST_F(MakerTest, AnotherProgramsPlugInsAreNotSent) {
   const std::string program = Copy(kDir + "/bin/none", "program");
   const std::string plug_in = Copy(kDir + "/leaves/libtwin.so", "plug/libtwin.so");
