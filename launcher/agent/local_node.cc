@@ -75,6 +75,7 @@ LocalNode::LocalNode(EventLoop& loop, ChildTable& children, NodeOptions options,
       children_(children),
       options_(std::move(options)),
       handlers_(std::move(handlers)),
+      programs_(loop, options_.shm_dir, options_.session_dir),
       plug_ins_(loop, {[this](JobNumber job) {
                          const auto part = parts_.find(job);
                          return part == parts_.end() ? std::vector<Part::Sample>{}
@@ -188,8 +189,22 @@ struct CopiesUnderWay {
 };
 }  // namespace
 
-void LocalNode::StageImage(JobNumber job, const std::string& name_space, const std::string& image,
-                           uint32_t copies, StageHandlers handlers) {
+Result<LocalNode::Staging> LocalNode::PrepareStaging(JobNumber job, const LaunchPart& launch) {
+  Staging staging;
+  if (launch.image.empty()) return staging;
+  const auto image = ImageFromWire<Image>(launch.image);
+  if (!image) return image.error();
+  const uint32_t ranks = launch.map->CountOn(facts_.id);
+  if (!images_ || ranks == 0) return staging;
+  staging.wire = launch.image;
+  staging.copies = image->private_copies ? ranks : 1;
+  if (!image->private_copies) staging.shared = programs_.Use(job, *image);
+  return staging;
+}
+
+void LocalNode::StageImage(JobNumber job, const std::string& name_space, const Staging& staging,
+                           StageHandlers handlers) {
+  const uint32_t copies = staging.copies;
   const auto shared = std::make_shared<CopiesUnderWay>();
   shared->handlers = std::move(handlers);
   shared->planned.resize(copies);
@@ -198,26 +213,23 @@ void LocalNode::StageImage(JobNumber job, const std::string& name_space, const s
   const std::string shm = options_.shm_dir + "/" + name_space;
   for (uint32_t copy = 0; copy < copies; ++copy) {
     const std::string name = copies > 1 ? "/image" + std::to_string(copy) : "/image";
-    const ImageFetch::Place place{
-        ImageKey(job, copy), {shm + name, session + name}, session, store_suffix_};
+    const bool own = staging.shared.memory.empty();
+    const ImageDirs dirs = own ? ImageDirs{shm + name, session + name} : staging.shared;
+    const ImageFetch::Place place{ImageKey(job, copy), dirs, session, store_suffix_};
     ImageFetch::Handlers fetch;
     fetch.on_planned = [shared, copy](const std::vector<StagedApp>& apps) {
       shared->OnPlanned(copy, apps);
     };
     fetch.on_placed = [shared](const std::string& note) { shared->OnPlaced(note); };
     fetch.on_failed = [shared](const StageProblem& problem) { shared->OnFailed(problem); };
-    const Status begun = images_->Begin(place, image, std::move(fetch));
+    const Status begun = images_->Begin(place, staging.wire, std::move(fetch));
     REX_CHECK(begun.has_value());  // decoded before
   }
 }
 
 Status LocalNode::MakePart(JobNumber job, LaunchPart launch) {
-  uint32_t copies = 1;
-  if (!launch.image.empty()) {
-    const auto image = ImageFromWire<Image>(launch.image);
-    if (!image) return image.error();
-    if (image->private_copies) copies = launch.map->CountOn(facts_.id);
-  }
+  auto staging = PrepareStaging(job, launch);
+  if (!staging) return staging.error();
   Known& known = known_[job];
   known.launch = launch;
   known.launch.image.clear();
@@ -230,11 +242,9 @@ Status LocalNode::MakePart(JobNumber job, LaunchPart launch) {
     if (other != job && !parts_.contains(other)) RegisterElsewhere(other);
   }
   std::function<void(StageHandlers)> stage;
-  if (images_ && !launch.image.empty()) {
-    stage = [this, job, copies, name = launch.name_space,
-             image = launch.image](StageHandlers handlers) {
-      StageImage(job, name, image, copies, std::move(handlers));
-    };
+  if (staging->copies > 0) {
+    stage = [this, job, name = launch.name_space, staging = *std::move(staging)](
+                StageHandlers handlers) { StageImage(job, name, staging, std::move(handlers)); };
   }
   NodeFacts facts = facts_;
   facts.busy_ranks = LiveRanks();
@@ -290,6 +300,7 @@ void LocalNode::Tell(JobNumber job, PartEvent event) {
     parts_.erase(job);
     const uint32_t copies = copies_.contains(job) ? copies_.extract(job).mapped() : 0;
     for (uint32_t copy = 0; images_ && copy < copies; ++copy) images_->End(ImageKey(job, copy));
+    programs_.Release(job);
   });
 }
 

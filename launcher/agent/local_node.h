@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "launcher/agent/plug_in_watch.h"
+#include "launcher/agent/program_dirs.h"
 #include "launcher/base/child_table.h"
 #include "launcher/base/event_loop.h"
 #include "launcher/exchange/exchange.h"
@@ -92,9 +93,15 @@ class LocalNode {
   void OnKeeperGone();
   void KeepLeases(JobNumber job, const std::vector<int>& fds);
   Status MakePart(JobNumber job, LaunchPart launch);
-  // `copies`: one for all ranks of the node, or one for each (--creation=single).
-  void StageImage(JobNumber job, const std::string& name_space, const std::string& image,
-                  uint32_t copies, StageHandlers handlers);
+  // `copies`: one for all ranks of the node, or one for each (--creation=single); 0: no image.
+  struct Staging {
+    std::string wire;
+    uint32_t copies = 0;
+    ImageDirs shared;  // where there is one for all
+  };
+  Result<Staging> PrepareStaging(JobNumber job, const LaunchPart& launch);
+  void StageImage(JobNumber job, const std::string& name_space, const Staging& staging,
+                  StageHandlers handlers);
   void RegisterElsewhere(JobNumber job);
   uint32_t LiveRanks() const;
   void TakeOutOwn(pmix::HostMessage* message) const;
@@ -115,6 +122,7 @@ class LocalNode {
   std::unique_ptr<Exchange> exchange_;
   std::unique_ptr<ImageNode> images_;  // not on the head: it has the files
   std::string store_suffix_;
+  ProgramDirs programs_;
   std::map<JobNumber, uint32_t> copies_;  // of each job's image here
   std::map<JobNumber, std::unique_ptr<Part>> parts_;
   PlugInWatch plug_ins_;

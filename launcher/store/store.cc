@@ -95,13 +95,30 @@ Status CopyTo(int from, const std::string& path) {
   return Ok{};
 }
 
-// Of a file that this process may link, at `path`.
+bool IsThatFile(int fd, const std::string& path) {
+  struct stat open {};
+  struct stat there {};
+  return ::fstat(fd, &open) == 0 && ::lstat(path.c_str(), &there) == 0 &&
+         open.st_dev == there.st_dev && open.st_ino == there.st_ino;
+}
+
+// Of a file that this process may link, at `path`. What lies there meanwhile is replaced at once,
+// and not touched when it is that file already: other jobs may run it.
 Status LinkOrCopy(int fd, const std::string& object, const std::string& path) {
   if (const Status made = MakeDirsAbove(path); !made) return made;
-  (void)::unlink(path.c_str());
-  if (::link(object.c_str(), path.c_str()) == 0) return Ok{};
-  if (errno == EXDEV || errno == EMLINK || errno == EPERM) return CopyTo(fd, path);
-  return Error::FromErrno(errno, "link '" + path + "'");
+  if (IsThatFile(fd, path)) return Ok{};
+  const std::string beside = path + ".rex-" + RandomHex(8);
+  Status made = Ok{};
+  if (::link(object.c_str(), beside.c_str()) != 0) {
+    const int err = errno;
+    const bool copy = err == EXDEV || err == EMLINK || err == EPERM;
+    made = copy ? CopyTo(fd, beside) : Status(Error::FromErrno(err, "link '" + path + "'"));
+  }
+  if (made && ::rename(beside.c_str(), path.c_str()) != 0) {
+    made = Error::FromErrno(errno, "link '" + path + "'");
+  }
+  if (!made) (void)::unlink(beside.c_str());
+  return made;
 }
 
 bool SameContent(const FileIdentity& a, const FileIdentity& b) {
@@ -249,11 +266,23 @@ uint64_t Store::used() const {
   return sum;
 }
 
-// Removes what was used longest ago and no job uses: a job has a link of its own.
-Status Store::MakeRoom(uint64_t bytes) const {
+// Thousands of small files must not mean thousands of looks at all that is there.
+bool Store::IsSurelyRoom(uint64_t bytes) {
+  constexpr std::chrono::seconds kFresh{1};
+  if (std::chrono::steady_clock::now() - used_at_ > kFresh || used_ + bytes > cap_ / 2)
+    return false;
+  used_ += bytes;
+  return true;
+}
+
+// Under the directory's lock. Removes what was used longest ago and no job uses: a job has a link
+// of its own.
+Status Store::MakeRoom(uint64_t bytes) {
   if (bytes > cap_) return Error{Errc::kResource, NumbersText(bytes, cap_, directory_)};
-  const DirectoryLock lock(directory_);
+  if (IsSurelyRoom(bytes)) return Ok{};
   uint64_t sum = used();
+  used_ = sum + bytes;
+  used_at_ = std::chrono::steady_clock::now();
   if (sum + bytes <= cap_) return Ok{};
   struct Candidate {
     std::timespec used;
@@ -296,9 +325,15 @@ Result<std::unique_ptr<Incoming>> Store::Begin(const FileDigest& file) {
     if (::fstat(fd.get(), &st) == 0 && st.st_nlink == 1) break;  // else it was just published
   }
   std::unique_ptr<Incoming> incoming(new Incoming(*this, file, std::move(fd), path));
-  if (::ftruncate(incoming->fd_.get(), 0) != 0)
-    return Error::FromErrno(errno, "empty '" + path + "'");
-  if (const Status room = MakeRoom(file.bytes); !room) return room.error();
+  {
+    // The file's size is what others count.
+    const DirectoryLock lock(directory_);
+    if (const Status room = MakeRoom(file.bytes); !room) return room.error();
+    const auto size = static_cast<off_t>(file.bytes);
+    if (::ftruncate(incoming->fd_.get(), 0) != 0 || ::ftruncate(incoming->fd_.get(), size) != 0) {
+      return Error::FromErrno(errno, "make '" + path + "' " + SizeText(file.bytes) + " large");
+    }
+  }
   const int err = file.bytes == 0
                       ? 0
                       : ::posix_fallocate(incoming->fd_.get(), 0, static_cast<off_t>(file.bytes));

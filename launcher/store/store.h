@@ -6,6 +6,7 @@
 // not what its name says is dropped when somebody asks for it. Any thread, one at a time.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -64,12 +65,15 @@ class Store {
   bool Check(const FileDigest& file, int fd);
   void Drop(const Digest256& digest, const std::string& why) const;
   void RemoveAbandoned() const;
-  Status MakeRoom(uint64_t bytes) const;
+  bool IsSurelyRoom(uint64_t bytes);
+  Status MakeRoom(uint64_t bytes);
   void ReadBlocks();
 
   const std::string directory_;
   const uint64_t cap_;
   DigestCache digests_;
+  uint64_t used_ = 0;  // by the last look, and what this process has begun since
+  std::chrono::steady_clock::time_point used_at_;
   std::optional<std::map<Digest256, BlockPlace>> blocks_;  // read when first asked for
 };
 

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <regex>
+#include <set>
 
 #include "tests/cluster/nodes_fixture.h"
 
@@ -343,6 +344,38 @@ TEST_F(ImageTest, GdbSeesTheFilesThatWereSent) {
   job->Wait();
 }
 
+TEST_F(ImageTest, PerfNamesTheFunctionsOfProgramsThatWereSent) {
+  const std::string try_file = left().work_dir() + "/try";
+  const std::vector<std::string> record{"perf", "record", "-q", "-e", "cpu-clock:u", "-o"};
+  std::vector<std::string> attempt = record;
+  attempt.insert(attempt.end(), {try_file, "true"});
+  ASSERT_TRUE(StartNodes(1));
+  if (RunIn("head", attempt).exit_code != 0) GTEST_SKIP() << "perf can't record here";
+  const std::string program = PutCopy(ProgramPath("testprog"));
+  auto job = StartRexOnHead({"--host", "n1", program, "spin", "60000"});
+  std::string pid;  // of the rank: the only process that is busy
+  ASSERT_TRUE(Await(
+      [&] {
+        const std::string top = "for p in /proc/[0-9]*; do case $(readlink $p/exe) in *" + program +
+                                ") [ $(cut -d' ' -f14 $p/stat) -gt 20 ] && echo ${p#/proc/};; "
+                                "esac; done";
+        pid = RunIn("n1", {"bash", "-c", top}).out;
+        return !pid.empty();
+      },
+      seconds(30)));
+  pid.resize(pid.find('\n'));
+  const std::string data = left().work_dir() + "/perf.data";
+  std::vector<std::string> attach = record;
+  attach.insert(attach.end(), {data, "-p", pid, "sleep", "1"});
+  EXPECT_TRUE(ExitedWith(RunIn("n1", attach), 0));
+  // While the job runs, its files are there.
+  const CommandResult report = RunIn(
+      "n1", {"perf", "report", "--stdio", "-q", "-F", "dso,sym", "--dsos", "testprog", "-i", data});
+  EXPECT_TRUE(Contains(report.out, "verb_spin")) << report;
+  job->Signal(SIGTERM);
+  job->Wait();
+}
+
 TEST_F(ImageTest, ThousandsOfFilesGoInOneImage) {
   ASSERT_TRUE(StartNodes(2));
   std::string files;
@@ -372,13 +405,22 @@ TEST_F(ImageTest, ADvmThatStaysIsSentProgramsOnce) {
   ASSERT_TRUE(StartNodes(3));
   const std::string app = PutApp();
   ASSERT_TRUE(ExitedWith(RunIn("head", {RexctlPath(), "start", "--host", "n1,n2,n3"}), 0));
-  for (int run = 0; run < 2; ++run) {
+  std::set<std::string> templates;
+  for (int run = 0; run < 3; ++run) {
     const CommandResult result = Run({"--dvm", "default", "--host", "n1,n2,n3", app});
     EXPECT_EQ(CountOf(result.out, "library=42"), 3u) << result.out;
     EXPECT_EQ(Births(result), "template");
     EXPECT_EQ(Sent(result) > 0, run == 0) << result.err;
+    // One process has the program's name between two jobs: the template of all of them.
+    templates.insert(RunIn("n1", {"sh", "-c", "grep -l bin/image_app /proc/[0-9]*/maps"}).out);
   }
-  EXPECT_EQ(RunIn("n1", {"sh", "-c", "ls -d /dev/shm/rex-*/*/image"}).out, "");
+  ASSERT_EQ(templates.size(), 1u);
+  EXPECT_EQ(CountOf(*templates.begin(), "/maps"), 1u) << *templates.begin();
+  // Another content is another program.
+  std::ofstream(app, std::ios::app) << "x";
+  const CommandResult changed = Run({"--dvm", "default", "--host", "n1,n2,n3", app});
+  EXPECT_EQ(CountOf(changed.out, "library=42"), 3u) << changed.out;
+  EXPECT_GT(Sent(changed), 0);
   EXPECT_TRUE(ExitedWith(RunIn("head", {RexctlPath(), "stop"}), 0));
 }
 
