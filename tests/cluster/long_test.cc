@@ -1,6 +1,9 @@
 // The wide matrix, and what needs a minute.
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
+#include "launcher/base/fd.h"
 #include "tests/cluster/nodes_fixture.h"
 
 namespace rex::testing {
@@ -52,6 +55,47 @@ TEST_F(NodesLongTest, AnAgentThatIsStoppedForAMinuteGoesOn) {
   EXPECT_TRUE(ExitedWith(result, 0));
   EXPECT_EQ(CountOf(result.out, "abcdefghijklmnopqrstuvwxyz\n"), 200u);
   EXPECT_TRUE(StderrNames(result, {"node n2", "15 s"}));
+}
+
+// More than 32 bits count: read, sent, kept and linked as real bytes, whatever the user's disk
+// holds of it.
+TEST_F(NodesLongTest, AFileOfMoreThanFourGigabytesIsSent) {
+  const std::string big = "/tmp/big-" + std::to_string(::getpid());
+  const off_t bytes = (off_t{4} << 30) + 300'000;
+  const std::vector<std::pair<off_t, std::string>> marks = {{5, "first"},
+                                                            {(off_t{2} << 30) - 3, "middle"},
+                                                            {(off_t{4} << 30) - 3, "bounds"},
+                                                            {bytes - 4, "last"}};
+  ASSERT_TRUE(StartNodes(2));
+  {
+    const UniqueFd fd(::open(big.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    ASSERT_EQ(::ftruncate(fd.get(), bytes), 0);
+    for (const auto& [at, text] : marks) {
+      ASSERT_EQ(::pwrite(fd.get(), text.data(), text.size(), at),
+                static_cast<ssize_t>(text.size()));
+    }
+  }
+  std::string script = "f=" + big.substr(5) + "; stat -Lc %s $f";
+  std::vector<std::string> expected = {std::to_string(bytes)};
+  for (const auto& [at, text] : marks) {
+    script += "; tail -c +" + std::to_string(at + 1) + " $f | head -c " +
+              std::to_string(text.size()) + "; echo";
+    expected.push_back(text);
+  }
+  CommandOptions options;
+  options.timeout = seconds(150);
+  for (const bool first : {true, false}) {
+    const CommandResult result =
+        RexOnHead({"--timeline", "-", "--host", "n1,n2", "-n", "2", "--preload-files", big,
+                   "--store-size", "5G", "--set-cwd-to-session-dir", "/bin/sh", "-c", script},
+                  options);
+    EXPECT_TRUE(ExitedWith(result, 0)) << result.err;
+    for (const std::string& line : expected) {
+      EXPECT_EQ(CountOf(result.out, line + "\n"), 2u) << line << ": " << result.out;
+    }
+    EXPECT_EQ(Contains(result.err, "all there: 0 bytes sent"), !first) << result.err;
+  }
+  ::unlink(big.c_str());
 }
 
 }  // namespace
