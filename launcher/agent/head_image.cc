@@ -42,6 +42,7 @@ HeadImage::HeadImage(EventLoop& loop, const JobSpec& spec, std::function<void()>
                      std::function<void(const Failure&)> on_failed)
     : loop_(loop),
       stage_(spec.stage),
+      program_(spec.apps.front().argv.front()),
       on_made_(std::move(on_made)),
       on_failed_(std::move(on_failed)),
       begin_(loop.clock().Now()) {
@@ -58,6 +59,7 @@ void HeadImage::OnMade(Result<MadeImage> made) {
   if (!made) {
     Failure failure;
     failure.kind = FailureKind::kProgramNotRunnable;
+    failure.program = program_;
     failure.detail = made.error().text;
     failure.remedy = "make it readable, or leave it to the nodes: --stage=never";
     return on_failed_(failure);
@@ -118,6 +120,7 @@ void HeadImage::OnSourceFailed(NodeId at, const ImageFailed& failed) {
   Failure failure;
   failure.kind = at == kHeadNode ? FailureKind::kProgramNotRunnable : FailureKind::kNodeFailed;
   failure.node = name_of_(at);
+  failure.program = program_;
   failure.detail = failed.detail;
   failure.remedy = failed.remedy;
   on_failed_(failure);

@@ -55,6 +55,7 @@ class HeadImage {
 
   EventLoop& loop_;
   const StageSpec stage_;
+  const std::string program_;  // the first app's, as typed: for failures
   std::function<void()> on_made_;
   std::function<void(const Failure&)> on_failed_;
   std::function<const std::string&(NodeId)> name_of_;

@@ -550,7 +550,23 @@ TEST_F(ImageTest, AFileThatCannotBeReadIsNamedBeforeAnythingIsSent) {
   ASSERT_TRUE(StartNodes(1));
   const CommandResult result = RexOnHead({"--host", "n1", "--preload-files", home_, "/bin/true"});
   ExpectFailure(result, 126,
-                {"'" + home_ + "' belongs to the program and can't be sent", "not a regular file"});
+                {"program '/bin/true' cannot be executed",
+                 "'" + home_ + "' belongs to the program and can't be sent", "not a regular file"});
+}
+
+TEST_F(ImageTest, ALibraryThatCannotBeReadIsNamedBeforeAnythingIsSent) {
+  if (::access("/bin/su", X_OK) != 0) GTEST_SKIP() << "nothing is unreadable to root";
+  ASSERT_TRUE(StartNodes(1));
+  const std::string app = PutApp();
+  const std::string library = home_ + "/app/lib/libimage_library.so";
+  fs::permissions(library, fs::perms::none);
+  const CommandResult result =
+      RunIn("head", {"su", "nobody", "-s", "/bin/sh", "-c",
+                     "cd / && " + BuildDir() + "/bin/rexlaunch --host n1 " + app});
+  EXPECT_EQ(result.exit_code, 126);
+  EXPECT_TRUE(StderrNames(result, {"program '" + app + "' cannot be executed",
+                                   "libimage_library.so' belongs to the program and can't be sent",
+                                   "Permission denied", "--stage=never"}));
 }
 
 TEST_F(ImageTest, ASlowNodeIsAwaited) {
