@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 READY_S = 60
@@ -206,6 +207,34 @@ def run_spread(options):
     print(f"rounds={options.rounds}")
 
 
+def run_shells(options):
+    """Launches from several shells at once, one after the other in each."""
+    took = []
+    lost = []
+
+    def shell():
+        for _ in range(options.each):
+            begin = now_us()
+            done = subprocess.run(options.command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                  timeout=READY_S, check=False)
+            took.append(now_us() - begin)
+            if done.returncode != 0 or done.stdout != "launched\n":
+                lost.append(f"exit code {done.returncode}: {done.stderr.strip()[-200:]}")
+
+    begin = now_us()
+    threads = [threading.Thread(target=shell) for _ in range(options.shells)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(f"all_ms={(now_us() - begin) / 1000}")
+    print(f"lost={len(lost)}")
+    print(f"each_ms={statistics.median(took) / 1000}")
+    print(f"worst_ms={max(took) / 1000}")
+    if lost or len(took) != options.shells * options.each:
+        raise Failed(f"{len(took) - len(lost)} of {options.shells * options.each} launches are well; {lost[:1]}")
+
+
 def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__)
     verbs = parser.add_subparsers(metavar="VERB", required=True)
@@ -226,7 +255,11 @@ def parse(argv):
     spread.add_argument("--rounds", type=int, required=True)
     spread.add_argument("--wanted", required=True)
     spread.set_defaults(run=run_spread)
-    for verb in (signals, idle, timed, land, spread):
+    shells = verbs.add_parser("shells", help="launch from several shells at once a command that prints 'launched'")
+    shells.add_argument("--shells", type=int, required=True)
+    shells.add_argument("--each", type=int, required=True)
+    shells.set_defaults(run=run_shells)
+    for verb in (signals, idle, timed, land, spread, shells):
         verb.add_argument("command", nargs="+", metavar="LAUNCHER",
                           help="the launcher's whole command; a word DIR becomes a directory")
     return parser.parse_args(argv)

@@ -1,7 +1,8 @@
-"""In a running DVM: one rank of a program that does nothing, the whole command, against launchers that start everything."""
+"""In a running DVM: one rank of a program that does nothing, the whole command, against launchers that start everything; and many at once."""
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 
 import launchers
@@ -10,6 +11,14 @@ from launchers import OURS
 
 ALONE = "rexlaunch alone"  # the same without the DVM
 AMONG = [OURS, ALONE, "mpirun"]
+
+
+DRIVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "drivers.py")
+SHELLS, EACH = 8, 25
+
+
+def read_numbers(run):
+    return {name: float(number) for name, number in (line.split("=") for line in run.out.split())}
 
 
 def read_whole(run):
@@ -34,7 +43,13 @@ class Stage:
         everyone += [peer for peer in peers if peer.name in AMONG]
         rounds = 60 if full else 30
         case = Case("true in a DVM", 1, {"openmpi": ["true"]}, read_whole, rounds, 30, short_lived=True, among=AMONG)
-        self.work = [(case, everyone)] if wanted(case) else []
+        # Of rexlaunch alone: mpirun starts no DVM that stays.
+        launch = [sys.executable, DRIVER, "shells", "--shells", str(SHELLS), "--each", str(EACH), "--", rexlaunch,
+                  "--dvm", "default", "-n", "1"]
+        shells = Launcher(OURS, lambda ranks, short: launch, env={"TMPDIR": self.tmp}, stays=True)
+        many = Case(f"{SHELLS * EACH} launches from {SHELLS} shells", 1, {"openmpi": ["echo", "launched"]},
+                    read_numbers, 5, 120, among=[OURS])
+        self.work = [(c, l) for c, l in [(case, everyone), (many, [shells])] if wanted(c)]
 
     def close(self):
         subprocess.run([self.ctl, "stop"], env=self.env, check=False, stdout=subprocess.DEVNULL, timeout=100)
@@ -49,4 +64,5 @@ def stage(build, full, wanted):
 TARGETS = [
     ("true in a DVM", "whole_ms", "mpirun", 10.0),
     ("true in a DVM", "whole_ms", None, 15.0),
+    (f"{SHELLS * EACH} launches from {SHELLS} shells", "lost", None, 0.0),
 ]
