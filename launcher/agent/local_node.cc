@@ -90,10 +90,7 @@ Status LocalNode::Start() {
   if (!maker) return maker.error();
   maker_ = std::move(*maker);
   templates_ = std::make_unique<TemplateStore>(loop_, children_, *maker_, kTemplateBound);
-  host_ = std::make_unique<pmix::HostClient>(
-      loop_, std::move(options_.host_fd),
-      [this](pmix::HostMessage message) { OnHostMessage(std::move(message)); },
-      [this](const Error& error) { OnHostClosed(error); });
+  ConnectHost(std::move(options_.host_fd));
   keeper_watcher_ =
       std::make_unique<ReadWatcher>(loop_, options_.keeper_fd.get(), [this] { OnKeeperGone(); });
   facts_ = ReadNodeFacts(options_);
@@ -105,15 +102,12 @@ void LocalNode::SetUp(NodeId id, const std::string& name, ExchangePort port,
                       uint64_t max_modex_bytes) {
   facts_.id = id;
   facts_.name = name;
-  exchange_ = std::make_unique<Exchange>(Exchange::Deps{loop_, std::move(port),
-                                                        [this](const pmix::HostMessage& m) {
-                                                          if (!host_lost_) host_->Send(m);
-                                                        },
-                                                        [this](NodeId from, pmix::HostMessage m) {
-                                                          if (handlers_.to_head)
-                                                            handlers_.to_head(from, std::move(m));
-                                                        },
-                                                        max_modex_bytes});
+  exchange_ = std::make_unique<Exchange>(
+      Exchange::Deps{loop_, std::move(port), [this](const pmix::HostMessage& m) { SendToHost(m); },
+                     [this](NodeId from, pmix::HostMessage m) {
+                       if (handlers_.to_head) handlers_.to_head(from, std::move(m));
+                     },
+                     max_modex_bytes});
 }
 
 void LocalNode::WatchLoad(std::function<void(const FoundLoad&)> on_found) {
@@ -134,7 +128,7 @@ Status LocalNode::Command(JobNumber job, PartCommand command) {
       known != known_.end() && std::holds_alternative<EndPart>(command)) {
     const std::string& name = known->second.launch.name_space;
     exchange_->RemoveNamespace(name);
-    if (known->second.elsewhere && !host_lost_) host_->Send(pmix::DeregisterJob{name});
+    if (known->second.elsewhere) SendToHost(pmix::DeregisterJob{name});
     known_.erase(known);
   }
   const auto part = parts_.find(job);
@@ -250,9 +244,7 @@ Status LocalNode::MakePart(JobNumber job, LaunchPart launch) {
   facts.busy_ranks = LiveRanks();
   auto made = std::make_unique<Part>(
       PartServices{loop_, children_, *maker_, *templates_,
-                   [this](const pmix::HostMessage& m) {
-                     if (!host_lost_) host_->Send(m);
-                   },
+                   [this](const pmix::HostMessage& m) { SendToHost(m); },
                    [this, job](PartEvent event) { Tell(job, std::move(event)); },
                    [this, job] { return KillLeftoversOf(job); },
                    [this, job](const std::vector<int>& fds) { KeepLeases(job, fds); },
@@ -273,7 +265,7 @@ Status LocalNode::MakePart(JobNumber job, LaunchPart launch) {
 void LocalNode::RegisterElsewhere(JobNumber job) {
   Known& known = known_.at(job);
   if (std::exchange(known.elsewhere, true) || host_lost_) return;
-  host_->Send(ForeignRegistrationOf(known.launch, facts_));
+  SendToHost(ForeignRegistrationOf(known.launch, facts_));
 }
 
 uint32_t LocalNode::LiveRanks() const {
@@ -301,6 +293,7 @@ void LocalNode::Tell(JobNumber job, PartEvent event) {
     const uint32_t copies = copies_.contains(job) ? copies_.extract(job).mapped() : 0;
     for (uint32_t copy = 0; images_ && copy < copies; ++copy) images_->End(ImageKey(job, copy));
     programs_.Release(job);
+    ThinkOfHost();
   });
 }
 
@@ -331,11 +324,8 @@ void LocalNode::Abandon(std::function<void()> done) {
 // ---- the node's own processes
 
 void LocalNode::OnHostMessage(pmix::HostMessage message) {
-  if (const auto* ready = std::get_if<pmix::HostReady>(&message)) {
-    host_ready_ = *ready;
-    for (const auto& [job, part] : parts_) part->OnHostReady();
-    return;
-  }
+  if (const auto* ready = std::get_if<pmix::HostReady>(&message)) return OnHostReady(*ready);
+  CountTools(message);
   TakeOutOwn(&message);
   if (exchange_->FromHost(std::move(message))) return;
   // As it was: it was not the exchange's. Parts pick what is theirs by its namespace.

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,8 @@ struct NodeOptions {
   UniqueFd host_fd;    // to rexd-pmix
   std::string session_dir;
   std::string shm_dir;
-  uint64_t open_files = 1024;  // this process's limit
+  uint64_t open_files = 1024;       // this process's limit
+  uint32_t host_namespaces = 1000;  // that a host has known when it is replaced, once it is idle
   Clock::Time keeper_begin{0};
   Clock::Time agent_begin{0};
 };
@@ -88,7 +90,18 @@ class LocalNode {
   Clock::Time job_begin{0};  // when the agent was ready for its job; for StartPhases
 
  private:
+  void ConnectHost(UniqueFd socket);
+  void SendToHost(const pmix::HostMessage& message);
   void OnHostMessage(pmix::HostMessage message);
+  void OnHostReady(const pmix::HostReady& ready);
+  // Replacing a host whose libpmix has grown (local_node_host.cc).
+  bool HostIsIdle() const { return parts_.empty() && tools_.empty(); }
+  void CountTools(const pmix::HostMessage& message);
+  void ThinkOfHost();
+  void StartNextHost();
+  void OnNextHostMessage(const pmix::HostMessage& message);
+  void TakeNextHost();
+  void DropNextHost(const Error& why);
   void OnHostClosed(const Error& error);
   void OnKeeperGone();
   void KeepLeases(JobNumber job, const std::vector<int>& fds);
@@ -116,6 +129,11 @@ class LocalNode {
   std::unique_ptr<RankMaker> maker_;
   std::unique_ptr<TemplateStore> templates_;
   std::unique_ptr<pmix::HostClient> host_;
+  uint32_t generation_ = 0;
+  uint32_t host_namespaces_ = 0;  // that it has known
+  std::set<std::string> tools_;   // connected to it
+  std::unique_ptr<pmix::HostClient> next_host_;
+  std::optional<pmix::HostReady> next_ready_;
   std::unique_ptr<ReadWatcher> keeper_watcher_;
   NodeFacts facts_;
   std::unique_ptr<LoadWatch> load_watch_;

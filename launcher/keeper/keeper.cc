@@ -93,7 +93,7 @@ Status Keeper::Start() {
   if (!pair) {
     started = pair.error();
   } else {
-    started = StartHost(pair->second.get());  // first: it takes longest to be ready
+    started = StartHost(pair->second.get(), 0);  // first: it takes longest to be ready
     if (started) started = StartAgent(pair->first.get());
   }
   if (!started) {
@@ -160,20 +160,27 @@ const std::string& Keeper::MemoryDir() const {
   return shm_dir_ ? shm_dir_->path() : temp_dir_->path();
 }
 
-Status Keeper::StartHost(int host_socket) {
+Status Keeper::StartHost(int host_socket, uint32_t generation) {
   const auto program = FindLibexecProgram("rexd-pmix");
   if (!program) return program.error();
-  std::vector<std::string> argv = {*program, FdOption("agent-fd", host_socket),
-                                   "--session-dir=" + MemoryDir(),
-                                   "--keeper-pid=" + std::to_string(::getpid()),
-                                   "--one-job-ranks=" + options_.one_job_ranks};
+  std::vector<std::string> argv = {
+      *program, FdOption("agent-fd", host_socket), "--session-dir=" + MemoryDir(),
+      "--keeper-pid=" + std::to_string(::getpid()), "--one-job-ranks=" + options_.one_job_ranks};
   if (!options_.dvm_link.empty()) {
-    argv.push_back("--rendezvous=" + temp_dir_->path() + "/" + kDvmRendezvousName);
+    argv.push_back("--takes-tools=1");
   }
+  argv.push_back("--generation=" + std::to_string(generation));
   const auto pid = SpawnProgram(argv, {host_socket});
   if (!pid) return pid.error();
-  host_ = *pid;
+  hosts_.insert(*pid);
   return Ok{};
+}
+
+// The agent lets the old one go when this one is ready. One that can't be started it sees to be
+// gone, and keeps the old.
+void Keeper::ReplaceHost(const KeptLeases::HostWanted& wanted) {
+  const Status started = StartHost(wanted.socket.get(), wanted.generation);
+  if (!started) Complain("another host does not start: " + started.error().text);
 }
 
 Status Keeper::StartAgent(int agent_host_socket) {
@@ -279,8 +286,7 @@ void Keeper::Reap() {
     if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
     if (info.si_pid == agent_) {
       OnAgentEnd(info.si_code, info.si_status);
-    } else if (info.si_pid == host_) {
-      host_ = 0;
+    } else if (hosts_.erase(info.si_pid) > 0) {
       const bool bad = info.si_code != CLD_EXITED || info.si_status != 0;
       if (bad && !agent_ended_ && !ending_)
         Tell(HowItEnded("host", info.si_pid, info.si_code, info.si_status));
@@ -319,7 +325,10 @@ void Keeper::OnLifeline() {
 }
 
 void Keeper::OnLiveness() {
-  if (leases_.Receive(liveness_.get())) return;
+  if (leases_.Receive(liveness_.get())) {
+    if (const auto host = leases_.TakeHost()) ReplaceHost(*host);
+    return;
+  }
   liveness_.Reset();
   SetDeadline(kAgentEnding);
 }
@@ -344,9 +353,10 @@ void Keeper::Tell(const std::string& line) {
 void Keeper::EndAll() {
   ending_ = true;
   if (!agent_ended_ && agent_ != 0) Tell("agent overdue pid " + std::to_string(agent_));
-  for (const pid_t pid : {agent_, host_, remover_}) {
+  for (const pid_t pid : {agent_, remover_}) {
     if (pid != 0) ::kill(pid, SIGKILL);
   }
+  for (const pid_t pid : hosts_) ::kill(pid, SIGKILL);
   liveness_.Reset();
   AwaitKnown();
   AwaitKeepersBelow();
@@ -366,7 +376,7 @@ void Keeper::EndAll() {
 void Keeper::AwaitKnown() {
   const Time end = Now() + kKnownBound;
   Reap();
-  while ((agent_ != 0 || host_ != 0 || remover_ != 0) && Now() < end) {
+  while ((agent_ != 0 || !hosts_.empty() || remover_ != 0) && Now() < end) {
     pollfd fd{signals_.get(), POLLIN, 0};
     ::poll(&fd, 1, 1);
     signalfd_siginfo info{};

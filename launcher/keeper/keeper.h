@@ -21,6 +21,7 @@
 
 #include <chrono>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -70,7 +71,8 @@ class Keeper {
   Status MakeDirs();
   // Memory-backed where there is such a thing: libpmix writes many small files.
   const std::string& MemoryDir() const;
-  Status StartHost(int host_socket);
+  Status StartHost(int host_socket, uint32_t generation);
+  void ReplaceHost(const KeptLeases::HostWanted& wanted);
   Status StartAgent(int agent_host_socket);
   std::vector<std::string> AgentArguments(int keeper_fd, int host_fd) const;
   void StartRemover();
@@ -95,11 +97,11 @@ class Keeper {
 
   KeeperOptions options_;
   const bool joins_;
-  UniqueFd channel_;     // joins_: the agent's, watched for its hang-up and never read
-  UniqueFd signals_;     // signalfd
-  UniqueFd liveness_;    // agent
-  UniqueFd own_stderr_;  // where a DVM that stays has a log in its place
-  pid_t host_ = 0;       // 0 once reaped
+  UniqueFd channel_;       // joins_: the agent's, watched for its hang-up and never read
+  UniqueFd signals_;       // signalfd
+  UniqueFd liveness_;      // agent
+  UniqueFd own_stderr_;    // where a DVM that stays has a log in its place
+  std::set<pid_t> hosts_;  // not yet reaped: the one at work, and its successor or predecessor
   pid_t agent_ = 0;
   pid_t remover_ = 0;
   bool agent_ended_ = false;

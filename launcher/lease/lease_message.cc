@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kMostFds = 240;  // of the 253 that the kernel takes in one message, unix(7)
 
-enum class What : uint32_t { kHold = 1, kEnd = 2 };
+enum class What : uint32_t { kHold = 1, kEnd = 2, kHost = 3 };
 
 struct Message {
   What what = What::kHold;
@@ -68,6 +68,10 @@ bool SendLeasesEnd(int keeper_fd, uint32_t job) {
   return Send(keeper_fd, {What::kEnd, job}, nullptr, 0);
 }
 
+bool SendHostSocket(int keeper_fd, uint32_t generation, int socket) {
+  return Send(keeper_fd, {What::kHost, generation}, &socket, 1);
+}
+
 bool KeptLeases::Receive(int agent_fd) {
   alignas(cmsghdr) std::array<char, CMSG_SPACE(kMostFds * sizeof(int))> control{};
   Message message;
@@ -83,6 +87,9 @@ bool KeptLeases::Receive(int agent_fd) {
   std::vector<UniqueFd> fds = FdsOf(&header);
   if (n != sizeof message) return true;
   if (message.what == What::kEnd) jobs_.erase(message.job);
+  if (message.what == What::kHost && fds.size() == 1) {
+    host_ = HostWanted{message.job, std::move(fds[0])};
+  }
   if (message.what != What::kHold) return true;
   std::vector<UniqueFd>& of_job = jobs_[message.job];
   for (UniqueFd& fd : fds) of_job.push_back(std::move(fd));

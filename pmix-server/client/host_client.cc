@@ -23,6 +23,11 @@ void HostClient::Send(const HostMessage& message) {
   }
 }
 
+void HostClient::SetHandlers(OnMessage on_message, OnClosed on_closed) {
+  on_message_ = std::move(on_message);
+  on_closed_ = std::move(on_closed);
+}
+
 void HostClient::OnFrame(uint8_t kind, const std::string& payload) {
   if (closed_) return;
   if (kind != kHostMessageKind) return Close(Error{Errc::kProtocol, "a frame of unknown kind"});

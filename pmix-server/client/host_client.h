@@ -22,6 +22,8 @@ class HostClient {
 
   // No effect after the connection has closed.
   void Send(const HostMessage& message);
+  void SetHandlers(OnMessage on_message, OnClosed on_closed);
+  bool closed() const { return closed_; }
 
  private:
   void OnFrame(uint8_t kind, const std::string& payload);

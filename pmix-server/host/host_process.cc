@@ -68,8 +68,9 @@ bool IsWithinBounds(const HostMessage& message) {
 }  // namespace
 
 Error HostProcess::Run(Options options) {
+  requests_ = RequestTable(options.generation);
   auto server = PmixServer::Start(options.session_dir, options.node_name, options.one_job_ranks,
-                                  options.rendezvous, *this, clock_);
+                                  options.takes_tools, *this, clock_);
   if (!server) return server.error();
   server_ = std::make_unique<PmixServer>(std::move(*server));
   event_base* const base = options.own_loop ? nullptr : ProgressBase();
@@ -96,7 +97,8 @@ void HostProcess::Serve(UniqueFd agent) {
   registration_ = std::make_unique<Registration>(
       *loop_, *server_, [this](const HostMessage& message) { Send(message); });
   OpenChannel(std::move(agent));
-  Send(HostReady{PmixServer::Version(), server_->init_begin(), server_->init_end()});
+  Send(HostReady{PmixServer::Version(), server_->init_begin(), server_->init_end(),
+                 server_->rendezvous()});
 }
 
 void HostProcess::OpenChannel(UniqueFd agent) {

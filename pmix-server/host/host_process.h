@@ -26,7 +26,8 @@ class HostProcess final : public UpcallSink {
     std::string session_dir;  // absolute, exists, private
     std::string node_name;
     bool own_loop = false;       // do not run on libpmix's event base
-    std::string rendezvous;      // tools may connect, and find this file; empty: none may
+    bool takes_tools = false;    // who is no rank may connect
+    uint32_t generation = 0;     // hosts that the node has had before
     uint32_t one_job_ranks = 0;  // the only job to come has so many ranks; 0: any number may come
   };
 

@@ -3,7 +3,8 @@
 //   --session-dir=DIR  private directory for everything libpmix writes
 //   --keeper-pid=N     our parent; we end when it does
 //   --own-loop=1       do not share libpmix's thread; for tests of that
-//   --rendezvous=FILE  tools may connect; FILE, which is written anew, tells them where
+//   --takes-tools=1    processes that are no ranks may connect
+//   --generation=N     hosts that the node has had before
 //   --node-name=NAME   what jobs call this node; default: gethostname(2)
 // Exit codes: 0 the agent is gone, 1 the agent sent nonsense or libpmix failed, 2 wrong options.
 #include <fcntl.h>
@@ -61,7 +62,9 @@ int main(int argc, char** argv) {
   options.one_job_ranks = static_cast<uint32_t>(
       std::strtoul(rex::InternalOption(argc, argv, "one-job-ranks").c_str(), nullptr, 10));
 
-  options.rendezvous = rex::InternalOption(argc, argv, "rendezvous");
+  options.takes_tools = !rex::InternalOption(argc, argv, "takes-tools").empty();
+  options.generation = static_cast<uint32_t>(
+      std::strtoul(rex::InternalOption(argc, argv, "generation").c_str(), nullptr, 10));
 
   options.own_loop = !rex::InternalOption(argc, argv, "own-loop").empty();
 

@@ -16,6 +16,8 @@ using OnAnswer = std::function<void(HostMessage&)>;
 
 class RequestTable {
  public:
+  // `generation`: of the host. What the one before asked for is never taken for an answer to this.
+  explicit RequestTable(uint32_t generation = 0) : last_(uint64_t{generation} << 32) {}
   // Numbers start at 1: 0 means "no answer wanted" in EventRaised.
   uint64_t Add(OnAnswer on_answer);
   // Runs and forgets the entry. False: no such request (answered already, or nonsense).
@@ -23,7 +25,7 @@ class RequestTable {
   size_t size() const { return waiting_.size(); }
 
  private:
-  uint64_t last_ = 0;
+  uint64_t last_;
   std::unordered_map<uint64_t, OnAnswer> waiting_;
 };
 

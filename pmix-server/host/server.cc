@@ -113,15 +113,13 @@ Result<std::string> MakeTempDir(const std::string& session_dir) {
   return path;
 }
 
-// libpmix has written its file as it likes, with a name that it likes; ours is where tools look,
-// and for us alone (0600).
-rex::Status WriteRendezvous(const std::string& dir, const std::string& path) {
+// libpmix has written its file as it likes, with a name that it likes.
+Result<std::string> ReadRendezvous(const std::string& dir) {
   const std::string end = ".tool." + std::to_string(::getpid());
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(dir, error)) {
     if (!entry.path().string().ends_with(end)) continue;
-    const auto text = ReadFile(entry.path().string());
-    return text ? WriteFileAtomically(path, *text) : rex::Status(text.error());
+    return ReadFile(entry.path().string());
   }
   return Error{Errc::kInternal, "libpmix has not said where tools connect"};
 }
@@ -131,8 +129,8 @@ rex::Status WriteRendezvous(const std::string& dir, const std::string& path) {
 std::string PmixServer::Version() { return PMIx_Get_version(); }
 
 Result<PmixServer> PmixServer::Start(const std::string& session_dir, const std::string& node_name,
-                                     uint32_t one_job_ranks, const std::string& rendezvous,
-                                     UpcallSink& sink, const Clock& clock) {
+                                     uint32_t one_job_ranks, bool takes_tools, UpcallSink& sink,
+                                     const Clock& clock) {
   PmixServer server;
   server.init_begin_ = clock.Now();
   if (const rex::Status threads = CheckThreads(); !threads) return threads.error();
@@ -144,7 +142,8 @@ Result<PmixServer> PmixServer::Start(const std::string& session_dir, const std::
   auto topology = Topology::OfThisNode();
   if (!topology) return topology.error();
   server.topology_ = std::make_unique<Topology>(std::move(*topology));
-  server.image_ = WriteTopologyImage(server.topology_->get(), session_dir + "/topology.shm");
+  server.image_ = WriteTopologyImage(
+      server.topology_->get(), session_dir + "/topology." + std::to_string(::getpid()) + ".shm");
 
   static char source[] = "hwloc:" HWLOC_VERSION;
   server.topology_handle_ = std::make_unique<pmix_topology_t>();
@@ -158,7 +157,6 @@ Result<PmixServer> PmixServer::Start(const std::string& session_dir, const std::
   infos.AddRank(PMIX_SERVER_RANK, 0);
   infos.AddString(PMIX_HOSTNAME, node_name);
   infos.AddTopology(PMIX_TOPOLOGY2, server.topology_handle_.get());
-  const bool takes_tools = !rendezvous.empty();
   if (takes_tools) infos.AddBool(PMIX_SERVER_TOOL_SUPPORT, true);
   pmix_server_module_t module = MakeServerModule(sink, takes_tools);
   const pmix_status_t status = PMIx_server_init(&module, infos.data(), infos.size());
@@ -168,7 +166,9 @@ Result<PmixServer> PmixServer::Start(const std::string& session_dir, const std::
   }
   if (takes_tools) {
     WatchTools();
-    if (const rex::Status told = WriteRendezvous(*temp_dir, rendezvous); !told) return told.error();
+    auto rendezvous = ReadRendezvous(*temp_dir);
+    if (!rendezvous) return rendezvous.error();
+    server.rendezvous_ = *std::move(rendezvous);
   }
   server.init_end_ = clock.Now();
   return server;

@@ -22,15 +22,16 @@ class PmixServer {
   // Starts libpmix; its progress thread calls `sink` from now on, for the rest of the process.
   // `session_dir`: private, ours; everything libpmix writes goes below it. `node_name`: what jobs
   // call this node. `one_job_ranks`: ranks of the only job to come, 0 when several may.
-  // `rendezvous`: tools may connect, and this file tells them where; empty: none may.
+  // `takes_tools`: who is no rank may connect and ask for jobs.
   // Errors: kInternal, kResource.
   static Result<PmixServer> Start(const std::string& session_dir, const std::string& node_name,
-                                  uint32_t one_job_ranks, const std::string& rendezvous,
-                                  UpcallSink& sink, const Clock& clock);
+                                  uint32_t one_job_ranks, bool takes_tools, UpcallSink& sink,
+                                  const Clock& clock);
 
   const Topology& topology() const { return *topology_; }
   const std::string& node_name() const { return node_name_; }  // as libpmix knows this node
   const std::optional<TopologyImage>& topology_image() const { return image_; }
+  const std::string& rendezvous() const { return rendezvous_; }  // what tools are told
   Clock::Time init_begin() const { return init_begin_; }
   Clock::Time init_end() const { return init_end_; }
   static std::string Version();
@@ -38,6 +39,7 @@ class PmixServer {
  private:
   PmixServer() = default;
   std::string node_name_;
+  std::string rendezvous_;
   std::unique_ptr<Topology> topology_;                // libpmix holds its hwloc_topology_t
   std::unique_ptr<pmix_topology_t> topology_handle_;  // borrowed by libpmix
   std::optional<TopologyImage> image_;

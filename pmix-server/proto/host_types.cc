@@ -221,6 +221,7 @@ void ToPb(const HostReady& in, pb::HostEnvelope* envelope) {
   out->set_pmix_version(in.pmix_version);
   out->set_init_begin_us(in.init_begin.count());
   out->set_init_end_us(in.init_end.count());
+  out->set_rendezvous(in.rendezvous);
 }
 Result<HostMessage> FromPb(const pb::HostReady& in) {
   Check check;
@@ -228,8 +229,8 @@ Result<HostMessage> FromPb(const pb::HostReady& in) {
   check.Time(in.init_end_us(), "HostReady.init_end_us");
   check.That(in.init_end_us() >= in.init_begin_us(), "HostReady.init_end_us");
   if (!check.ok()) return check.error();
-  return HostMessage(
-      HostReady{in.pmix_version(), Micros(in.init_begin_us()), Micros(in.init_end_us())});
+  return HostMessage(HostReady{in.pmix_version(), Micros(in.init_begin_us()),
+                               Micros(in.init_end_us()), in.rendezvous()});
 }
 
 void ToPb(const ClientEvent& in, pb::HostEnvelope* envelope) {

@@ -101,6 +101,7 @@ struct HostReady {
   std::string pmix_version;
   std::chrono::microseconds init_begin{0};
   std::chrono::microseconds init_end{0};
+  std::string rendezvous = {};
 };
 struct ClientEvent {
   enum class What : uint8_t { kConnected, kFinalized };

@@ -33,10 +33,10 @@ CommandResult DvmTest::Ctl(const std::vector<std::string>& args, CommandOptions 
   return Run(argv, std::move(options));
 }
 
-void DvmTest::StartDvm(const std::vector<std::string>& options) {
+void DvmTest::StartDvm(const std::vector<std::string>& options, const CommandOptions& command) {
   std::vector<std::string> args = {"start"};
   args.insert(args.end(), options.begin(), options.end());
-  const CommandResult started = Ctl(args);
+  const CommandResult started = Ctl(args, command);
   ASSERT_TRUE(ExitedWith(started, 0));
   if (std::find(args.begin(), args.end(), "--name") != args.end()) return;
   const pid_t keeper = Keeper();

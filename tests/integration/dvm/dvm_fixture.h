@@ -14,7 +14,7 @@ class DvmTest : public RexTest {
 
   CommandResult Ctl(const std::vector<std::string>& args, CommandOptions options = {});
   // rexctl start; remembers its daemons, which hide their environment.
-  void StartDvm(const std::vector<std::string>& options = {});
+  void StartDvm(const std::vector<std::string>& options = {}, const CommandOptions& command = {});
   // What a command prints with --json.
   nlohmann::json Ask(const std::vector<std::string>& args);
   pid_t Head() { return Ask({"status"})["head_pid"]; }

@@ -9,6 +9,22 @@
 namespace rex {
 namespace {
 
+TEST(LeaseMessage, AHostIsAskedForWithItsSocketOnce) {
+  const auto pair = MakeSeqpacketPair();
+  const auto host = MakeStreamPair();
+  ASSERT_TRUE(pair && host);
+  KeptLeases kept;
+  EXPECT_FALSE(kept.TakeHost());
+  ASSERT_TRUE(SendHostSocket(pair->first.get(), 7, host->first.get()));
+  EXPECT_TRUE(kept.Receive(pair->second.get()));
+  const auto wanted = kept.TakeHost();
+  ASSERT_TRUE(wanted);
+  EXPECT_EQ(wanted->generation, 7U);
+  EXPECT_TRUE(WriteAll(wanted->socket.get(), "x"));
+  EXPECT_FALSE(kept.TakeHost());
+  EXPECT_EQ(kept.count(), 0U);
+}
+
 class LeaseMessageTest : public ::testing::Test {
  protected:
   void SetUp() override {

@@ -72,7 +72,7 @@ inline std::vector<HostMessage> SampleMessages() {
       JobRegistered{"rex-job", -27, "why", {}, {}},
       DeregisterJob{"rex-job"},
       JobDeregistered{"rex-job"},
-      HostReady{"4.2.2", microseconds(100), microseconds(5000)},
+      HostReady{"4.2.2", microseconds(100), microseconds(5000), "rex-host.0;tcp4://127.0.0.1:1\n"},
       ClientEvent{proc, ClientEvent::What::kFinalized, microseconds(77)},
       Abort{1, proc, -3, "text", procs},
       Fence{2, procs, true, bytes, microseconds(9)},
