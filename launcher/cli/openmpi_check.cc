@@ -93,17 +93,19 @@ std::string WhyNot(const OpenMpiFacts& facts) {
            "(on a node: the PATH of a login by ssh)";
   }
   if (facts.plugin.empty()) {
-    return "rex's plug-in mca_odls_rex.so is not installed beside this rexlaunch: build rex where "
-           "Open MPI's development files are (libopenmpi-dev), and install it";
+    return "rex's plug-in mca_odls_rex.so is not installed beside this rexlaunch, or in a "
+           "directory "
+           "with a blank or a colon in its path: build rex where Open MPI's development files are "
+           "(libopenmpi-dev), and install it";
   }
   if (!facts.missing.empty()) return facts.missing + ": install rex anew";
+  if (!facts.load_problem.empty()) {
+    return "orted cannot load rex's plug-in: " + facts.load_problem + "; install rex anew";
+  }
   if (facts.version != facts.built_for) {
     return "rex's plug-in is for Open MPI " + facts.built_for + ", and this one is " +
            (facts.version.empty() ? "of an unknown version" : facts.version) +
            ": build rex with this Open MPI (-DOpenMPI_ROOT=DIR)";
-  }
-  if (!facts.load_problem.empty()) {
-    return "orted cannot load rex's plug-in: " + facts.load_problem + "; install rex anew";
   }
   return "";
 }
@@ -146,10 +148,14 @@ OpenMpiVerdict JudgeOpenMpi(const OpenMpiFacts& facts) {
                  ImagesLine(facts);
   const std::string why = WhyNot(facts);
   verdict.fits = why.empty();
-  verdict.text += verdict.fits ? "fits: mpirun --launch-agent " + facts.rexlaunch + " ...\n"
-                               : "does not fit: " + why +
-                                     "\nmpirun --launch-agent works all the "
-                                     "same; Open MPI starts the ranks\n";
+  if (verdict.fits) {
+    verdict.text += "fits: mpirun --launch-agent " + facts.rexlaunch + " ...\n";
+    return verdict;
+  }
+  verdict.text += "does not fit: " + why + "\n";
+  if (!facts.orted.empty() || !facts.prted.empty()) {
+    verdict.text += "mpirun --launch-agent works all the same; Open MPI starts the ranks\n";
+  }
   return verdict;
 }
 

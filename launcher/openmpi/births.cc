@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <deque>
 #include <list>
+#include <utility>
 
 #include "launcher/openmpi/birth_state.h"
 #include "launcher/openmpi/maker.h"
@@ -68,6 +69,7 @@ struct Group {
   Kind kind;
   std::vector<NewRank> ranks;      // until the flush
   std::shared_ptr<Template> tmpl;  // none: exec
+  bool expected = false;           // a template was tried: once is enough
   std::unique_ptr<Maker> spawner;
   std::deque<BatchPtr> queue;
   BatchPtr current;  // waiting, sent or returning
@@ -230,7 +232,7 @@ Group& Births::GroupOf(const rex_birth_order& order) {
 
 void Births::Expect(const rex_birth_order& order) {
   Group& group = GroupOf(order);
-  if (group.tmpl != nullptr || library_.empty()) return;
+  if (library_.empty() || std::exchange(group.expected, true)) return;
   TemplateOrder wanted;
   wanted.path = group.kind.path;
   wanted.argv = group.kind.argv;

@@ -259,9 +259,9 @@ static void show_failure(const struct rex_odls_birth* birth, enum rex_birth_fail
     case REX_BIRTH_NO_SETUP:
     case REX_BIRTH_NO_PROCESS: {
       char line[1024];
-      snprintf(line, sizeof line, "rex: a rank of %s could not be started on %s: %s%s%s",
-               birth->caddy->app->app, orte_process_info.nodename, text,
-               text[0] != '\0' && error != 0 ? ": " : "", error != 0 ? strerror(error) : "");
+      snprintf(line, sizeof line, "rex: a rank of %s could not be started on %s: %s",
+               birth->caddy->app->app, orte_process_info.nodename,
+               text[0] == '\0' && error != 0 ? strerror(error) : text);
       orte_show_help_norender("rex", "start", false, line);
       return;
     }

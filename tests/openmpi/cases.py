@@ -125,5 +125,26 @@ CASES = [
     Case("own-threads", "-n 8 --host n1:8 --mca odls_base_num_threads 2 hostname", expect=0),
     Case("fork-agent", "-n 2 --host n1:2 --mca orte_fork_agent '/usr/bin/env' sh -c 'echo agent'", expect=0),
     Case("allow-no-more-processes", "-n 4 --host n1:4 sh -c 'echo $OMPI_COMM_WORLD_RANK'", agent="--rex-exec", expect=0),
+    Case("ld-preload", "-n 4 --host n1:2,n2:2 -x LD_PRELOAD=/lib/x86_64-linux-gnu/libutil.so.1 sh -c 'echo $LD_PRELOAD; grep -c "
+         "libutil /proc/$$/maps'", expect=0),
+    Case("ld-preload-missing", "-n 2 --host n1:2 -x LD_PRELOAD=/no/such/lib.so sh -c 'echo $LD_PRELOAD'"),
+    Case("hostile-name", "-n 4 --host n1:2,n2:2 \"@W@/it's a \\\"b\\\" \\$c;d.sh\" 'x y' '' '*' \"q'r\"",
+         prepare="printf '#!/bin/sh\\necho \"$0\"; for a; do echo \"[$a]\"; done\\n' > \"@W@/it's a \\\"b\\\" \\$c;d.sh\"; "
+         "chmod +x @W@/it*"),
+    Case("hostile-wdir", "-n 2 --host n1:2 --wdir \"@W@/a b'c\" sh -c 'pwd'", prepare="mkdir -p \"@W@/a b'c\""),
+    Case("hostile-environment", "-n 2 --host n1:2 -x A='b=c;d $e `f` \"g\"' -x EMPTY= sh -c 'echo \"$A\"; env | grep EMPTY'"),
+    Case("many-arguments", "-n 2 --host n1:2 sh -c 'echo $#' " + " ".join(str(i) for i in range(3000))),
+    Case("mpmd-script-shell-program", "-n 2 --host n1:2 @W@/s.sh one : -n 2 --host n1:2 /bin/sh -c 'echo two' : -n 2 --host "
+         "n1:2 @P@/testprog print three", prepare="printf '#!/bin/sh\\necho script $1\\n' > @W@/s.sh; chmod +x @W@/s.sh"),
+    Case("mpmd-one-missing", "-n 2 --host n1:2 hostname : -n 2 --host n1:2 /no/such/x"),
+    Case("program-in-PATH", "-n 2 --host n1:2 -x PATH=@W@:/usr/bin:/bin tool",
+         prepare="printf '#!/bin/sh\\necho tool\\n' > @W@/tool; chmod +x @W@/tool"),
+    Case("option-path", "-n 2 --host n1:2 --path @W@ tool", prepare="printf '#!/bin/sh\\necho tool\\n' > @W@/tool; chmod +x @W@/tool"),
+    Case("index-argv", "-n 2 --host n1:2 --index-argv-by-rank sh -c 'tr \"\\0\" \" \" < /proc/$$/cmdline'"),
+    Case("setuid-program", "-n 2 --host n1:2 @W@/su", prepare="cp /usr/bin/id @W@/su; chmod 4755 @W@/su"),
+    Case("directory-as-program", "-n 2 --host n1:2 @W@"),
+    Case("stopped-and-continued", "-n 2 --host n1:2 sh -c '(sleep 1; kill -CONT $$) & kill -STOP $$; echo on'", expect=0),
+    Case("output-after-the-end", "-n 2 --host n1:2 sh -c '(sleep 1; echo late) & echo first'"),
+    Case("oversubscribe-64", "-n 64 --oversubscribe --host n1 sh -c 'sleep 0.5; echo $OMPI_COMM_WORLD_RANK'", expect=0),
     Case("plain", "-n 4 --host n1:4 hostname", agent="--rex-plain", expect=0),
 ]

@@ -195,6 +195,27 @@ def check_openmpi(place):
     return problems
 
 
+def under_limits(place):
+    """A daemon with few descriptors, with a full /dev/shm, with 200 MB, with signals ignored, in a directory that is gone."""
+    problems = []
+    root = tree(place)
+    agent = os.path.join(place.work, "agent")
+    place.run("n1", "mount -o remount,size=4k /dev/shm")
+    for limit in ("ulimit -n 60", "true", "ulimit -v 200000", "umask 077; trap '' HUP TERM USR1",
+                  "mkdir /tmp/gone; cd /tmp/gone; rmdir /tmp/gone"):
+        seen = []
+        for daemon in ("orted", f"{root}/bin/rexlaunch --rex-verbose"):
+            with open(agent, "w", encoding="utf-8") as file:
+                file.write(f'#!/bin/sh\n{limit}\nexec {daemon} "$@"\n')
+            os.chmod(agent, 0o755)
+            words = f"--launch-agent {agent} -n 4 --host n1:4 sh -c 'umask; ulimit -n; pwd; grep SigIgn /proc/self/status'"
+            seen.append(mpirun(place, words))
+        expect(problems, limit, seen[0][:2] == seen[1][:2] and seen[1][0] == 0, seen)
+        expect(problems, f"{limit}: by template", BY_TEMPLATE in seen[1][2], seen[1])
+    place.run("n1", "mount -o remount,size=50% /dev/shm")
+    return problems
+
+
 def slurm(_):
     """srun starts the daemons."""
     problems = []
@@ -218,7 +239,7 @@ def slurm(_):
 
 CHECKS = (moved_tree, no_plugin, plugin_is_garbage, plugin_is_cut_off, plugin_lacks_a_symbol, plugin_unreadable, other_components, no_template_library, template_library_is_garbage,
           no_spawner, other_version, garbage_for_images, all_parts_missing, no_rexlaunch, wrong_word, preload_binary, mpirun_itself,
-          check_openmpi, slurm)
+          check_openmpi, under_limits, slurm)
 
 
 if __name__ == "__main__":

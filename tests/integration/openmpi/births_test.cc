@@ -72,7 +72,7 @@ class BirthsTest : public ::testing::Test {
       order.wdir = wdir.c_str();
       order.stdin_fd = order.stderr_fd = -1;
       order.stdout_fd = ::fcntl(input_.get(), F_DUPFD_CLOEXEC, 3);
-      if (i == 0 && want_template_) rex_births_expect(births_.get(), &order);
+      if (want_template_) rex_births_expect(births_.get(), &order);
       rex_births_add(births_.get(), &order);
     }
   }
@@ -222,6 +222,7 @@ TEST_F(BirthsTest, WhatTheTemplateCannotMakeIsExecuted) {
   ExpectAll(REX_BIRTH_OK, 0);
   ExpectExit(2);  // its usage
   EXPECT_TRUE(Noted("no template") && Noted("2 ranks by exec")) << notes_;
+  EXPECT_EQ(notes_.find("no template"), notes_.rfind("no template")) << notes_;  // tried once
 }
 
 TEST_F(BirthsTest, TemplateThatEndsIsReplacedByExec) {

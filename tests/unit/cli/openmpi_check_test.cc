@@ -43,7 +43,19 @@ TEST(OpenMpiCheck, EachThingThatIsMissingIsNamed) {
   ExpectNot(facts, "'rexd-spawner' is missing");
   facts = Good();
   facts.load_problem = "it needs libhwloc.so.15, which is not found";
+  facts.built_for = "";  // there may be nothing to read
   ExpectNot(facts, "orted cannot load rex's plug-in: it needs libhwloc.so.15");
+}
+
+TEST(OpenMpiCheck, SaysThatItWorksAllTheSameOnlyWhereItDoes) {
+  constexpr const char* kAllTheSame = "works all the same";
+  OpenMpiFacts facts = Good();
+  facts.plugin = facts.built_for = "";
+  EXPECT_NE(JudgeOpenMpi(facts).text.find(kAllTheSame), std::string::npos);
+  facts.orted = facts.version = "";
+  EXPECT_EQ(JudgeOpenMpi(facts).text.find(kAllTheSame), std::string::npos);
+  facts.prted = "/usr/bin/prted";
+  EXPECT_NE(JudgeOpenMpi(facts).text.find(kAllTheSame), std::string::npos);
 }
 
 TEST(OpenMpiCheck, SaysWhetherProgramsAreSent) {
