@@ -35,6 +35,12 @@ void ChildTable::Adopt(pid_t pid, OnExit on_exit) {
   });
 }
 
+void ChildTable::GiveAway(pid_t pid, std::optional<ExitStatus> ended) {
+  REX_CHECK(births_expected_ > 0);
+  children_.erase(pid);
+  if (ended) early_[pid] = *ended;
+}
+
 bool ChildTable::Kill(pid_t pid, int signo) const {
   return children_.contains(pid) && ::kill(pid, signo) == 0;
 }

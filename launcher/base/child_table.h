@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "launcher/base/event_loop.h"
 
@@ -39,6 +40,9 @@ class ChildTable {
 
   // Takes charge of `pid`, a direct child. `on_exit` runs once, on the loop, after it was reaped.
   void Adopt(pid_t pid, OnExit on_exit);
+  // `pid` is somebody else's from now on, who adopts it: its end is told to nobody before. `ended`:
+  // it has been reaped already. Only while births are expected.
+  void GiveAway(pid_t pid, std::optional<ExitStatus> ended);
   // Signals one child; false when it is not in the table (already reaped) or the kernel refused.
   bool Kill(pid_t pid, int signo) const;
   // Signals the child's whole process group, which must be led by the child itself.

@@ -159,6 +159,7 @@ class Part {
   void OnBatchLost(size_t first, const Error& error);
   Result<BirthBatch> MakeBatch(size_t first, size_t count);
   size_t BatchSize(size_t first) const;
+  bool IsTemplatesLast(size_t local) const;
   void OnPids(size_t first, size_t asked, const std::vector<pid_t>& pids, int error, Birth birth);
   void ReleaseAll();
   void CheckRunning();

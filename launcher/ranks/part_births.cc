@@ -177,6 +177,17 @@ Status Part::TakeStdio(size_t local, RankStdio* io) {
   return OpenRankStdio(!spec_.stdout_pipe, GetsStdin(ranks_[local].rank), io);
 }
 
+// The only rank that its template has to make here, for good.
+bool Part::IsTemplatesLast(size_t local) const {
+  const AppPlan& app = plan_.AppOf(ranks_[local].rank);
+  const auto index = static_cast<size_t>(&app - plan_.apps.data());
+  if (launch_.keep_templates || index >= app_templates_.size()) return false;
+  const TemplateStore::Shared& made = app_templates_[index];
+  const auto of_app = [&](const RankRecord& r) { return &plan_.AppOf(r.rank) == &app; };
+  return made != nullptr && std::count(app_templates_.begin(), app_templates_.end(), made) == 1 &&
+         std::count_if(ranks_.all().begin(), ranks_.all().end(), of_app) == 1;
+}
+
 Result<BirthBatch> Part::MakeBatch(size_t first, size_t count) {
   const AppPlan& app = plan_.AppOf(ranks_[first].rank);
   BirthBatch batch;
@@ -185,6 +196,7 @@ Result<BirthBatch> Part::MakeBatch(size_t first, size_t count) {
   batch.argv = app.argv;
   batch.wdir = app.wdir;
   batch.library_path = app.library_path;
+  batch.become = IsTemplatesLast(first);
   if (!app.copies.empty()) {
     batch.path = Below(app.copies[first], app.own_dir, app.path);
     batch.library_path = Below(app.copies[first], app.own_dir, app.library_path);

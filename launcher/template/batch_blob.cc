@@ -87,7 +87,7 @@ std::string EncodeBatch(const BirthBatch& batch, pid_t agent_pid) {
   header.open_files_hard = batch.open_files_hard;
   header.timer_slack_ns = static_cast<uint64_t>(batch.timer_slack.count());
   header.agent_pid = agent_pid;
-  header.flags = batch.outlives ? REX_BLOB_OUTLIVES : 0;
+  header.flags = (batch.outlives ? REX_BLOB_OUTLIVES : 0) | (batch.become ? REX_BLOB_BECOME : 0);
   header.failed_exit = batch.failed_exit;
   blob.Put(0, header);
   int32_t next_fd = REX_BATCH_FIXED_FDS;

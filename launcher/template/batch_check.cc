@@ -32,7 +32,8 @@ struct Bytes {
 
 bool HeaderIsSound(const Bytes& blob, const rex_blob_header& header, uint32_t count) {
   return header.count == count && header.argc >= 1 && header.agent_pid > 0 &&
-         (header.flags & ~REX_BLOB_OUTLIVES) == 0 && header.reserved == 0 &&
+         (header.flags & ~(REX_BLOB_OUTLIVES | REX_BLOB_BECOME)) == 0 &&
+         ((header.flags & REX_BLOB_BECOME) == 0 || header.count == 1) && header.reserved == 0 &&
          header.failed_exit >= 1 && header.failed_exit <= 255 && header.umask <= kMaxUmask &&
          blob.HasPath(header.path) && blob.HasAbsolutePath(header.wdir) &&
          blob.HasStringList(header.argv, header.argc) &&

@@ -16,6 +16,7 @@ struct MakerKind {
   // After the last one, in the maker; also when `prepare` or a clone failed.
   void (*finish)(void* self, RankContext* context) = nullptr;
   void* child_tid = nullptr;  // for CLONE_CHILD_SETTID; null: none
+  bool can_become = false;    // REX_BLOB_BECOME is honoured
 };
 
 // The rank that a clone is to become.
@@ -28,8 +29,8 @@ struct BornRank {
 // /dev/null, close-on-exec and above 2; -errno when there is none.
 int ArrangeDescriptors(int socket);
 
-// Serves until end of file on `socket`, then returns false. In each rank it returns true, with
-// `born` filled; its pointers hold for as long as the rank does not unmap or return from them.
+// Serves until end of file on `socket`, then returns false. In each rank it returns true, the maker
+// itself among them when it is to become one, with `born` filled; its pointers hold for as long as the rank does not unmap or return from them.
 bool ServeBatches(int socket, int null_device, const MakerKind& kind, BornRank* born);
 
 }  // namespace rex

@@ -12,10 +12,10 @@ void Check(const RankContext& context, uint32_t index, rex_birth_phase phase, lo
 
 void JoinAgent(const RankContext& context, uint32_t index) {
   Check(context, index, REX_PHASE_SETUP, sys::Call(sys::kSetpgid));
-  if ((context.view.header->flags & REX_BLOB_OUTLIVES) == 0) {
-    Check(context, index, REX_PHASE_SETUP,
-          sys::Call(sys::kPrctl, sys::kPrSetPdeathsig, sys::kSigKill));
-  }
+  // A template that becomes a rank has one already.
+  const bool outlives = (context.view.header->flags & REX_BLOB_OUTLIVES) != 0;
+  Check(context, index, REX_PHASE_SETUP,
+        sys::Call(sys::kPrctl, sys::kPrSetPdeathsig, outlives ? 0 : sys::kSigKill));
   // An agent that died before the call above will never be signalled about: prctl(2).
   if (sys::Call(sys::kGetppid) != context.view.header->agent_pid) sys::Exit(REX_GATE_CLOSED);
 }

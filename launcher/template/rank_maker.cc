@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <deque>
 #include <list>
+#include <optional>
 
 #include "launcher/base/programs.h"
 #include "launcher/template/maker_channel.h"
@@ -117,6 +118,7 @@ class RankMaker::Impl {
   void GiveBack(const BatchPtr& batch, const Error& error);
   void OnReturning(const BatchPtr& batch);
   void Return(const BatchPtr& batch);
+  void LetGo();
   void LoseSent(const Error& error);
   bool IsSent(const BatchPtr& batch) const;
   void EraseSent(const BatchPtr& batch);
@@ -129,10 +131,11 @@ class RankMaker::Impl {
   const MakerProgram program_;
   const std::chrono::milliseconds bound_;
   pid_t pid_ = 0;
-  bool ending_ = false;     // its socket is at its end or it was killed; not yet reaped
-  bool greeted_ = false;    // templates: fit
-  bool expecting_ = false;  // we told the child table to
-  Error end_reason_;        // why we ended a template
+  bool ending_ = false;              // its socket is at its end or it was killed; not yet reaped
+  bool greeted_ = false;             // templates: fit
+  bool expecting_ = false;           // we told the child table to
+  Error end_reason_;                 // why we ended a template
+  std::optional<ExitStatus> ended_;  // its end, while we read its last words
   UniqueFd socket_;
   std::unique_ptr<ReadWatcher> answers_;
   std::deque<BatchPtr> queue_;
@@ -303,6 +306,13 @@ void RankMaker::Impl::OnBadAnswer(const Error& error) {
 
 void RankMaker::Impl::TakeAnswer(const BatchAnswer& answer) {
   const BatchPtr batch = sent_.front();
+  if (program_.is_template && batch->order.become && answer.error == 0) {
+    if (answer.pids.at(0) != pid_) {
+      EndMaker({Errc::kProtocol, The() + " sent nonsense"});
+      return LoseSent(end_reason_);
+    }
+    LetGo();
+  }
   if (!answer.unfit) return Tell(batch, answer.pids, answer.error);
   if (!program_.is_template) {
     return Lose(batch, Error{Errc::kProtocol, The() + " sent nonsense"});
@@ -310,6 +320,15 @@ void RankMaker::Impl::TakeAnswer(const BatchAnswer& answer) {
   const Error unfit{Errc::kInvalid, "it has more than one thread, or no room for an environment"};
   EndMaker(unfit);
   LoseSent(unfit);
+}
+
+// The template is a rank now.
+void RankMaker::Impl::LetGo() {
+  children_.GiveAway(pid_, ended_);
+  pid_ = 0;
+  answers_.reset();
+  socket_.Reset();
+  end_reason_ = {Errc::kClosed, The() + " has become a rank"};
 }
 
 void RankMaker::Impl::Tell(const BatchPtr& batch, std::vector<pid_t> pids, int error) {
@@ -375,10 +394,14 @@ void RankMaker::Impl::OnMakerEnd(pid_t pid, const ExitStatus& status) {
   const auto guard = Guard();
   // What it answered before it ended still counts. Its end of the socket may live on for a moment
   // in a rank that was just cloned: then nothing is there to read.
+  ended_ = status;
   for (size_t most = most_sent() + 1; most > 0 && !ending_ && AwaitsAnswer(); --most) {
     OnAnswer();
-    if (guard.expired() || pid != pid_) return;
+    if (guard.expired()) return;
+    if (pid != pid_) break;
   }
+  ended_.reset();
+  if (pid != pid_) return;
   answers_.reset();
   socket_.Reset();
   pid_ = 0;

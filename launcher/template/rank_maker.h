@@ -29,6 +29,9 @@ struct BirthBatch {
   uint64_t open_files_hard = 1 << 20;       // and hard; never above the spawner's
   std::chrono::nanoseconds timer_slack{0};  // 0: as it is
   bool outlives = false;                    // ranks do not die with their parent
+  // The last batch, of one rank: a template need not clone itself but becomes it. Others take no
+  // notice.
+  bool become = false;
   uint32_t failed_exit = 127;               // exit code of one that can't go on, 1..255
 
   struct Rank {

@@ -246,6 +246,7 @@ void Start(int, char**, char** envp) {
   kind.prepare = PrepareBatch;
   kind.finish = FinishBatch;
   kind.child_tid = state.tid;
+  kind.can_become = true;
   BornRank born;
   if (!ServeBatches(socket, null_device, kind, &born)) sys::Exit(0);
   Become(born, state);

@@ -81,6 +81,7 @@ void TemplateMaker::Submit(BirthBatch batch, BatchEvents events, OnFallback on_f
 void TemplateMaker::FallBack(BirthBatch batch, BatchEvents events, const OnFallback& on_fallback,
                              const std::string& why) {
   if (on_fallback) on_fallback(why);
+  batch.become = false;
   spawner_.Submit(std::move(batch), std::move(events));
 }
 

@@ -36,6 +36,7 @@
 #define REX_GATE_CLOSED 125
 #define REX_NO_FD (-1)       /* /dev/null */
 #define REX_BLOB_OUTLIVES 1u /* ranks get no death signal: they outlive their parent */
+#define REX_BLOB_BECOME 2u   /* one rank, no batch after it: a template becomes it, uncloned */
 #define REX_BATCH_UNFIT 4096 /* beyond every errno */
 
 /* The template's socket, in the environment of the template alone: REX_TEMPLATE_FD=N. It replaces

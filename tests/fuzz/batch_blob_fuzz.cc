@@ -66,6 +66,7 @@ BirthBatch ToBatch(const BatchView& view, size_t size) {
   batch.open_files = header.open_files_soft;
   batch.open_files_hard = header.open_files_hard;
   batch.outlives = (header.flags & REX_BLOB_OUTLIVES) != 0;
+  batch.become = (header.flags & REX_BLOB_BECOME) != 0;
   batch.failed_exit = header.failed_exit;
   batch.timer_slack = std::chrono::nanoseconds(header.timer_slack_ns);
   for (uint32_t i = 0; i < header.count; ++i) {

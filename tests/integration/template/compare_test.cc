@@ -17,17 +17,17 @@ std::string TemplateProgram(const std::string& name) {
 
 class TemplateCompareTest : public RexTest {
  protected:
-  // The probe's lines for one rank, what differs between two jobs masked.
-  std::vector<std::string> Probe(const std::string& way, CommandOptions options,
-                                 std::vector<std::string> more = {}) {
+  // The probe's lines for rank 0, what differs between two jobs masked.
+  std::vector<std::string> Probe(const std::string& way, const std::string& ranks,
+                                 CommandOptions options, std::vector<std::string> more = {}) {
     more.insert(more.end(), {TemplateProgram("birth_probe"), "",
                              TemplateProgram("liblazy_library.so"), "a b", "last"});
-    return Say(way, std::move(options), more);
+    return Say(way, ranks, std::move(options), more);
   }
-  // What one rank says, masked.
-  std::vector<std::string> Say(const std::string& way, CommandOptions options,
-                               const std::vector<std::string>& words) {
-    std::vector<std::string> args = {"--verbose", "--template=" + way, "-n", "1"};
+  // A template becomes the only rank, and clones itself for two.
+  std::vector<std::string> Say(const std::string& way, const std::string& ranks,
+                               CommandOptions options, const std::vector<std::string>& words) {
+    std::vector<std::string> args = {"--verbose", "--template=" + way, "-n", ranks};
     args.insert(args.end(), words.begin(), words.end());
     const CommandResult result = Rex(args, std::move(options));
     EXPECT_TRUE(ExitedWith(result, 0));
@@ -45,10 +45,13 @@ class TemplateCompareTest : public RexTest {
     return lines;
   }
   void ExpectSame(const CommandOptions& options, const std::vector<std::string>& more = {}) {
-    const auto exec = Probe("none", options, more);
-    const auto templated = Probe("auto", options, more);
-    EXPECT_GT(exec.size(), 60u);
-    ExpectEqual(templated, exec);
+    for (const char* ranks : {"1", "2"}) {
+      SCOPED_TRACE(ranks);
+      const auto exec = Probe("none", ranks, options, more);
+      const auto templated = Probe("auto", ranks, options, more);
+      EXPECT_GT(exec.size(), 60u);
+      ExpectEqual(templated, exec);
+    }
   }
   static void ExpectEqual(const std::vector<std::string>& templated,
                           const std::vector<std::string>& exec) {
@@ -85,7 +88,7 @@ TEST_F(TemplateCompareTest, NothingDiffersWhenOversubscribed) {
 
 TEST_F(TemplateCompareTest, WhatTheProbeSays) {
   // Against a probe that says the same nonsense both ways.
-  const auto lines = Probe("auto", {});
+  const auto lines = Probe("auto", "2", {});
   const auto has = [&](const std::string& line) {
     EXPECT_NE(std::find(lines.begin(), lines.end(), line), lines.end()) << line;
   };
@@ -109,10 +112,13 @@ TEST_F(TemplateCompareTest, NothingDiffersForScripts) {
   for (const char* line : {"#!/usr/bin/python3", "#!/usr/bin/python3 -E",
                            "#! \t/usr/bin/python3  -sE ", "#!/usr/bin/env python3"}) {
     const std::string script = WriteFile("probe.py", line + ("\n" + *body), 0755);
-    const auto exec = Say("none", options, {script, "a b", ""});
-    const auto templated = Say("auto", options, {script, "a b", ""});
-    EXPECT_GT(exec.size(), 30u) << line;
-    ExpectEqual(templated, exec);
+    for (const char* ranks : {"1", "2"}) {
+      SCOPED_TRACE(std::string(line) + " " + ranks);
+      const auto exec = Say("none", ranks, options, {script, "a b", ""});
+      const auto templated = Say("auto", ranks, options, {script, "a b", ""});
+      EXPECT_GT(exec.size(), 30u);
+      ExpectEqual(templated, exec);
+    }
   }
 }
 
@@ -129,12 +135,14 @@ TEST_F(TemplateCompareTest, OpenMpCountsTheSameThreads) {
   for (const char* threads : {"", "3"}) {
     CommandOptions options;
     if (*threads != '\0') options.set_env["OMP_NUM_THREADS"] = threads;
-    const auto exec = Rex({"--template=none", "-n", "1", TemplateProgram("openmp")}, options);
-    const auto templated = Rex({"--verbose", "-n", "1", TemplateProgram("openmp")}, options);
-    ASSERT_TRUE(ExitedWith(exec, 0));
-    ASSERT_TRUE(ExitedWith(templated, 0));
-    EXPECT_TRUE(Contains(templated.err, "born by template"));
-    EXPECT_EQ(templated.out, exec.out);
+    for (const char* ranks : {"1", "2"}) {
+      const auto exec = Rex({"--template=none", "-n", ranks, TemplateProgram("openmp")}, options);
+      const auto templated = Rex({"--verbose", "-n", ranks, TemplateProgram("openmp")}, options);
+      ASSERT_TRUE(ExitedWith(exec, 0));
+      ASSERT_TRUE(ExitedWith(templated, 0));
+      EXPECT_TRUE(Contains(templated.err, "born by template"));
+      EXPECT_EQ(templated.out, exec.out);
+    }
   }
 }
 

@@ -157,6 +157,53 @@ TEST_F(TemplateFaults, ManyBatchesKeepTheirOrder) {
   EXPECT_TRUE(fallbacks_.empty());
 }
 
+// The last rank, if it is the only one of its batch, is the template itself.
+TEST_F(TemplateFaults, BecomesItsLastRank) {
+  StartTemplate();
+  BirthBatch batch = Batch(1);
+  batch.become = true;
+  const auto last = SubmitBatch(std::move(batch), false);
+  const pid_t pid = template_->pid();
+  ASSERT_TRUE(RunUntil([&] { return last->told; }));
+  EXPECT_EQ(last->pids, std::vector<pid_t>{pid});
+  EXPECT_EQ(template_->pid(), 0);
+  EXPECT_FALSE(template_->alive());
+  const auto late = SubmitBatch(Batch(2));
+  ExpectGood(late, Birth::kExec);
+  ASSERT_EQ(fallbacks_.size(), 1u);
+  EXPECT_NE(fallbacks_[0].find("has become a rank"), std::string::npos) << fallbacks_[0];
+  template_->Release();
+  ExpectGood(last, Birth::kTemplate);
+}
+
+TEST_F(TemplateFaults, KilledAtAnyMomentOfBecoming) {
+  int killed_as_rank = 0;
+  for (int round = 0; round < 60; ++round) {
+    StartTemplate();
+    AwaitFit();
+    const pid_t pid = template_->pid();
+    BirthBatch batch = Batch(1);
+    batch.become = true;
+    const auto record = SubmitBatch(std::move(batch), round % 2 == 0);
+    const auto moment = loop_.clock().Now() + std::chrono::microseconds(20) * round;
+    while (loop_.clock().Now() < moment) {
+    }
+    ASSERT_EQ(::kill(pid, SIGKILL), 0);
+    ASSERT_TRUE(RunUntil([&] { return record->told || record->lost; })) << round;
+    if (round % 2 == 1) ReleaseAll();
+    ASSERT_TRUE(RunUntilOver(record)) << round;
+    EXPECT_EQ(record->events, "pb") << round << (record->lost ? record->lost->text : "");
+    ASSERT_EQ(record->ends.size(), 1u);
+    // Either it died as a rank, or a spawner has made another one.
+    const bool as_rank = record->pids.at(0) == pid;
+    killed_as_rank += as_rank ? 1 : 0;
+    EXPECT_EQ(record->ends[0]->ok(), !as_rank) << round;
+    template_.reset();
+    ASSERT_TRUE(RunUntil([&] { return children_->size() <= 1; })) << round;
+  }
+  RecordProperty("killed_as_rank", killed_as_rank);
+}
+
 TEST_F(TemplateFaults, KilledAfterItsAnswerDoesNotMatter) {
   StartTemplate();
   const auto record = SubmitBatch(Batch(5), false);

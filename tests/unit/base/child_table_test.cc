@@ -105,6 +105,41 @@ TEST_F(ChildTableTest, AnEndBeforeAdoptionIsReportedWhenBirthsAreExpected) {
   table_.ExpectBirths(false);
 }
 
+class GivenAway : public ChildTableTest, public ::testing::WithParamInterface<bool> {};
+
+// To one that adopts it, running or reaped already.
+TEST_P(GivenAway, HasOneOwnerAtATime) {
+  const bool reaped = GetParam();
+  auto gate = MakePipe();
+  ASSERT_TRUE(gate.has_value());
+  table_.ExpectBirths(true);
+  const pid_t pid = ForkWaiting(*gate, 7);
+  std::optional<ExitStatus> first;
+  table_.Adopt(pid, [&](const ExitStatus& status) { first = status; });
+  if (reaped) {
+    gate->second.Reset();
+    AwaitZombie(pid);
+    table_.Reap();
+    ASSERT_TRUE(first.has_value());
+  }
+  table_.GiveAway(pid, first);
+  EXPECT_FALSE(table_.Contains(pid));
+  std::optional<ExitStatus> second;
+  table_.Adopt(pid, [&](const ExitStatus& status) {
+    second = status;
+    loop_.Stop();
+  });
+  gate->second.Reset();
+  RunUntilStopped();
+  ASSERT_TRUE(second.has_value());
+  EXPECT_EQ(second->code, 7);
+  EXPECT_EQ(first.has_value(), reaped);
+  table_.ExpectBirths(false);
+}
+
+INSTANTIATE_TEST_SUITE_P(Both, GivenAway, ::testing::Bool(),
+                         [](const auto& param) { return param.param ? "Reaped" : "Running"; });
+
 TEST_F(ChildTableTest, UnknownChildrenAreReapedSilently) {
   auto gate = MakePipe();
   ASSERT_TRUE(gate.has_value());

@@ -103,7 +103,8 @@ TEST(BatchBlob, FlagsAndExitCodesHaveBounds) {
     return Check(RequestFor(blob), blob);
   };
   EXPECT_EQ(with([](auto& h) { h.flags = REX_BLOB_OUTLIVES; }), 0);
-  EXPECT_EQ(with([](auto& h) { h.flags = REX_BLOB_OUTLIVES << 1; }), EPROTO);
+  EXPECT_EQ(with([](auto& h) { h.flags = REX_BLOB_BECOME; }), EPROTO) << "more than one rank";
+  EXPECT_EQ(with([](auto& h) { h.flags = REX_BLOB_BECOME << 1; }), EPROTO);
   EXPECT_EQ(with([](auto& h) { h.failed_exit = 255; }), 0);
   EXPECT_EQ(with([](auto& h) { h.failed_exit = 256; }), EPROTO);
   EXPECT_EQ(with([](auto& h) { h.failed_exit = 0; }), EPROTO);

@@ -3,6 +3,10 @@ import os
 import sys
 
 
+if os.environ.get("OMPI_COMM_WORLD_RANK", "0") != "0":
+    sys.exit()  # one rank is enough
+
+
 def text(path):
     with open(path, "rb") as file:
         return file.read()
