@@ -18,14 +18,14 @@ enum : uint32_t { kRangeLocal = 2, kRangeNamespace = 3, kRangeCustom = 6, kRange
 
 // What a host may ask of the head.
 template <typename T>
-constexpr bool kIsForHead = std::is_same_v<T, pmix::Publish> || std::is_same_v<T, pmix::Lookup> ||
-                            std::is_same_v<T, pmix::Unpublish> || std::is_same_v<T, pmix::Query> ||
-                            std::is_same_v<T, pmix::Abort> || std::is_same_v<T, pmix::JobControl> ||
-                            std::is_same_v<T, pmix::EventRaised> ||
-                            std::is_same_v<T, pmix::Spawn> || std::is_same_v<T, pmix::Group> ||
-                            std::is_same_v<T, pmix::ToolConnected> ||
-                            std::is_same_v<T, pmix::ToolGone> || std::is_same_v<T, pmix::ToolRead> ||
-                            std::is_same_v<T, pmix::ToolDrain>;
+constexpr bool kIsForHead =
+    std::is_same_v<T, pmix::Publish> || std::is_same_v<T, pmix::Lookup> ||
+    std::is_same_v<T, pmix::Unpublish> || std::is_same_v<T, pmix::Query> ||
+    std::is_same_v<T, pmix::Abort> || std::is_same_v<T, pmix::JobControl> ||
+    std::is_same_v<T, pmix::EventRaised> || std::is_same_v<T, pmix::Spawn> ||
+    std::is_same_v<T, pmix::Group> || std::is_same_v<T, pmix::ToolConnected> ||
+    std::is_same_v<T, pmix::ToolGone> || std::is_same_v<T, pmix::ToolRead> ||
+    std::is_same_v<T, pmix::ToolDrain>;
 // What the head may say to a host.
 template <typename T>
 constexpr bool kIsFromHead =

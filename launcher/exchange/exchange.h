@@ -27,9 +27,9 @@ class Exchange {
     ExchangePort port;
     std::function<void(const pmix::HostMessage&)> to_host;
     // Head only: what the host of `from` asked of the head: Publish, Lookup, Unpublish, Query,
-    // Abort, JobControl, Spawn, Group, and what concerns tools. Answered by AnswerTo with the same request number; numbers
-    // are the host's, so a request is known by (from, number). Events do not come here: see
-    // RaiseEvent.
+    // Abort, JobControl, Spawn, Group, and what concerns tools. Answered by AnswerTo with the same
+    // request number; numbers are the host's, so a request is known by (from, number). Events do
+    // not come here: see RaiseEvent.
     std::function<void(NodeId from, pmix::HostMessage)> to_head;
     uint64_t max_modex_bytes;  // of one collective, over all nodes
   };

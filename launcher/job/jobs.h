@@ -168,13 +168,13 @@ class Jobs {
   Client client_;
   const JobBounds bounds_;
   std::map<JobNumber, Entry> jobs_;
-  JobNumber first_ = 0;      // rexlaunch's own
+  JobNumber first_ = 0;  // rexlaunch's own
   std::optional<Tool> tool_;
   bool tool_present_ = false;
   bool finished_ = false;
   std::vector<std::pair<NodeId, uint64_t>> drains_;  // requests that wait
-  JobNumber shown_ = 0;      // the last number that rexlaunch was told
-  Clock::Time deadline_{0};  // --timeout, for all; 0: none
+  JobNumber shown_ = 0;                              // the last number that rexlaunch was told
+  Clock::Time deadline_{0};                          // --timeout, for all; 0: none
   StdinRouterOf<JobNumber> stdin_;
   int64_t pool_ = 0;                      // credit for output that no job has
   std::map<JobNumber, uint64_t> wanted_;  // of it

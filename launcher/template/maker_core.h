@@ -30,7 +30,8 @@ struct BornRank {
 int ArrangeDescriptors(int socket);
 
 // Serves until end of file on `socket`, then returns false. In each rank it returns true, the maker
-// itself among them when it is to become one, with `born` filled; its pointers hold for as long as the rank does not unmap or return from them.
+// itself among them when it is to become one, with `born` filled; its pointers hold for as long as
+// the rank does not unmap or return from them.
 bool ServeBatches(int socket, int null_device, const MakerKind& kind, BornRank* born);
 
 }  // namespace rex

@@ -32,7 +32,7 @@ struct BirthBatch {
   // The last batch, of one rank: a template need not clone itself but becomes it. Others take no
   // notice.
   bool become = false;
-  uint32_t failed_exit = 127;               // exit code of one that can't go on, 1..255
+  uint32_t failed_exit = 127;  // exit code of one that can't go on, 1..255
 
   struct Rank {
     std::vector<std::string> env;  // after the common ones

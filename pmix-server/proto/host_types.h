@@ -317,8 +317,8 @@ using HostMessage =
     std::variant<RegisterJob, JobRegistered, DeregisterJob, JobDeregistered, HostReady, ClientEvent,
                  Abort, Fence, FenceDone, FenceReleased, DirectModex, ModexRequest, ModexDone,
                  Publish, Lookup, LookupDone, Unpublish, EventRaised, JobControl, LogText, Query,
-                 QueryDone, OpDone, Ping, Pong, Spawn, SpawnDone, Group, GroupDone, ToolConnected, ToolGone, ToolRead,
-                 ToolDrain>;
+                 QueryDone, OpDone, Ping, Pong, Spawn, SpawnDone, Group, GroupDone, ToolConnected,
+                 ToolGone, ToolRead, ToolDrain>;
 
 // kData for what carries the data of collectives and modexes: it may be megabytes, and what else
 // there is to say goes in between. So there is no order between it and other messages.

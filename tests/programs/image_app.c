@@ -1,6 +1,6 @@
 // A program with a library of its own beside it (RUNPATH $ORIGIN/../lib), and a plug-in there that
-// it opens by itself. Says what it is and what it sees. With arguments: sleeps so many ms first, and
-// so many when it has opened the plug-in.
+// it opens by itself. Says what it is and what it sees. With arguments: sleeps so many ms first,
+// and so many when it has opened the plug-in.
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>

@@ -4,7 +4,8 @@
  * words wait                 the next end, shown              wait-all       all, sorted by job and
  * copy nothing              a wait that must time out        none           a wait with nothing
  * left signal:JOB:COPY:SIGNO  COPY -1: all                   running        how many run sleep:MS
- * say:TEXT  exit:CODE  quit (exit without closing)  pid  reopen  fork:MS (a child that sleeps). Errors are shown and do not end it.
+ * say:TEXT  exit:CODE  quit (exit without closing)  pid  reopen  fork:MS (a child that sleeps).
+ * Errors are shown and do not end it.
  */
 #include <rexspawn.h>
 #include <stdio.h>

@@ -202,7 +202,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   const char* rank = getenv("OMPI_COMM_WORLD_RANK");
-  if (rank != NULL && strcmp(rank, "0") != 0) return 0;  /* one is enough */
+  if (rank != NULL && strcmp(rank, "0") != 0) return 0; /* one is enough */
   printf("buffer=%zu lines=%d err=%d\n", __fbufsize(stdout), __flbf(stdout), __flbf(stderr));
   printf("order=%s seen=%s tls=%d library=%s\n", order, seen, tls_word, probe_library_story());
   printf("heap=%zu blocks=%zu mapped=%zu\n", (size_t)first_heap.arena, (size_t)first_heap.ordblks,
