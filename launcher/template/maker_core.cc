@@ -160,15 +160,22 @@ bool Send(int socket, const Answer& answer) {
 // The maker is the rank: it answers first, as nobody will after it.
 bool Become(int socket, const MakerKind& kind, Answer* answer, BornRank* born) {
   answer->head.error = kind.prepare(kind.self, &born->context);
-  if (answer->head.error == 0) {
-    answer->pids[answer->head.started++] = static_cast<int32_t>(sys::Call(sys::kGetpid));
+  if (answer->head.error != 0) {
+    kind.finish(kind.self, &born->context);
+    return false;
   }
-  const bool sent = Send(socket, *answer);
-  const bool becomes = answer->head.error == 0;
+  answer->pids[answer->head.started++] = static_cast<int32_t>(sys::Call(sys::kGetpid));
+  if (!Send(socket, *answer)) sys::Exit(REX_GATE_CLOSED);
+  sys::Call(sys::kMunmap, sys::Address(answer), sizeof(Answer));
   born->index = 0;
-  if (becomes && !sent) sys::Exit(REX_GATE_CLOSED);
-  if (becomes) sys::Call(sys::kMunmap, sys::Address(answer), sizeof(Answer));
-  return becomes;
+  return true;
+}
+
+// True in each rank.
+bool Bear(int socket, const MakerKind& kind, Answer* answer, BornRank* born) {
+  const bool last = (born->context.view.header->flags & REX_BLOB_BECOME) != 0;
+  return kind.can_become && last ? Become(socket, kind, answer, born)
+                                 : MakeRanks(kind, answer, born);
 }
 }  // namespace
 
@@ -192,13 +199,9 @@ bool ServeBatches(int socket, int null_device, const MakerKind& kind, BornRank* 
     born->context = RankContext{};
     answer->head = {REX_BATCH_MAGIC, 0, 0, 0};
     answer->head.error = OpenBatch(g_datagram, null_device, &blob, &born->context);
-    const bool opened = answer->head.error == 0;
-    const bool becomes =
-        opened && kind.can_become && (born->context.view.header->flags & REX_BLOB_BECOME) != 0;
-    if (becomes && Become(socket, kind, answer, born)) return true;
-    if (opened && !becomes && MakeRanks(kind, answer, born)) return true;
+    if (answer->head.error == 0 && Bear(socket, kind, answer, born)) return true;
     blob.Unmap();
-    const bool sent = becomes || Send(socket, *answer);
+    const bool sent = Send(socket, *answer);
     g_datagram.CloseAll();
     if (!sent) return false;
   }

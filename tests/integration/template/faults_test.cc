@@ -62,6 +62,18 @@ class TemplateFaults : public MakerTest {
     ASSERT_GT(template_->pid(), 0);
     ASSERT_EQ(::kill(template_->pid(), signo), 0);
   }
+  // At any moment of what the template does meanwhile: our loop does not run.
+  void KillAfter(std::chrono::microseconds delay) {
+    const auto moment = loop_.clock().Now() + delay;
+    while (loop_.clock().Now() < moment) {
+    }
+    Strike(SIGKILL);
+  }
+  // Ranks made twice would show here: nobody but the new spawner is left.
+  bool EndsAlone() {
+    template_.reset();
+    return RunUntil([&] { return children_->size() <= 1; });
+  }
 
   std::unique_ptr<TemplateMaker> template_;
   std::vector<std::string> fallbacks_;
@@ -110,19 +122,14 @@ TEST_F(TemplateFaults, KilledAtAnyMomentOfABatch) {
     StartTemplate();
     AwaitFit();
     const auto record = SubmitBatch(Batch(60), round % 2 == 0);
-    const auto moment = loop_.clock().Now() + std::chrono::microseconds(150) * round;
-    while (loop_.clock().Now() < moment) {
-    }
-    Strike(SIGKILL);
+    KillAfter(std::chrono::microseconds(150) * round);
     ASSERT_TRUE(RunUntil([&] { return record->told || record->lost; })) << round;
     if (round % 2 == 1) ReleaseAll();
     ASSERT_TRUE(RunUntilOver(record)) << round;
     EXPECT_EQ(record->events, "pb") << round;
     EXPECT_EQ(record->pids.size(), 60u);
     for (const auto& end : record->ends) EXPECT_TRUE(end->ok());
-    template_.reset();
-    // Ranks made twice would show here: nobody but the new spawner is left.
-    ASSERT_TRUE(RunUntil([&] { return children_->size() <= 1; })) << round;
+    ASSERT_TRUE(EndsAlone()) << round;
   }
 }
 
@@ -133,18 +140,14 @@ TEST_F(TemplateFaults, KilledAtAnyMomentOfTwoBatches) {
     AwaitFit();
     const std::shared_ptr<BatchRecord> records[] = {SubmitBatch(Batch(30)), SubmitBatch(Batch(30)),
                                                     SubmitBatch(Batch(30))};
-    const auto moment = loop_.clock().Now() + std::chrono::microseconds(200) * round;
-    while (loop_.clock().Now() < moment) {
-    }
-    Strike(SIGKILL);
+    KillAfter(std::chrono::microseconds(200) * round);
     for (const auto& record : records) {
       ASSERT_TRUE(RunUntilOver(record)) << round;
       EXPECT_EQ(record->events, "pb") << round;
       EXPECT_EQ(record->pids.size(), 30u);
       for (const auto& end : record->ends) EXPECT_TRUE(end->ok());
     }
-    template_.reset();
-    ASSERT_TRUE(RunUntil([&] { return children_->size() <= 1; })) << round;
+    ASSERT_TRUE(EndsAlone()) << round;
   }
 }
 
@@ -185,10 +188,7 @@ TEST_F(TemplateFaults, KilledAtAnyMomentOfBecoming) {
     BirthBatch batch = Batch(1);
     batch.become = true;
     const auto record = SubmitBatch(std::move(batch), round % 2 == 0);
-    const auto moment = loop_.clock().Now() + std::chrono::microseconds(20) * round;
-    while (loop_.clock().Now() < moment) {
-    }
-    ASSERT_EQ(::kill(pid, SIGKILL), 0);
+    KillAfter(std::chrono::microseconds(20) * round);
     ASSERT_TRUE(RunUntil([&] { return record->told || record->lost; })) << round;
     if (round % 2 == 1) ReleaseAll();
     ASSERT_TRUE(RunUntilOver(record)) << round;
@@ -198,8 +198,7 @@ TEST_F(TemplateFaults, KilledAtAnyMomentOfBecoming) {
     const bool as_rank = record->pids.at(0) == pid;
     killed_as_rank += as_rank ? 1 : 0;
     EXPECT_EQ(record->ends[0]->ok(), !as_rank) << round;
-    template_.reset();
-    ASSERT_TRUE(RunUntil([&] { return children_->size() <= 1; })) << round;
+    ASSERT_TRUE(EndsAlone()) << round;
   }
   RecordProperty("killed_as_rank", killed_as_rank);
 }
