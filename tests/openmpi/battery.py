@@ -72,6 +72,15 @@ class Place:
         shutil.rmtree(self.work, ignore_errors=True)
 
 
+def slurm_place():
+    """A Place whose nodes have Slurm; None, and said so, where there is none."""
+    try:
+        return Place("--slurm")
+    except Failed as failure:
+        print(f"    no Slurm here: {failure}")
+        return None
+
+
 def ranks_of(case):
     return sum(int(n) for n in re.findall(r"-n (\d+)", case.run))
 

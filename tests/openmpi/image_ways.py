@@ -8,7 +8,7 @@ import contextlib
 import sys
 
 sys.dont_write_bytecode = True
-from battery import Failed, Place  # noqa: E402
+from battery import Place, slurm_place  # noqa: E402
 from images import Home, lines_of, sent  # noqa: E402
 from parts import expect  # noqa: E402
 
@@ -56,10 +56,8 @@ def chain_of_daemons():
 def below_slurm():
     """srun starts the daemons."""
     problems = []
-    try:
-        place = Place("--slurm")
-    except Failed as failure:
-        print(f"    no Slurm here: {failure}")
+    place = slurm_place()
+    if place is None:
         return []
     with contextlib.closing(place), contextlib.closing(Home(place)) as home:
         runs_everywhere(problems, home, "-n 3 --map-by node --oversubscribe", 3, 3, before="salloc -Q -N 3")

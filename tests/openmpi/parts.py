@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 sys.dont_write_bytecode = True
-from battery import BUILD, PATIENCE, ROOT, Failed, Place, run_checks  # noqa: E402
+from battery import BUILD, PATIENCE, ROOT, Place, run_checks, slurm_place  # noqa: E402
 
 FILES = ("bin/rexlaunch", "lib/rex/openmpi/mca_odls_rex.so", "libexec/rex/librex_template.so", "libexec/rex/rexd-spawner",
          "lib/rex/openmpi/mca_filem_rex.so", "libexec/rex/rexd-stager")
@@ -219,10 +219,8 @@ def under_limits(place):
 def slurm(_):
     """srun starts the daemons."""
     problems = []
-    try:
-        place = Place("--slurm")
-    except Failed as failure:
-        print(f"    no Slurm here: {failure}")
+    place = slurm_place()
+    if place is None:
         return []
     try:
         agent = f"--launch-agent '{tree(place)}/bin/rexlaunch --rex-verbose'"

@@ -1,7 +1,6 @@
 #include "local_ranks_bench.h"
 
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +22,6 @@
 struct rex_odls_settings rex_odls_settings;
 
 static struct {
-  char log[1 << 16];
-  size_t length;
   orte_odls_base_fork_local_proc_fn_t fork_local;
   orte_job_t* job;
   orte_app_context_t* app;
@@ -33,22 +30,6 @@ static struct {
   struct rex_births_host host;
   int pipe[2];
 } g;
-
-__attribute__((format(printf, 1, 2))) static void tell(const char* format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  g.length += (size_t)vsnprintf(g.log + g.length, sizeof g.log - g.length, format, arguments);
-  va_end(arguments);
-  g.length += (size_t)snprintf(g.log + g.length, sizeof g.log - g.length, "\n");
-}
-
-const char* bench_log(void) {
-  static char last[sizeof g.log];
-  memcpy(last, g.log, sizeof last);
-  g.length = 0;
-  g.log[0] = '\0';
-  return last;
-}
 
 /* ------------------------------ the births ------------------------------ */
 
@@ -66,7 +47,7 @@ int rex_births_fd(const struct rex_births* births) {
 void rex_births_run(struct rex_births* births) { (void)births; }
 void rex_births_expect(struct rex_births* births, const struct rex_birth_order* order) {
   (void)births;
-  tell("template of %s", order->path);
+  bench_tell("template of %s", order->path);
 }
 void rex_births_add(struct rex_births* births, const struct rex_birth_order* order) {
   const unsigned rank = (unsigned)atoi(order->argv[1]);
@@ -78,7 +59,7 @@ void rex_births_add(struct rex_births* births, const struct rex_birth_order* ord
 }
 void rex_births_flush(struct rex_births* births) {
   (void)births;
-  tell("flush");
+  bench_tell("flush");
 }
 int rex_births_busy(const struct rex_births* births) {
   (void)births;
@@ -101,14 +82,15 @@ bool rex_odls_bind(struct rex_odls_birth* birth, pid_t pid, int stderr_fd) {
 }
 void rex_odls_help(const char* file, const char* topic, ...) {
   (void)file;
-  tell("shown: %s", topic);
+  bench_tell("shown: %s", topic);
 }
 
 /* ------------------------------ in place of the system's and ORTE's ------------------------------
  */
 
 int kill(pid_t pid, int signal_number) {
-  tell("kill %d of %s%d", signal_number, pid < 0 ? "group of " : "", abs(pid) - BENCH_FIRST_PID);
+  bench_tell("kill %d of %s%d", signal_number, pid < 0 ? "group of " : "",
+             abs(pid) - BENCH_FIRST_PID);
   return 0;
 }
 
@@ -125,7 +107,7 @@ int orte_show_help_norender(const char* file, const char* topic, bool error_head
   (void)file;
   (void)error_header;
   (void)output;
-  tell("shown: %s", topic);
+  bench_tell("shown: %s", topic);
   return ORTE_SUCCESS;
 }
 
@@ -133,13 +115,14 @@ static void announced(orte_process_name_t* name, orte_proc_state_t state) {
   const char* text = state == ORTE_PROC_STATE_RUNNING           ? "RUNNING"
                      : state == ORTE_PROC_STATE_FAILED_TO_START ? "FAILED_TO_START"
                                                                 : "?";
-  tell("%u: %s", name->vpid, text);
+  bench_tell("%u: %s", name->vpid, text);
 }
 
 /* ------------------------------ the test's hand ------------------------------ */
 
 void bench_open(void) {
   memset(&g, 0, sizeof g);
+  bench_log_clear();
   rex_odls_settings.births = "template";
   if (pipe(g.pipe) != 0) abort();
   orte_event_base = opal_event_base_create();
@@ -194,7 +177,7 @@ void bench_order(unsigned rank) {
   caddy->jdata = g.job;
   caddy->app = g.app;
   caddy->child = new_rank(rank);
-  if (g.fork_local(caddy) != ORTE_SUCCESS) tell("refused");
+  if (g.fork_local(caddy) != ORTE_SUCCESS) bench_tell("refused");
   orte_state.activate_proc_state(&caddy->child->name, ORTE_PROC_STATE_RUNNING);
   OBJ_RELEASE(caddy);
 }

@@ -7,6 +7,8 @@
 
 #include "launcher/openmpi/births.h"
 
+#include "bench_log.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -30,8 +32,6 @@ void bench_signal(unsigned rank, int number);
 void bench_signal_all(int number);
 /* ORTE has marked it, in killing its job. */
 void bench_mark_dead(unsigned rank);
-/* What happened since the last call, a line each. */
-const char* bench_log(void);
 
 #ifdef __cplusplus
 }

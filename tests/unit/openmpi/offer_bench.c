@@ -1,6 +1,5 @@
 #include "offer_bench.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,30 +17,12 @@
 struct rex_filem_settings rex_filem_settings;
 
 static struct {
-  char log[1 << 16];
-  size_t length;
   int now; /* seconds */
   bool no_stager;
   bool no_fence;
   orte_filem_completion_cbfunc_t fence;
   void* fence_data;
 } g;
-
-__attribute__((format(printf, 1, 2))) static void tell(const char* format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  g.length += (size_t)vsnprintf(g.log + g.length, sizeof g.log - g.length, format, arguments);
-  va_end(arguments);
-  g.length += (size_t)snprintf(g.log + g.length, sizeof g.log - g.length, "\n");
-}
-
-const char* bench_log(void) {
-  static char last[sizeof g.log];
-  memcpy(last, g.log, sizeof last);
-  g.length = 0;
-  g.log[0] = '\0';
-  return last;
-}
 
 /* ------------------------------ time ------------------------------ */
 
@@ -126,11 +107,11 @@ void rex_filem_tell_stager(enum rex_stager_kind kind, uint32_t job, uint32_t nod
     snprintf(text + strlen(text), sizeof text - strlen(text), " [%s]", words[i].bytes);
   }
   if (kind == REX_STAGER_MAKE) snprintf(text, sizeof text, " %zu words", count);
-  tell("stager: %s job %u node %u%s", name_of(kind), job, node, text);
+  bench_tell("stager: %s job %u node %u%s", name_of(kind), job, node, text);
 }
 
 void rex_filem_tell_all(const struct rex_stager_message* message) {
-  tell("all: %s job %u", name_of(message->kind), message->job);
+  bench_tell("all: %s job %u", name_of(message->kind), message->job);
 }
 
 static orte_app_context_t* app_of(const orte_job_t* job) {
@@ -143,13 +124,13 @@ static int raw_takes(orte_job_t* job, orte_filem_completion_cbfunc_t done, void*
   if (orte_get_attribute(&app->attributes, ORTE_APP_PRELOAD_FILES, (void**)&files, OPAL_STRING)) {
     free(files);
     if (g.no_fence) return ORTE_ERROR;
-    tell("raw: fence");
+    bench_tell("raw: fence");
     g.fence = done;
     g.fence_data = data;
     return ORTE_SUCCESS;
   }
   const bool binary = orte_get_attribute(&app->attributes, ORTE_APP_PRELOAD_BIN, NULL, OPAL_BOOL);
-  tell("raw: job %u%s", job->jobid, binary ? " with its binary" : "");
+  bench_tell("raw: job %u%s", job->jobid, binary ? " with its binary" : "");
   return ORTE_SUCCESS;
 }
 
@@ -160,18 +141,19 @@ int orte_show_help_norender(const char* file, const char* topic, bool error_head
                             const char* output) {
   (void)file;
   (void)error_header;
-  tell("shown: %s: %s", topic, output);
+  bench_tell("shown: %s: %s", topic, output);
   return ORTE_SUCCESS;
 }
 
 static void on_done(int status, void* data) {
-  tell("done: job %u status %d", *(const unsigned*)data, status != ORTE_SUCCESS);
+  bench_tell("done: job %u status %d", *(const unsigned*)data, status != ORTE_SUCCESS);
 }
 
 /* ------------------------------ the test's hand ------------------------------ */
 
 void bench_open(unsigned nodes, const char* tmp) {
   memset(&g, 0, sizeof g);
+  bench_log_clear();
   g.now = 1000;
   rex_filem_settings.stage = "auto";
   rex_filem_settings.store = "memory";
@@ -200,7 +182,7 @@ void bench_offer(unsigned number, const char* program, bool preload_binary) {
   }
   opal_pointer_array_add(job->apps, app);
   numbers[number % 64] = number;
-  if (rex_filem_offer(job, on_done, &numbers[number % 64]) != ORTE_SUCCESS) tell("refused");
+  if (rex_filem_offer(job, on_done, &numbers[number % 64]) != ORTE_SUCCESS) bench_tell("refused");
   OBJ_RELEASE(job); /* the offer keeps it */
 }
 

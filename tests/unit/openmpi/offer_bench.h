@@ -8,6 +8,8 @@
 
 #include "launcher/openmpi/stager_words.h"
 
+#include "bench_log.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -28,8 +30,6 @@ void bench_stage(const char* mode);
 /* The clock goes on; alarms that are due ring. */
 void bench_advance(int seconds);
 int bench_alarms(void); /* set */
-/* What happened since the last call, a line each. */
-const char* bench_log(void);
 
 #ifdef __cplusplus
 }
