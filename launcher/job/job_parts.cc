@@ -14,7 +14,7 @@ Status Job::OnPart(NodeId from, PartEvent event) {
   const auto part = parts_.find(from);
   if (part == parts_.end()) return Impossible("an event of a node that has no part");
   if (part->second.lost) return Ok{};
-  return std::visit([this, from](auto& m) { return Take(from, m); }, event);
+  return std::visit([this, from](auto& m) { return this->Take(from, m); }, event);
 }
 
 bool Job::Owns(NodeId node, Rank rank) const {
