@@ -107,6 +107,9 @@ Tree::Handlers Dvm::TreeHandlers() {
   handlers.on_message = [this](NodeId from, uint8_t kind, FrameClass, std::string payload) {
     handlers_.on_message(from, kind, std::move(payload));
   };
+  handlers.on_uplink_message = [this](NodeId child, uint8_t kind, std::string payload) {
+    return handlers_.on_uplink_message(child, kind, std::move(payload));
+  };
   handlers.on_lost = [this](const std::vector<NodeId>& nodes, const Error& why) {
     OnLost(nodes, why);
   };
@@ -317,6 +320,10 @@ ExchangePort Dvm::Port() const {
   };
   port.send = [tree](NodeId to, uint8_t kind, FrameClass frame_class, std::string payload) {
     if (tree != nullptr) tree->Send(to, kind, frame_class, std::move(payload));
+  };
+  port.has_uplink = [tree](NodeId child) { return tree != nullptr && tree->HasUplink(child); };
+  port.send_by_uplink = [tree](NodeId child, uint8_t kind, std::string payload) {
+    tree->SendByUplink(child, kind, std::move(payload));
   };
   return port;
 }

@@ -32,6 +32,8 @@ class Dvm {
     std::function<void(const std::vector<NodeId>&, const Failure&)> on_lost;
     std::function<void(NodeId from, uint8_t kind, std::string payload)> on_message;
     std::function<void(const Notice&)> on_notice;
+    // From the host of a node that is a child of the head's, over its uplink. Errors: kProtocol.
+    std::function<Status(NodeId child, uint8_t kind, std::string payload)> on_uplink_message;
     // When set, on_failed is not called: each failed start is told by itself, and the others come.
     std::function<void(const StartFailure&)> on_each_failed = {};
     // Some node's load is another than before, or ranks there have ended; at most every

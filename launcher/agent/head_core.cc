@@ -125,6 +125,9 @@ Dvm::Handlers HeadCore::MakeHandlers() {
         OnMessage(from, kind, std::move(payload));
       },
       [this](const Notice& notice) { handlers_.notice(notice); },
+      [this](NodeId child, uint8_t kind, std::string payload) {
+        return node_.OnUplinkMessage(child, kind, std::move(payload));
+      },
       look_.on_each_failed,
       [this] { jobs_.OnLoads(); }};
 }

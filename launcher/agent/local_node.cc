@@ -99,7 +99,7 @@ Status LocalNode::Start() {
 }
 
 void LocalNode::SetUp(NodeId id, const std::string& name, ExchangePort port,
-                      uint64_t max_modex_bytes) {
+                      uint64_t max_modex_bytes, std::optional<UplinkPort> uplink) {
   facts_.id = id;
   facts_.name = name;
   exchange_ = std::make_unique<Exchange>(
@@ -107,7 +107,11 @@ void LocalNode::SetUp(NodeId id, const std::string& name, ExchangePort port,
                      [this](NodeId from, pmix::HostMessage m) {
                        if (handlers_.to_head) handlers_.to_head(from, std::move(m));
                      },
-                     max_modex_bytes});
+                     max_modex_bytes, options_.uplink_after,
+                     [this] {
+                       if (uplink_) uplink_->Want();
+                     }});
+  if (uplink) MakeUplink(*std::move(uplink));
 }
 
 void LocalNode::WatchLoad(std::function<void(const FoundLoad&)> on_found) {
@@ -301,6 +305,10 @@ Status LocalNode::OnExchange(NodeId from, uint8_t kind, std::string payload) {
   return exchange_->FromNode(from, kind, std::move(payload));
 }
 
+Status LocalNode::OnUplinkMessage(NodeId child, uint8_t kind, std::string payload) {
+  return exchange_->FromUplink(child, kind, std::move(payload));
+}
+
 void LocalNode::OnNodesLost(const std::vector<NodeId>& nodes) { exchange_->OnNodesLost(nodes); }
 
 void LocalNode::FailParts(const Failure& failure) {
@@ -325,6 +333,10 @@ void LocalNode::Abandon(std::function<void()> done) {
 
 void LocalNode::OnHostMessage(pmix::HostMessage message) {
   if (const auto* ready = std::get_if<pmix::HostReady>(&message)) return OnHostReady(*ready);
+  if (const auto* lost = std::get_if<pmix::UplinkLost>(&message)) {
+    if (uplink_) uplink_->OnHostSaysLost(lost->why);
+    return;
+  }
   CountTools(message);
   TakeOutOwn(&message);
   if (exchange_->FromHost(std::move(message))) return;
@@ -343,6 +355,7 @@ void LocalNode::TakeOutOwn(pmix::HostMessage* message) const {
 
 void LocalNode::OnHostClosed(const Error& error) {
   host_lost_ = HostFailure(error.text);
+  if (uplink_) uplink_->OnHostGone();
   exchange_->OnHostLost();
   for (const auto& [job, part] : parts_) part->OnHostLost(*host_lost_);
   if (handlers_.on_host_lost) handlers_.on_host_lost(*host_lost_);

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "launcher/agent/own_uplink.h"
 #include "launcher/agent/plug_in_watch.h"
 #include "launcher/agent/program_dirs.h"
 #include "launcher/base/child_table.h"
@@ -30,6 +31,7 @@ struct NodeOptions {
   std::string shm_dir;
   uint64_t open_files = 1024;       // this process's limit
   uint32_t host_namespaces = 1000;  // that a host has known when it is replaced, once it is idle
+  uint32_t uplink_after = 8;        // Exchange::Deps::give_after
   Clock::Time keeper_begin{0};
   Clock::Time agent_begin{0};
 };
@@ -54,7 +56,9 @@ class LocalNode {
   // head's and has the machine's name. Errors: kResource, kNotFound (spawner).
   Status Start();
   // Which node of which tree this is; before the first Command. `port`: how to reach the others.
-  void SetUp(NodeId id, const std::string& name, ExchangePort port, uint64_t max_modex_bytes);
+  // `uplink`: to the agent above; none at the head.
+  void SetUp(NodeId id, const std::string& name, ExchangePort port, uint64_t max_modex_bytes,
+             std::optional<UplinkPort> uplink = std::nullopt);
 
   // How images come; before the first Command. `suffix`: of the store's directory, for nodes that
   // are one machine.
@@ -67,6 +71,8 @@ class LocalNode {
   Status Command(JobNumber job, PartCommand command);
   // A message of another agent's exchange.
   Status OnExchange(NodeId from, uint8_t kind, std::string payload);
+  // One of a child's host. Errors: kProtocol.
+  Status OnUplinkMessage(NodeId child, uint8_t kind, std::string payload);
   void OnNodesLost(const std::vector<NodeId>& nodes);
   // Every part fails with this; the head hears of it.
   void FailParts(const Failure& failure);
@@ -103,6 +109,7 @@ class LocalNode {
   void TakeNextHost();
   void DropNextHost(const Error& why);
   void OnHostClosed(const Error& error);
+  void MakeUplink(UplinkPort port);
   void OnKeeperGone();
   void KeepLeases(JobNumber job, const std::vector<int>& fds);
   Status MakePart(JobNumber job, LaunchPart launch);
@@ -138,6 +145,7 @@ class LocalNode {
   NodeFacts facts_;
   std::unique_ptr<LoadWatch> load_watch_;
   std::unique_ptr<Exchange> exchange_;
+  std::unique_ptr<OwnUplink> uplink_;  // not on the head
   std::unique_ptr<ImageNode> images_;  // not on the head: it has the files
   std::string store_suffix_;
   ProgramDirs programs_;

@@ -31,6 +31,23 @@ void LocalNode::OnHostReady(const pmix::HostReady& ready) {
   for (const auto& [job, part] : parts_) part->OnHostReady();
 }
 
+void LocalNode::MakeUplink(UplinkPort port) {
+  const std::string above = port.parent_name;
+  uplink_ = std::make_unique<OwnUplink>(
+      loop_, std::move(port),
+      OwnUplink::Handlers{
+          [this](pmix::UseUplink uplink, UniqueFd connection) {
+            host_->SendUplink(std::move(uplink), std::move(connection));
+          },
+          [this](bool stands) { exchange_->SetUplink(stands); },
+          [this, above](const std::string& why) {
+            FailParts(InternalFailure(
+                "the PMIx host's link to node " + above + " is lost: " + why,
+                "find out what cuts connections between the two nodes; REX_UPLINK_AFTER=0 in the "
+                "agents' environment does without this one"));
+          }});
+}
+
 void LocalNode::CountTools(const pmix::HostMessage& message) {
   if (const auto* tool = std::get_if<pmix::ToolConnected>(&message)) {
     tools_.insert(tool->proc.name_space);
@@ -73,6 +90,7 @@ void LocalNode::OnNextHostMessage(const pmix::HostMessage& message) {
 
 void LocalNode::TakeNextHost() {
   Log(LogLevel::kInfo, "host replaced generation=" + std::to_string(generation_));
+  if (uplink_) uplink_->OnHostGone();
   host_ = std::move(next_host_);
   host_->SetHandlers([this](pmix::HostMessage message) { OnHostMessage(std::move(message)); },
                      [this](const Error& error) { OnHostClosed(error); });

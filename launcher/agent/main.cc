@@ -62,6 +62,9 @@ int main(int argc, char** argv) {
   if (const char* most = std::getenv("REX_HOST_NAMESPACES"); most != nullptr) {
     options.host_namespaces = static_cast<uint32_t>(std::max(1L, std::atol(most)));  // for tests
   }
+  if (const char* after = std::getenv("REX_UPLINK_AFTER"); after != nullptr) {
+    options.uplink_after = static_cast<uint32_t>(std::max(0L, std::atol(after)));
+  }
   const bool joins = member.channel_in && member.channel_out;
   if (joins == static_cast<bool>(launch_fd) || !options.keeper_fd || !options.host_fd ||
       options.session_dir.empty() || options.shm_dir.empty()) {

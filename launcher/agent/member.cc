@@ -58,6 +58,9 @@ Tree::Handlers Member::TreeHandlers() {
   handlers.on_message = [this](NodeId from, uint8_t kind, FrameClass, std::string payload) {
     OnMessage(from, kind, std::move(payload));
   };
+  handlers.on_uplink_message = [this](NodeId child, uint8_t kind, std::string payload) {
+    return node_.OnUplinkMessage(child, kind, std::move(payload));
+  };
   handlers.on_lost = [this](const std::vector<NodeId>& nodes, const Error& why) {
     OnLost(nodes, why);
   };
@@ -74,9 +77,13 @@ void Member::OnWelcome(const Welcome& welcome) {
   port.send = [this](NodeId to, uint8_t kind, FrameClass frame_class, std::string payload) {
     tree_->Send(to, kind, frame_class, std::move(payload));
   };
+  port.has_uplink = [this](NodeId child) { return tree_->HasUplink(child); };
+  port.send_by_uplink = [this](NodeId child, uint8_t kind, std::string payload) {
+    tree_->SendByUplink(child, kind, std::move(payload));
+  };
   const std::string hostname = node_.facts().name;
   node_.SetUp(tree_->self(), welcome.name, std::move(port),
-              welcome.options.max_message_bytes - kMaxExchangeHeaderBytes);
+              welcome.options.max_message_bytes - kMaxExchangeHeaderBytes, MakeUplinkPort(welcome));
   node_.SetImagePort(ImagePortOf(*tree_), welcome.options.kind == BootstrapKind::kVirtual
                                               ? "-" + welcome.name
                                               : std::string());
@@ -88,6 +95,20 @@ void Member::OnWelcome(const Welcome& welcome) {
     return node_.WatchLoad([this](const FoundLoad& found) { OnFoundLoad(found); });
   }
   tree_->Ready(*std::exchange(facts_, std::nullopt));
+}
+
+UplinkPort Member::MakeUplinkPort(const Welcome& welcome) {
+  UplinkPort port;
+  port.may_dial = [this] { return !leaving_ && tree_->MayDialUplink(); };
+  port.dial = [this](std::function<void(Result<AuthenticatedStream>)> on_done) {
+    tree_->DialUplink(std::move(on_done));
+  };
+  port.self = tree_->self();
+  port.parent = tree_->parent();
+  port.parent_name = welcome.parent_name;
+  port.node_timeout = welcome.options.node_timeout;
+  port.max_message_bytes = welcome.options.max_message_bytes;
+  return port;
 }
 
 void Member::OnFoundLoad(const FoundLoad& found) {

@@ -27,6 +27,7 @@ class Member {
  private:
   Tree::Handlers TreeHandlers();
   void OnWelcome(const Welcome& welcome);
+  UplinkPort MakeUplinkPort(const Welcome& welcome);
   void OnMessage(NodeId from, uint8_t kind, std::string payload);
   Status Take(NodeId from, uint8_t kind, std::string payload);
   // This node's load, and that of nodes below, on its way to the head.

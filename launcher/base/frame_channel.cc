@@ -4,12 +4,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "launcher/base/fd_passing.h"
+
 namespace rex {
 
 namespace {
 constexpr size_t kReadBytes = 64 << 10;
 constexpr size_t kGatherBytes = 4 << 10;  // so much is written at once, if it is many frames
 constexpr int kReadsPerTurn = 16;         // then other watchers get their turn
+constexpr size_t kMostFds = 4;            // that wait for their message
 }  // namespace
 
 FrameChannel::FrameChannel(EventLoop& loop, UniqueFd socket, size_t max_message_bytes,
@@ -38,6 +41,20 @@ void FrameChannel::Push() {
   if (!closed_ && !blocked_) WriteSome();  // a failure shows as end of file on the read side
 }
 
+void FrameChannel::SendWithFd(uint8_t kind, FrameClass frame_class, std::string payload,
+                              UniqueFd fd) {
+  if (closed_) return;
+  fds_out_.push_back(std::move(fd));
+  Send(kind, frame_class, std::move(payload));
+}
+
+UniqueFd FrameChannel::TakeFd() {
+  if (fds_in_.empty()) return {};
+  UniqueFd fd = std::move(fds_in_.front());
+  fds_in_.pop_front();
+  return fd;
+}
+
 void FrameChannel::EnableReading(bool on) {
   if (!closed_) read_watcher_->Enable(on);
 }
@@ -46,7 +63,9 @@ bool FrameChannel::NextChunk() {
   if (queue_.empty()) return false;
   chunk_.clear();
   chunk_sent_ = 0;
-  while (!queue_.empty() && chunk_.size() < kGatherBytes) queue_.TakeFrame(kMaxFrameBytes, chunk_);
+  // While descriptors wait, each frame gets one: so none comes later than its message.
+  const size_t gather = fds_out_.empty() ? kGatherBytes : 1;
+  while (!queue_.empty() && chunk_.size() < gather) queue_.TakeFrame(kMaxFrameBytes, chunk_);
   return true;
 }
 
@@ -55,10 +74,27 @@ void FrameChannel::SetBlocked(bool blocked) {
   write_watcher_->Enable(blocked);
 }
 
+ssize_t FrameChannel::WriteOnce() {
+  iovec bytes{chunk_.data() + chunk_sent_, chunk_.size() - chunk_sent_};
+  if (chunk_sent_ > 0 || fds_out_.empty()) {
+    return ::send(socket_.get(), bytes.iov_base, bytes.iov_len, MSG_NOSIGNAL);
+  }
+  const ssize_t n = SendBytesAndFd(socket_.get(), bytes, fds_out_.front().get());
+  if (n > 0) fds_out_.pop_front();
+  return n;
+}
+
+ssize_t FrameChannel::ReadOnce(char* to, size_t most) {
+  if (!takes_fds_) return ::recv(socket_.get(), to, most, 0);
+  UniqueFd fd;
+  const ssize_t n = ReceiveBytesAndFd(socket_.get(), {to, most}, &fd);
+  if (fd && fds_in_.size() < kMostFds) fds_in_.push_back(std::move(fd));
+  return n;
+}
+
 bool FrameChannel::WriteSome() {
   while (chunk_sent_ < chunk_.size() || NextChunk()) {
-    const ssize_t n = ::send(socket_.get(), chunk_.data() + chunk_sent_,
-                             chunk_.size() - chunk_sent_, MSG_NOSIGNAL);
+    const ssize_t n = WriteOnce();
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
       SetBlocked(true);
@@ -69,6 +105,7 @@ bool FrameChannel::WriteSome() {
       chunk_.clear();
       chunk_sent_ = 0;
       queue_.Clear();
+      fds_out_.clear();
       return false;
     }
     chunk_sent_ += static_cast<size_t>(n);
@@ -86,7 +123,7 @@ void FrameChannel::OnReadable() {
   const auto open = open_;
   const auto bytes = std::make_unique_for_overwrite<char[]>(kReadBytes);
   for (int turn = 0; turn < kReadsPerTurn && *open && read_watcher_->enabled(); ++turn) {
-    const ssize_t n = ::recv(socket_.get(), bytes.get(), kReadBytes, 0);
+    const ssize_t n = ReadOnce(bytes.get(), kReadBytes);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
     if (n < 0) return Close(Error::FromErrno(errno, "read from peer"));

@@ -4,6 +4,7 @@
 // Loop thread only. The destructor closes the socket; what is still queued is lost (see Flush).
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -36,6 +37,13 @@ class FrameChannel {
   // Queues a message that goes out before the next one, at the latest with Push().
   void SendLater(uint8_t kind, FrameClass frame_class, std::string payload);
   void Push();
+  // As Send, with a descriptor, which the peer has no later than the message. Unix sockets only.
+  void SendWithFd(uint8_t kind, FrameClass frame_class, std::string payload, UniqueFd fd);
+  // Takes descriptors from the peer from now on, up to kMostFds that nobody has taken yet; those
+  // beyond are closed.
+  void AllowFds() { takes_fds_ = true; }
+  // The one that came first; none: nothing has come.
+  UniqueFd TakeFd();
   // Bytes queued and not yet given to the kernel.
   size_t QueuedBytes() const { return queue_.bytes(); }
   // Stops reading from the peer until it is switched on again (back-pressure).
@@ -52,6 +60,8 @@ class FrameChannel {
   void SetBlocked(bool blocked);
   // Writes until the kernel would block. False: the channel has closed.
   bool WriteSome();
+  ssize_t WriteOnce();
+  ssize_t ReadOnce(char* to, size_t most);
   void Close(const Error& error);
 
   EventLoop& loop_;
@@ -61,6 +71,9 @@ class FrameChannel {
   FrameQueue queue_;
   std::string chunk_;  // the frames being written
   size_t chunk_sent_ = 0;
+  std::deque<UniqueFd> fds_out_;  // one goes with the first byte of each chunk
+  std::deque<UniqueFd> fds_in_;
+  bool takes_fds_ = false;
   bool closed_ = false;
   bool blocked_ = false;  // the kernel takes no more; OnWritable goes on
   std::shared_ptr<bool> open_ = std::make_shared<bool>(true);  // false: destroyed or closed

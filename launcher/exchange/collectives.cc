@@ -80,6 +80,11 @@ Collectives::Series& Collectives::Find(const CollectiveHeader& header) {
   return series_.emplace(key, Make(header)).first->second;
 }
 
+Collectives::Series* Collectives::FindKnown(const CollectiveHeader& header) {
+  const auto it = series_.find(KeyOf(header.kind, header.participants));
+  return it == series_.end() ? nullptr : &it->second;
+}
+
 Collectives::Series Collectives::Make(const CollectiveHeader& header) const {
   Series series;
   series.kind = header.kind;
@@ -124,15 +129,24 @@ Collectives::Open& Collectives::OpenOf(Series& series, uint64_t sequence) {
 // ----- contributions --------------------------------------------------------------------------
 
 void Collectives::Contribute(pmix::Fence fence, Clock::Time now) {
-  std::vector<ProcRun> participants = RunsOfProcs(std::move(fence.participants));
-  auto nodes = deps_.maps.NodesOf(participants);
-  if (!nodes || !Has(*nodes, deps_.port.self)) {
-    Log(LogLevel::kError, std::string("a ") + NameOf(fence.kind) +
-                              " of ranks that are not known here: first='" +
-                              participants.front().name_space + "'");
-    return deps_.to_host(pmix::FenceDone{fence.request, pmix::kErrNotFound, ""});
+  CollectiveHeader header{fence.kind, RunsOfProcs(std::move(fence.participants)), 0, {}, 0};
+  Series* known = FindKnown(header);
+  if (known == nullptr) {
+    auto nodes = deps_.maps.NodesOf(header.participants);
+    if (!nodes || !Has(*nodes, deps_.port.self)) {
+      Log(LogLevel::kError, std::string("a ") + NameOf(fence.kind) +
+                                " of ranks that are not known here: first='" +
+                                header.participants.front().name_space + "'");
+      return deps_.to_host(pmix::FenceDone{fence.request, pmix::kErrNotFound, ""});
+    }
+    header.nodes = *std::move(nodes);
+    known = &Find(header);
   }
-  Series& series = Find({fence.kind, std::move(participants), 0, *std::move(nodes), 0});
+  Series& series = *known;
+  if (series.given) {
+    Log(LogLevel::kError, std::string("a ") + NameOf(fence.kind) + " that is the host's own");
+    return deps_.to_host(pmix::FenceDone{fence.request, pmix::kError, ""});
+  }
   const uint64_t sequence = series.next++;
   if (IsOver(series, sequence)) {
     const auto failed = series.failed.extract(sequence);
@@ -201,7 +215,7 @@ Status Collectives::CheckUp(NodeId from, const CollectiveHeader& header) const {
   return Contains(open->second.missing, from) ? Status(Ok{}) : BadUp("contributed twice");
 }
 
-Status Collectives::OnUp(NodeId from, std::string payload) {
+Status Collectives::OnUp(NodeId from, std::string payload, Way way) {
   auto message = DecodeCollective(std::move(payload));
   if (!message) return message.error();
   const CollectiveHeader& header = message->header;
@@ -216,6 +230,7 @@ Status Collectives::OnUp(NodeId from, std::string payload) {
     return Ok{};
   }
   Series& series = Find(header);
+  if (way == Way::kUplink) series.by_uplink.insert(from);
   if (header.status != pmix::kSuccess) {
     if (!IsOver(series, header.sequence)) {
       Fail(series, header.sequence, header.status, "node " + std::to_string(Index(from)) + " says");
@@ -265,19 +280,23 @@ void Collectives::TurnAround(Series& series, uint64_t sequence, int32_t status) 
   const size_t offset = payload.size() - bytes;
   parts.clear();
   if (!series.own) {
-    SendDown(series.children, std::move(payload));
+    SendDown(series.children, &series, std::move(payload));
     return Close(series, sequence, status, "");
   }
-  SendDown(series.children, payload);
+  SendDown(series.children, &series, payload);
   payload.erase(0, offset);
   Close(series, sequence, status, std::move(payload));
 }
 
-void Collectives::SendDown(const std::vector<NodeId>& children, std::string payload) {
+void Collectives::SendDown(const std::vector<NodeId>& children, const Series* series,
+                           std::string payload) {
   if (children.empty()) return;
-  const auto send = [this](NodeId child, std::string bytes) {
-    deps_.port.send(child, static_cast<uint8_t>(ExchangeMessage::kCollectiveDown),
-                    FrameClass::kData, std::move(bytes));
+  const auto send = [this, series](NodeId child, std::string bytes) {
+    constexpr auto kKind = static_cast<uint8_t>(ExchangeMessage::kCollectiveDown);
+    const bool by_uplink =
+        series != nullptr && series->by_uplink.contains(child) && deps_.port.has_uplink(child);
+    if (by_uplink) return deps_.port.send_by_uplink(child, kKind, std::move(bytes));
+    deps_.port.send(child, kKind, FrameClass::kData, std::move(bytes));
   };
   for (size_t i = 0; i + 1 < children.size(); ++i) send(children[i], payload);
   send(children.back(), std::move(payload));  // the last one takes it without a copy
@@ -291,10 +310,14 @@ Status Collectives::OnDown(NodeId from, std::string payload) {
   if (!message) return message.error();
   const CollectiveHeader& header = message->header;
   const bool own = Has(header.nodes, deps_.port.self);
-  SendDown(ChildrenWith(header.nodes),
+  Series* known = FindKnown(header);
+  if (known != nullptr && known->given) {
+    deps_.to_host(pmix::FromAbove{std::move(message->bulk.payload)});
+    return Ok{};
+  }
+  SendDown(known != nullptr ? known->children : ChildrenWith(header.nodes), known,
            own ? message->bulk.payload : std::move(message->bulk.payload));
-  const std::string key = KeyOf(header.kind, header.participants);
-  if (!series_.contains(key)) {
+  if (known == nullptr) {
     // Nothing was under way here. Ranks that come later must hear of it all the same.
     if (!own || !deps_.maps.KnowsAll(header.participants)) return Ok{};
   }
@@ -323,7 +346,27 @@ void Collectives::Close(Series& series, uint64_t sequence, int32_t status, std::
   }
   series.over_early.insert(sequence);
   while (series.over_early.erase(series.over) > 0) ++series.over;
+  if (request && status == pmix::kSuccess) GiveIfDue(series);
   if (request) deps_.to_host(pmix::FenceDone{*request, status, std::move(data)});
+}
+
+void Collectives::GiveIfDue(Series& series) {
+  const bool may = deps_.give && deps_.give_after > 0 && series.over >= deps_.give_after;
+  const bool idle = series.open.empty() && series.next == series.over && series.failed.empty();
+  if (!may || !idle || !series.children.empty() || NeedsLost(series)) return;
+  if (!series.top && !uplink_) return deps_.want_uplink();
+  series.given = true;
+  deps_.give({series.kind, series.participants, series.next, series.nodes, pmix::kSuccess});
+}
+
+void Collectives::Adopt(const CollectiveHeader& next) {
+  Series series = Make(next);
+  series.next = series.over = next.sequence;
+  series_.insert_or_assign(KeyOf(next.kind, next.participants), std::move(series));
+}
+
+bool Collectives::Knows(const pmix::Fence& fence) const {
+  return series_.contains(KeyOf(fence.kind, RunsOfProcs(fence.participants)));
 }
 
 void Collectives::FailAll(const std::function<bool(const Series&)>& which, int32_t status,

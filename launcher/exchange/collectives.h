@@ -13,6 +13,10 @@
 // Data is appended, never merged: contributions are kept as the messages that they came in, and
 // copied once into what goes up, or at the top into what goes down.
 //
+// A series has one owner on a node. The agent gives those that meet often to the host, if nobody
+// below needs them (docs/design/uplinks.md); the host has a Collectives of its own for them, whose
+// port leads to the agent above by the uplink.
+//
 // Messages have what a relay needs to know: the nodes with participants. Series are forgotten with
 // their namespace; those of namespaces that are not known here (a relay's), when there are many.
 //
@@ -41,14 +45,27 @@ class Collectives {
     const NamespaceMaps& maps;
     std::function<void(const pmix::HostMessage&)> to_host;
     uint64_t max_bytes;  // of the data of one collective, all nodes together
+    // A series is the host's from now on; `next` is its next collective. Called before the answer
+    // to the last one goes to the host. Empty: none is given away.
+    std::function<void(const CollectiveHeader& next)> give = {};
+    // One could be given away, but for the uplink. Called again each time.
+    std::function<void()> want_uplink = {};
+    uint32_t give_after = 8;  // collectives that a series has had
   };
   explicit Collectives(Deps deps) : deps_(std::move(deps)) {}
 
   // This node's ranks are all there. Answered with FenceDone, at once when there can't be another
   // answer.
   void Contribute(pmix::Fence fence, Clock::Time now);
+  // The owner's: the series was given to it.
+  void Adopt(const CollectiveHeader& next);
+  // Whether such a collective would be of a series that is known here.
+  bool Knows(const pmix::Fence& fence) const;
+  void SetUplink(bool stands) { uplink_ = stands; }
+
+  enum class Way : uint8_t { kLink, kUplink };
   // kProtocol: not from a child, or nothing that it may say.
-  Status OnUp(NodeId from, std::string payload);
+  Status OnUp(NodeId from, std::string payload, Way way = Way::kLink);
   Status OnDown(NodeId from, std::string payload);
   Status OnHostState(NodeId from, const std::string& payload);
 
@@ -85,7 +102,9 @@ class Collectives {
     std::vector<NodeId> nodes;     // with participants, ascending
     std::vector<NodeId> children;  // whose subtree has some
     bool own = false;              // this node has some
+    std::set<NodeId> by_uplink;    // those of them whose host is the owner there
     bool top = false;              // it turns around here
+    bool given = false;            // the host is the owner
     uint64_t next = 0;             // number of the host's next contribution
     uint64_t over = 0;             // all before this number are over
     std::set<uint64_t> over_early;
@@ -101,7 +120,10 @@ class Collectives {
   std::vector<NodeId> ChildrenWith(const std::vector<NodeId>& nodes) const;
   Status CheckUp(NodeId from, const CollectiveHeader& header) const;
   Status CheckFirstUp(NodeId from, const CollectiveHeader& header) const;
-  void SendDown(const std::vector<NodeId>& children, std::string payload);
+  // `series`: none is known.
+  void SendDown(const std::vector<NodeId>& children, const Series* series, std::string payload);
+  Series* FindKnown(const CollectiveHeader& header);
+  void GiveIfDue(Series& series);
   Open& OpenOf(Series& series, uint64_t sequence);
   static bool IsOver(const Series& series, uint64_t sequence);
   bool NeedsLost(const Series& series) const;
@@ -123,6 +145,7 @@ class Collectives {
   Deadlines deadlines_;
   std::set<NodeId> lost_nodes_;
   std::set<NodeId> lost_hosts_;
+  bool uplink_ = false;
 };
 
 }  // namespace rex

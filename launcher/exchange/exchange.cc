@@ -54,7 +54,13 @@ Error Nonsense(const char* what) {
 struct Exchange::Parts {
   explicit Parts(Deps d)
       : deps(std::move(d)),
-        collectives({deps.port, maps, deps.to_host, deps.max_modex_bytes}),
+        collectives({deps.port, maps, deps.to_host, deps.max_modex_bytes,
+                     [this](const CollectiveHeader& next) {
+                       deps.to_host(pmix::SeriesGiven{Index(deps.port.self),
+                                                      Index(deps.port.parent), deps.max_modex_bytes,
+                                                      EncodeCollective(next, 0)});
+                     },
+                     deps.want_uplink, deps.give_after}),
         modexes({deps.port, maps, deps.to_host, deps.max_modex_bytes}),
         timer(deps.loop, [this] {
           const Clock::Time now = deps.loop.clock().Now();
@@ -187,6 +193,16 @@ Status Exchange::FromNode(NodeId from, uint8_t kind, std::string payload) {
   p.SetTimer();
   return status;
 }
+
+Status Exchange::FromUplink(NodeId child, uint8_t kind, std::string payload) {
+  if (kind != static_cast<uint8_t>(ExchangeMessage::kCollectiveUp)) return Nonsense("by an uplink");
+  const Status status =
+      parts_->collectives.OnUp(child, std::move(payload), Collectives::Way::kUplink);
+  parts_->SetTimer();
+  return status;
+}
+
+void Exchange::SetUplink(bool stands) { parts_->collectives.SetUplink(stands); }
 
 Status Exchange::Parts::AtHead(NodeId from, const std::string& payload) {
   auto message = pmix::DecodeHostMessage(payload);

@@ -32,6 +32,10 @@ class Exchange {
     // not come here: see RaiseEvent.
     std::function<void(NodeId from, pmix::HostMessage)> to_head;
     uint64_t max_modex_bytes;  // of one collective, over all nodes
+    // A series of collectives that meets so often becomes the host's own; 0: never.
+    uint32_t give_after = 0;
+    // One could, if the host had an uplink. Called each time; answered, if at all, by SetUplink.
+    std::function<void()> want_uplink = {};
   };
   explicit Exchange(Deps deps);
   ~Exchange();
@@ -51,6 +55,11 @@ class Exchange {
   bool FromHost(pmix::HostMessage&& message);
   // kProtocol: nonsense, which costs the link to the node that it came over.
   Status FromNode(NodeId from, uint8_t kind, std::string payload);
+
+  // The same, from the host of a child's node over its uplink.
+  Status FromUplink(NodeId child, uint8_t kind, std::string payload);
+  // Whether this node's host has an uplink.
+  void SetUplink(bool stands);
 
   // Head only: the answer to a to_head (OpDone, LookupDone, QueryDone, SpawnDone, GroupDone), or an
   // event for the ranks of `node`.

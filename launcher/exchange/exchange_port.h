@@ -40,6 +40,9 @@ struct ExchangePort {
   // Routed to `to`, which is never `self`; dropped when that node is lost. Messages of one class to
   // one node arrive in order.
   std::function<void(NodeId to, uint8_t kind, FrameClass, std::string payload)> send;
+  // To the host of a child's node, by its uplink (docs/design/uplinks.md). Empty: there are none.
+  std::function<bool(NodeId child)> has_uplink = {};
+  std::function<void(NodeId child, uint8_t kind, std::string payload)> send_by_uplink = {};
 };
 
 }  // namespace rex

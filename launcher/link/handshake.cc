@@ -141,11 +141,8 @@ Status Handshake::TakeHello1() {
   const std::string_view body = std::string_view(message_).substr(kHandshakePrefixBytes);
   const NodeId child{ReadLe<uint32_t>(body)};
   const NodeId parent{ReadLe<uint32_t>(body.substr(4))};
-  if (Status addressed = CheckAddressed(child, parent, ReadLe<uint32_t>(body.substr(8)));
-      !addressed) {
-    return addressed;
-  }
-  params_.peer = child;
+  if (Status addressed = CheckParent(parent); !addressed) return addressed;
+  if (Status taken = TakeCaller(child, ReadLe<uint32_t>(body.substr(8))); !taken) return taken;
   peer_nonce_ = NonceAt(body, 12);
   AppendPrefix(2);
   output_ += View(own_nonce_);
@@ -155,20 +152,26 @@ Status Handshake::TakeHello1() {
   return Ok{};
 }
 
-Status Handshake::CheckAddressed(NodeId child, NodeId parent, uint32_t stream) const {
-  if (parent != params_.self) {
-    return Refused(PeerText() + " looks for node " + std::to_string(Index(parent)) +
-                   ", this is node " + std::to_string(Index(params_.self)));
+Status Handshake::CheckParent(NodeId parent) const {
+  if (parent == params_.self) return Ok{};
+  return Refused(PeerText() + " looks for node " + std::to_string(Index(parent)) +
+                 ", this is node " + std::to_string(Index(params_.self)));
+}
+
+Status Handshake::TakeCaller(NodeId child, uint32_t stream) {
+  const bool any = params_.wanted != nullptr;
+  if (any ? stream == 0 || stream > kLastLinkStream
+          : stream != static_cast<uint32_t>(params_.stream)) {
+    return Refused(
+        PeerText() + " opens stream " + std::to_string(stream) +
+        (any ? "" : " instead of " + std::to_string(static_cast<uint32_t>(params_.stream))));
   }
-  const bool wanted = params_.wanted ? params_.wanted(child) : child == params_.peer;
-  if (!wanted) {
+  params_.stream = static_cast<LinkStream>(stream);
+  if (!(any ? params_.wanted(child, params_.stream) : child == params_.peer)) {
     return Refused(PeerText() + " says that it is node " + std::to_string(Index(child)) +
                    ", which is not awaited here");
   }
-  if (stream != static_cast<uint32_t>(params_.stream)) {
-    return Refused(PeerText() + " opens stream " + std::to_string(stream) + " instead of " +
-                   std::to_string(static_cast<uint32_t>(params_.stream)));
-  }
+  params_.peer = child;
   return Ok{};
 }
 

@@ -15,7 +15,12 @@
 
 namespace rex {
 
-enum class LinkStream : uint8_t { kChannel = 0, kTcp = 1 };
+enum class LinkStream : uint8_t {
+  kChannel = 0,
+  kTcp = 1,
+  kUplink = 2,  // of a link of its own, the child's host's: docs/design/uplinks.md
+};
+inline constexpr uint32_t kLastLinkStream = 2;
 
 using HandshakeNonce = std::array<unsigned char, 32>;
 HandshakeNonce MakeHandshakeNonce();
@@ -27,13 +32,14 @@ inline constexpr size_t kHello3Bytes = 72;
 
 struct HandshakeParams {
   LinkRole role = LinkRole::kParent;
-  LinkStream stream = LinkStream::kChannel;
+  LinkStream stream = LinkStream::kChannel;  // a parent with `wanted` learns it from the child
   NodeId self{};
-  NodeId peer{};  // a parent with `wanted` learns it from the child
+  NodeId peer{};  // likewise
   DvmId dvm;
   const LinkKey* key = nullptr;  // borrowed; outlives the handshake
   std::string version;
-  std::function<bool(NodeId child)> wanted = {};  // parent: instead of `peer`
+  // Parent: instead of `peer` and `stream`.
+  std::function<bool(NodeId child, LinkStream stream)> wanted = {};
 };
 
 class Handshake {
@@ -50,6 +56,7 @@ class Handshake {
   bool done() const { return state_ == State::kDone; }
   // The other end; for a parent with `wanted` known from the first message on, believed when done.
   NodeId peer() const { return params_.peer; }
+  LinkStream stream() const { return params_.stream; }
   // Once, when done.
   SessionKeys TakeKeys();
 
@@ -61,7 +68,8 @@ class Handshake {
   Status TakeHello1();
   Status TakeHello2();
   Status TakeHello3();
-  Status CheckAddressed(NodeId child, NodeId parent, uint32_t stream) const;
+  Status CheckParent(NodeId parent) const;
+  Status TakeCaller(NodeId child, uint32_t stream);
   Error OtherVersion(const std::string& theirs) const;
   void AppendPrefix(uint8_t number);
   Secret Derive(std::string_view label) const;

@@ -61,7 +61,7 @@ void HandshakeRun::DiscardUnread() {
 
 void HandshakeRun::FinishWhenWritten() {
   if (stream_.Write() == ByteStream::Written::kAll && handshake_.done()) {
-    return Finish(Done{handshake_.peer(), handshake_.TakeKeys()});
+    return Finish(Done{handshake_.peer(), handshake_.stream(), handshake_.TakeKeys()});
   }
   // Done but not written: what else comes from the peer waits.
   if (handshake_.done()) stream_.EnableReading(false);

@@ -14,6 +14,7 @@ class HandshakeRun {
  public:
   struct Done {
     NodeId peer{};
+    LinkStream stream = LinkStream::kChannel;
     SessionKeys keys;
   };
   // Called once, never from the constructor; may destroy the run and the stream.

@@ -23,10 +23,10 @@ struct Try {
   int number = 1;
 };
 
-HandshakeParams TcpHandshake(const LinkParams& link) {
+HandshakeParams HandshakeOf(const LinkParams& link, LinkStream stream) {
   HandshakeParams params;
   params.role = LinkRole::kChild;
-  params.stream = LinkStream::kTcp;
+  params.stream = stream;
   params.self = link.self;
   params.peer = link.peer;
   params.dvm = link.dvm;
@@ -61,9 +61,10 @@ class LinkDialer::Core : public std::enable_shared_from_this<LinkDialer::Core> {
   using OnDone = std::function<void(Result<AuthenticatedStream>)>;
 
   Core(EventLoop& loop, LinkParams params, const std::vector<std::string>& addresses, uint16_t port,
-       std::chrono::milliseconds bound, OnDone on_done)
+       std::chrono::milliseconds bound, OnDone on_done, LinkStream stream)
       : loop_(loop),
         params_(std::move(params)),
+        stream_(stream),
         waiting_(WithoutDoubles(addresses)),
         port_(port),
         on_done_(std::move(on_done)),
@@ -102,6 +103,7 @@ class LinkDialer::Core : public std::enable_shared_from_this<LinkDialer::Core> {
 
   EventLoop& loop_;
   const LinkParams params_;
+  const LinkStream stream_;
   std::deque<Try> waiting_;
   const uint16_t port_;
   OnDone on_done_;
@@ -143,7 +145,7 @@ void LinkDialer::Core::Start(const Try& what) {
   place->begin = loop_.clock().Now();
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - loop_.clock().Now());
   place->run = std::make_unique<HandshakeRun>(
-      loop_, place->stream, Handshake(TcpHandshake(params_), MakeHandshakeNonce()), left,
+      loop_, place->stream, Handshake(HandshakeOf(params_, stream_), MakeHandshakeNonce()), left,
       [this, place](Result<HandshakeRun::Done> result) { OnEnd(place, std::move(result)); });
 }
 
@@ -209,9 +211,9 @@ void LinkDialer::Core::Forget() {
 
 LinkDialer::LinkDialer(EventLoop& loop, LinkParams params, std::vector<std::string> addresses,
                        uint16_t port, std::chrono::milliseconds bound,
-                       std::function<void(Result<AuthenticatedStream>)> on_done)
+                       std::function<void(Result<AuthenticatedStream>)> on_done, LinkStream stream)
     : core_(std::make_shared<Core>(loop, std::move(params), addresses, port, bound,
-                                   std::move(on_done))) {}
+                                   std::move(on_done), stream)) {}
 
 LinkDialer::~LinkDialer() { core_->Abandon(); }
 

@@ -12,6 +12,7 @@
 
 #include "launcher/base/event_loop.h"
 #include "launcher/link/authenticated_stream.h"
+#include "launcher/link/handshake.h"
 #include "launcher/link/link.h"
 
 namespace rex {
@@ -23,7 +24,8 @@ class LinkDialer {
   // every address that was tried and how it failed. Loop thread only.
   LinkDialer(EventLoop& loop, LinkParams params, std::vector<std::string> addresses, uint16_t port,
              std::chrono::milliseconds bound,
-             std::function<void(Result<AuthenticatedStream>)> on_done);
+             std::function<void(Result<AuthenticatedStream>)> on_done,
+             LinkStream stream = LinkStream::kTcp);
   ~LinkDialer();
   LinkDialer(const LinkDialer&) = delete;
   LinkDialer& operator=(const LinkDialer&) = delete;

@@ -177,7 +177,6 @@ void LinkListener::Core::Begin(UniqueFd socket, std::string address) {
 Handshake LinkListener::Core::MakeHandshake() const {
   HandshakeParams params;
   params.role = LinkRole::kParent;
-  params.stream = LinkStream::kTcp;
   params.self = self_;
   params.dvm = dvm_;
   params.key = &key_;
@@ -193,8 +192,10 @@ void LinkListener::Core::OnDone(Place place, Result<HandshakeRun::Done> result) 
   half_open_.erase(place);
   if (!result) return LogStranger(address, result.error().text);
   // While the handshake ran the child may have come by another connection, or gone.
-  if (!wanted_(result->peer)) return LogStranger(address, "it is not awaited any more");
-  if (open_) on_child_(result->peer, {std::move(socket), std::move(result.value().keys)});
+  if (!wanted_(result->peer, result->stream))
+    return LogStranger(address, "it is not awaited any more");
+  if (!open_) return;
+  on_child_(result->peer, result->stream, {std::move(socket), std::move(result.value().keys)});
 }
 
 void LinkListener::Core::LogStranger(const std::string& address, const std::string& why) {

@@ -13,15 +13,17 @@
 #include "launcher/base/event_loop.h"
 #include "launcher/base/node_id.h"
 #include "launcher/link/authenticated_stream.h"
+#include "launcher/link/handshake.h"
 
 namespace rex {
 
 class LinkListener {
  public:
-  // Which children are awaited now. Asked when a connection names its node, again when it is done.
-  using Wanted = std::function<bool(NodeId child)>;
+  // Which children are awaited now, and for what. Asked when a connection names its node, again
+  // when it is done.
+  using Wanted = std::function<bool(NodeId child, LinkStream stream)>;
   // May destroy the listener.
-  using OnChild = std::function<void(NodeId child, AuthenticatedStream stream)>;
+  using OnChild = std::function<void(NodeId child, LinkStream which, AuthenticatedStream stream)>;
 
   // Listens on an ephemeral port of all addresses, IPv6 and IPv4 (IPv4 alone where there is no
   // IPv6). `key` is borrowed and outlives the listener. Loop thread only.

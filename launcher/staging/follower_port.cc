@@ -15,8 +15,8 @@ FollowerPort::FollowerPort(EventLoop& loop, const ImagePort& port, Handlers hand
 
 Result<uint16_t> FollowerPort::Open() {
   if (!listener_) {
-    auto listener = port_.listen([](NodeId) { return true; },
-                                 [this](NodeId node, AuthenticatedStream stream) {
+    auto listener = port_.listen([](NodeId, LinkStream which) { return which == LinkStream::kTcp; },
+                                 [this](NodeId node, LinkStream, AuthenticatedStream stream) {
                                    OnStream(node, std::move(stream.socket));
                                  });
     if (!listener) return listener.error();

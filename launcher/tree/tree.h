@@ -51,6 +51,8 @@ class Tree {
     // tree. In an agent that lost its parent, or whose parent ends the tree in order: {head}; what
     // is below has been told to end. The text names node and cause.
     std::function<void(std::vector<NodeId> lost, const Error& why)> on_lost;
+    // From the host of a child's node, over its uplink.
+    std::function<Status(NodeId child, uint8_t kind, std::string payload)> on_uplink_message;
     // A line for the user (head only).
     std::function<void(const std::string& text)> on_notice;
 
@@ -123,6 +125,16 @@ class Tree {
   // Links that have moved to TCP.
   size_t links_on_tcp() const;
 
+  // Uplinks (tree_uplinks.cc, docs/design/uplinks.md): a second link from a child's node, whose end
+  // there its host holds. It carries messages of class kData without a route.
+  bool HasUplink(NodeId child) const;
+  void SendByUplink(NodeId child, uint8_t kind, std::string payload);
+  // A joined agent's: whether its parent could be connected to once more, and doing so. `on_done`
+  // is called once, from the loop; not when the tree closes before, or dials again.
+  bool MayDialUplink() const;
+  void DialUplink(std::function<void(Result<AuthenticatedStream>)> on_done);
+  const std::string& parent_name() const { return parent_name_; }
+
   // Beside the tree: connections of any two of its nodes, whose handshake is that of links.
   Result<std::unique_ptr<LinkListener>> ListenForPeers(LinkListener::Wanted wanted,
                                                        LinkListener::OnChild on_child);
@@ -146,6 +158,7 @@ class Tree {
   struct Child {
     NodeSpec spec;
     std::unique_ptr<Link> link;
+    std::unique_ptr<Link> uplink;
     bool welcome_sent = false;
     bool adopted = false;  // the link has a TCP stream
     bool ready = false;
@@ -158,7 +171,8 @@ class Tree {
   void OpenListener();
   void MakeStarter();
   BroadcastTicket TicketForAll() const;
-  bool IsWanted(NodeId child) const;
+  bool IsWanted(NodeId child, LinkStream stream) const;
+  void OnUplink(NodeId child, AuthenticatedStream stream);
   void OnTcp(NodeId child, AuthenticatedStream stream);
   Link::Handlers ChildHandlers(NodeId child);
   void AddChild(const NodeSpec& spec, const std::vector<NodeId>& below);
@@ -236,6 +250,9 @@ class Tree {
   std::unique_ptr<JoinBroadcast> broadcast_;
   std::unique_ptr<Link> parent_link_;
   std::unique_ptr<LinkDialer> dialer_;
+  std::unique_ptr<LinkDialer> uplink_dialer_;
+  std::string parent_address_;  // that has answered; empty: none
+  uint16_t parent_port_ = 0;
   std::string way_back_;
   std::unique_ptr<LinkListener> listener_;
   std::unique_ptr<AgentStarter> starter_;

@@ -25,6 +25,7 @@ void Tree::DropLink(NodeId child) {
   const auto found = children_.find(child);
   if (found != children_.end()) {
     found->second.link.reset();
+    found->second.uplink.reset();
     found->second.welcome_sent = found->second.adopted = false;
   }
   EnableReading(pressure_.Remove(child));
@@ -141,11 +142,13 @@ void Tree::Close(std::chrono::milliseconds flush_bound) {
   join_.reset();
   broadcast_.reset();
   dialer_.reset();
+  uplink_dialer_.reset();
   listener_.reset();
   if (parent_link_) parent_link_->Flush(left());
   for (auto& [node, child] : children_) {
     if (child.link) child.link->Flush(left());
     child.link.reset();
+    child.uplink.reset();
   }
   parent_link_.reset();
   if (!starter_) return;

@@ -99,6 +99,7 @@ std::unique_ptr<Tree> Tree::JoinThroughSrun(EventLoop& loop, ChildTable& childre
     return self->OnBroadcast(std::move(received), node);
   };
   join.on_stream = [self](AuthenticatedStream stream) {
+    self->parent_address_ = PeerAddress(stream.socket.get());
     self->parent_link_ = std::make_unique<Link>(
         self->loop_, self->ParamsFor(LinkRole::kChild, self->parent_, "the agent above"),
         std::move(stream), self->ParentHandlers());
@@ -165,8 +166,12 @@ void Tree::AddChild(const NodeSpec& spec, const std::vector<NodeId>& below) {
 
 void Tree::OpenListener() {
   auto listener = LinkListener::Open(
-      loop_, self_, dvm_, key_, version_, [this](NodeId child) { return IsWanted(child); },
-      [this](NodeId child, AuthenticatedStream stream) { OnTcp(child, std::move(stream)); });
+      loop_, self_, dvm_, key_, version_,
+      [this](NodeId child, LinkStream stream) { return IsWanted(child, stream); },
+      [this](NodeId child, LinkStream which, AuthenticatedStream stream) {
+        if (which == LinkStream::kUplink) return OnUplink(child, std::move(stream));
+        OnTcp(child, std::move(stream));
+      });
   if (listener) {
     listener_ = std::move(*listener);
   } else {
@@ -176,9 +181,11 @@ void Tree::OpenListener() {
 }
 
 // With a channel the connection comes when the link stands on that, else it is the link.
-bool Tree::IsWanted(NodeId child) const {
+bool Tree::IsWanted(NodeId child, LinkStream stream) const {
   const auto found = children_.find(child);
-  if (found == children_.end() || found->second.adopted) return false;
+  if (found == children_.end()) return false;
+  if (stream == LinkStream::kUplink) return found->second.adopted && found->second.link;
+  if (stream != LinkStream::kTcp || found->second.adopted) return false;
   return options_.kind == BootstrapKind::kSlurm || found->second.welcome_sent;
 }
 
@@ -317,6 +324,7 @@ LinkParams Tree::OnBroadcast(ReceivedTicket received, const NodeSpec& self) {
   dvm_ = received.ticket.dvm;
   self_ = self.id;
   parent_ = received.ticket.parent;
+  parent_port_ = received.ticket.port;
   parent_name_ = received.ticket.parent_name;
   options_.node_timeout = received.ticket.node_timeout;
   options_.max_message_bytes = received.ticket.max_message_bytes;
@@ -383,12 +391,14 @@ void Tree::DialBack(const Welcome& welcome) {
     addresses.insert(addresses.begin(), came_from);
   }
   if (addresses.empty()) return;
+  parent_port_ = welcome.port;
   dialer_ = std::make_unique<LinkDialer>(
       loop_, ParamsFor(LinkRole::kChild, parent_, "node " + parent_name_), std::move(addresses),
       welcome.port, kDialBound, [this](Result<AuthenticatedStream> stream) {
         dialer_.reset();
         if (stream) {
           way_back_ = DescribeWay(stream->socket.get());
+          parent_address_ = PeerAddress(stream->socket.get());
           return parent_link_->AdoptTcp(std::move(*stream));
         }
         Notice("node " + name_ + " has " + stream.error().text +

@@ -38,9 +38,11 @@ std::string InterfaceOf(const std::string& wanted) {
 
 }  // namespace
 
+std::string PeerAddress(int socket) { return AddressOf(::getpeername, socket); }
+
 std::string DescribeWay(int socket) {
   const std::string own = AddressOf(::getsockname, socket);
-  return InterfaceOf(own) + " " + own + " to " + AddressOf(::getpeername, socket);
+  return InterfaceOf(own) + " " + own + " to " + PeerAddress(socket);
 }
 
 }  // namespace rex

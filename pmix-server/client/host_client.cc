@@ -23,6 +23,12 @@ void HostClient::Send(const HostMessage& message) {
   }
 }
 
+void HostClient::SendUplink(UseUplink uplink, UniqueFd connection) {
+  if (closed_) return;
+  channel_->SendWithFd(kHostMessageKind, FrameClass::kControl, EncodeHostMessage(uplink),
+                       std::move(connection));
+}
+
 void HostClient::SetHandlers(OnMessage on_message, OnClosed on_closed) {
   on_message_ = std::move(on_message);
   on_closed_ = std::move(on_closed);

@@ -22,6 +22,7 @@ class HostClient {
 
   // No effect after the connection has closed.
   void Send(const HostMessage& message);
+  void SendUplink(UseUplink uplink, UniqueFd connection);
   void SetHandlers(OnMessage on_message, OnClosed on_closed);
   bool closed() const { return closed_; }
 

@@ -74,16 +74,16 @@ Error HostProcess::Run(Options options) {
   if (!server) return server.error();
   server_ = std::make_unique<PmixServer>(std::move(*server));
   event_base* const base = options.own_loop ? nullptr : ProgressBase();
-  MakeLoop(base);
-  loop_->Post([this, fd = options.agent.Release()] { Serve(UniqueFd(fd)); });
+  MakeLoop(base, std::move(options.agent));
   if (base == nullptr) loop_->Run();
   while (base != nullptr) ::pause();
   return Error{Errc::kInternal, "the loop ended"};
 }
 
 // Upcalls of tools may come before there is a loop: they wait for it.
-void HostProcess::MakeLoop(event_base* base) {
+void HostProcess::MakeLoop(event_base* base, UniqueFd agent) {
   loop_ = base == nullptr ? std::make_unique<EventLoop>() : std::make_unique<EventLoop>(base);
+  loop_->Post([this, fd = agent.Release()] { Serve(UniqueFd(fd)); });
   loop_made_.count_down();
 }
 
@@ -96,6 +96,9 @@ void HostProcess::Serve(UniqueFd agent) {
   along_timer_ = std::make_unique<Timer>(*loop_, [this] { channel_->Push(); });
   registration_ = std::make_unique<Registration>(
       *loop_, *server_, [this](const HostMessage& message) { Send(message); });
+  collectives_ = std::make_unique<OwnCollectives>(OwnCollectives::Deps{
+      *loop_, [this](HostMessage done) { Answer(std::get<FenceDone>(done).request, done); },
+      [this](const HostMessage& message) { Send(message); }});
   OpenChannel(std::move(agent));
   Send(HostReady{PmixServer::Version(), server_->init_begin(), server_->init_end(),
                  server_->rendezvous()});
@@ -109,6 +112,7 @@ void HostProcess::OpenChannel(UniqueFd agent) {
   handlers.on_closed = [this](const Error& error) { Leave(error); };
   channel_ = std::make_unique<FrameChannel>(*loop_, std::move(agent), kMaxHostMessageBytes,
                                             std::move(handlers));
+  channel_->AllowFds();
 }
 
 void HostProcess::Leave(const Error& error) {
@@ -135,6 +139,11 @@ void HostProcess::Request(HostMessage message, OnAnswer on_answer) {
   // A shared pointer because std::function wants its captures copyable; a fence can be large.
   auto shared = std::make_shared<HostMessage>(std::move(message));
   Loop().Post([this, shared, on_answer = std::move(on_answer)] {
+    if (auto* fence = std::get_if<Fence>(shared.get());
+        fence != nullptr && collectives_->Knows(*fence)) {
+      fence->request = requests_.Add(on_answer);
+      return collectives_->Contribute(std::move(*fence));
+    }
     if (!IsWithinBounds(*shared)) {
       HostMessage refused = OpDone{0, kErrBadParam};
       on_answer(refused);
@@ -164,7 +173,13 @@ void HostProcess::OnMessage(HostMessage message) {
     return registration_->Register(std::move(*job));
   if (const auto* job = std::get_if<DeregisterJob>(&message)) {
     std::erase_if(releases_, [&](const auto& told) { return Names(told.first, job->name_space); });
+    collectives_->OnNamespaceGone(job->name_space);
     return registration_->Deregister(job->name_space);
+  }
+  if (std::holds_alternative<UseUplink>(message) || std::holds_alternative<SeriesGiven>(message) ||
+      std::holds_alternative<FromAbove>(message)) {
+    if (const rex::Status taken = OnAboutCollectives(message); !taken) Leave(taken.error());
+    return;
   }
   if (const auto* ping = std::get_if<Ping>(&message)) return Send(Pong{ping->number});
   if (const auto* event = std::get_if<EventRaised>(&message)) return RaiseEvent(*event);
@@ -177,6 +192,14 @@ void HostProcess::OnMessage(HostMessage message) {
   if (const auto* m = std::get_if<SpawnDone>(&message)) return Answer(m->request, message);
   if (const auto* m = std::get_if<GroupDone>(&message)) return Answer(m->request, message);
   Leave(Error{Errc::kProtocol, "a message that only hosts send"});
+}
+
+rex::Status HostProcess::OnAboutCollectives(HostMessage& message) {
+  if (const auto* uplink = std::get_if<UseUplink>(&message)) {
+    return collectives_->OnUplink(*uplink, channel_->TakeFd());
+  }
+  if (const auto* given = std::get_if<SeriesGiven>(&message)) return collectives_->OnGiven(*given);
+  return collectives_->OnFromAbove(std::move(std::get<FromAbove>(message).payload));
 }
 
 void HostProcess::Answer(uint64_t request, HostMessage& message) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "launcher/base/frame_channel.h"
+#include "pmix-server/host/own_collectives.h"
 #include "pmix-server/host/registration.h"
 #include "pmix-server/host/request_table.h"
 #include "pmix-server/host/server.h"
@@ -41,7 +42,7 @@ class HostProcess final : public UpcallSink {
   Clock::Time Now() const override { return clock_.Now(); }
 
  private:
-  void MakeLoop(event_base* base);
+  void MakeLoop(event_base* base, UniqueFd agent);
   EventLoop& Loop();
   void Serve(UniqueFd agent);
   void OpenChannel(UniqueFd agent);
@@ -49,6 +50,8 @@ class HostProcess final : public UpcallSink {
   void OnFrame(uint8_t kind, const std::string& payload);
   void OnMessage(HostMessage message);
   void Answer(uint64_t request, HostMessage& message);
+  // Errors: kProtocol.
+  rex::Status OnAboutCollectives(HostMessage& message);
   void RaiseEvent(const EventRaised& event);
   void AskModex(const ModexRequest& request);
   [[noreturn]] void Leave(const Error& error);
@@ -62,6 +65,7 @@ class HostProcess final : public UpcallSink {
   std::unique_ptr<FrameChannel> channel_;
   std::unique_ptr<PmixServer> server_;
   std::unique_ptr<Registration> registration_;
+  std::unique_ptr<OwnCollectives> collectives_;
 };
 
 }  // namespace rex::pmix

@@ -764,6 +764,85 @@ Result<HostMessage> FromPb(const pb::ToolDrain& in) {
   return HostMessage(std::move(out));
 }
 
+// ----- uplinks --------------------------------------------------------------------------------
+
+constexpr size_t kMaxNameBytes = 4096;
+constexpr size_t kMaxWhyBytes = 8 << 10;
+
+using StreamKey = std::array<unsigned char, 32>;
+std::string ToBytes(const StreamKey& key) { return {key.begin(), key.end()}; }
+StreamKey KeyFromPb(Check& check, const std::string& bytes, const char* field) {
+  StreamKey key{};
+  check.That(bytes.size() == key.size(), field);
+  if (check.ok()) std::copy(bytes.begin(), bytes.end(), key.begin());
+  return key;
+}
+
+void ToPb(const UseUplink& in, pb::HostEnvelope* envelope) {
+  pb::UseUplink* out = envelope->mutable_use_uplink();
+  out->set_self(in.self);
+  out->set_peer(in.peer);
+  out->set_peer_name(in.peer_name);
+  out->set_key_down(ToBytes(in.key_down));
+  out->set_key_up(ToBytes(in.key_up));
+  out->set_node_timeout_s(static_cast<uint32_t>(in.node_timeout.count()));
+  out->set_max_message_bytes(in.max_message_bytes);
+}
+Result<HostMessage> FromPb(const pb::UseUplink& in) {
+  Check check;
+  check.That(in.self() < kMaxJobNodes, "UseUplink.self");
+  check.That(in.peer() < kMaxJobNodes && in.peer() != in.self(), "UseUplink.peer");
+  check.Text(in.peer_name(), "UseUplink.peer_name");
+  check.That(in.peer_name().size() <= kMaxNameBytes, "UseUplink.peer_name");
+  check.That(in.node_timeout_s() >= 1, "UseUplink.node_timeout_s");
+  check.Timeout(in.node_timeout_s(), "UseUplink.node_timeout_s");
+  check.That(in.max_message_bytes() >= 1 && in.max_message_bytes() <= kMaxHostMessageBytes,
+             "UseUplink.max_message_bytes");
+  UseUplink out{in.self(),
+                in.peer(),
+                in.peer_name(),
+                KeyFromPb(check, in.key_down(), "UseUplink.key_down"),
+                KeyFromPb(check, in.key_up(), "UseUplink.key_up"),
+                Seconds(in.node_timeout_s()),
+                in.max_message_bytes()};
+  if (!check.ok()) return check.error();
+  return HostMessage(std::move(out));
+}
+
+void ToPb(const SeriesGiven& in, pb::HostEnvelope* envelope) {
+  pb::SeriesGiven* out = envelope->mutable_series_given();
+  out->set_self(in.self);
+  out->set_parent(in.parent);
+  out->set_max_modex_bytes(in.max_modex_bytes);
+  out->set_header(in.header);
+}
+Result<HostMessage> FromPb(const pb::SeriesGiven& in) {
+  Check check;
+  check.That(in.self() < kMaxJobNodes, "SeriesGiven.self");
+  check.That(in.parent() < kMaxJobNodes, "SeriesGiven.parent");
+  check.That(in.max_modex_bytes() <= kMaxModexBytes, "SeriesGiven.max_modex_bytes");
+  if (!check.ok()) return check.error();
+  return HostMessage(SeriesGiven{in.self(), in.parent(), in.max_modex_bytes(), in.header()});
+}
+
+void ToPb(const FromAbove& in, pb::HostEnvelope* envelope) {
+  envelope->mutable_from_above()->set_payload(in.payload);
+}
+Result<HostMessage> FromPb(pb::FromAbove& in) {
+  return HostMessage(FromAbove{std::move(*in.mutable_payload())});
+}
+
+void ToPb(const UplinkLost& in, pb::HostEnvelope* envelope) {
+  envelope->mutable_uplink_lost()->set_why(in.why);
+}
+Result<HostMessage> FromPb(const pb::UplinkLost& in) {
+  Check check;
+  check.Text(in.why(), "UplinkLost.why");
+  check.That(in.why().size() <= kMaxWhyBytes, "UplinkLost.why");
+  if (!check.ok()) return check.error();
+  return HostMessage(UplinkLost{in.why()});
+}
+
 void ToPb(const OpDone& in, pb::HostEnvelope* envelope) {
   pb::OpDone* out = envelope->mutable_op_done();
   out->set_request(in.request);
@@ -786,9 +865,10 @@ Result<HostMessage> FromPb(const pb::Pong& in) { return HostMessage(Pong{in.numb
 }  // namespace
 
 FrameClass ClassOf(const HostMessage& message) {
-  const bool has_data = std::holds_alternative<Fence>(message) ||
-                        std::holds_alternative<FenceDone>(message) ||
-                        std::holds_alternative<ModexDone>(message);
+  const bool has_data =
+      std::holds_alternative<Fence>(message) || std::holds_alternative<FenceDone>(message) ||
+      std::holds_alternative<SeriesGiven>(message) ||  // in order with FenceDone
+      std::holds_alternative<FromAbove>(message) || std::holds_alternative<ModexDone>(message);
   return has_data ? FrameClass::kData : FrameClass::kControl;
 }
 
@@ -871,6 +951,14 @@ Result<HostMessage> DecodeHostMessage(const std::string& payload) {
       return FromPb(envelope.tool_read());
     case E::kToolDrain:
       return FromPb(envelope.tool_drain());
+    case E::kUseUplink:
+      return FromPb(envelope.use_uplink());
+    case E::kSeriesGiven:
+      return FromPb(envelope.series_given());
+    case E::kFromAbove:
+      return FromPb(*envelope.mutable_from_above());
+    case E::kUplinkLost:
+      return FromPb(envelope.uplink_lost());
     case E::BODY_NOT_SET:
       break;
   }

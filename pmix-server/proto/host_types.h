@@ -4,6 +4,7 @@
 // pmix-server/host/host_process.cc asserts that they agree with pmix_common.h.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -301,6 +302,28 @@ struct ToolDrain {
   uint64_t request = 0;
   ProcId proc;
 };
+// Uplinks: docs/design/uplinks.md.
+struct UseUplink {
+  uint32_t self = 0;
+  uint32_t peer = 0;
+  std::string peer_name;
+  std::array<unsigned char, 32> key_down{};  // of this stream alone
+  std::array<unsigned char, 32> key_up{};
+  std::chrono::seconds node_timeout{0};
+  uint64_t max_message_bytes = 0;
+};
+struct SeriesGiven {
+  uint32_t self = 0;
+  uint32_t parent = 0;
+  uint64_t max_modex_bytes = 0;
+  std::string header;
+};
+struct FromAbove {
+  std::string payload;
+};
+struct UplinkLost {
+  std::string why;
+};
 struct OpDone {
   uint64_t request = 0;
   int32_t status = 0;
@@ -318,7 +341,7 @@ using HostMessage =
                  Abort, Fence, FenceDone, FenceReleased, DirectModex, ModexRequest, ModexDone,
                  Publish, Lookup, LookupDone, Unpublish, EventRaised, JobControl, LogText, Query,
                  QueryDone, OpDone, Ping, Pong, Spawn, SpawnDone, Group, GroupDone, ToolConnected,
-                 ToolGone, ToolRead, ToolDrain>;
+                 ToolGone, ToolRead, ToolDrain, UseUplink, SeriesGiven, FromAbove, UplinkLost>;
 
 // kData for what carries the data of collectives and modexes: it may be megabytes, and what else
 // there is to say goes in between. So there is no order between it and other messages.

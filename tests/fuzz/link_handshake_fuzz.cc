@@ -27,7 +27,8 @@ HandshakeParams Params(uint8_t settings, const LinkKey& key) {
   params.dvm.bytes.fill(9);
   params.key = &key;
   params.version = "1.0";
-  if ((settings & 2) != 0) params.wanted = [](NodeId child) { return Index(child) == 3; };
+  if ((settings & 2) != 0)
+    params.wanted = [](NodeId child, LinkStream) { return Index(child) == 3; };
   return params;
 }
 

@@ -130,8 +130,8 @@ TEST_F(JoinTest, WithoutAWayBackOneNoticeSaysSoAndTheChannelGoesOn) {
   uint16_t port = 0;
   {
     auto listener = LinkListener::Open(
-        loop_, kHeadNode, MakeDvmId(), key_, "1.2.3", [](NodeId) { return false; },
-        [](NodeId, AuthenticatedStream) {});
+        loop_, kHeadNode, MakeDvmId(), key_, "1.2.3", [](NodeId, LinkStream) { return false; },
+        [](NodeId, LinkStream, AuthenticatedStream) {});
     ASSERT_TRUE(listener.has_value());
     port = (*listener)->port();
   }

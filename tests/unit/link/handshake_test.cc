@@ -167,7 +167,9 @@ TEST(Handshake, AnotherChildIsRefused) {
 TEST(Handshake, AParentWithAListTakesThoseOnIt) {
   for (const uint32_t id : {3U, 4U, 5U}) {
     HandshakePair pair;
-    pair.parent.params.wanted = [](NodeId child) { return Index(child) == 3 || Index(child) == 4; };
+    pair.parent.params.wanted = [](NodeId child, LinkStream) {
+      return Index(child) == 3 || Index(child) == 4;
+    };
     pair.parent.params.peer = NodeId{};
     pair.child.params.self = NodeId{id};
     pair.Run();

@@ -122,8 +122,10 @@ struct LinkPair {
     Streams streams;
     auto listener = LinkListener::Open(
         loop, parent.params.self, parent.params.dvm, parent.key, parent.params.version,
-        [](NodeId node) { return node == NodeId{3}; },
-        [&streams](NodeId, AuthenticatedStream stream) { streams.parent = std::move(stream); });
+        [](NodeId node, LinkStream) { return node == NodeId{3}; },
+        [&streams](NodeId, LinkStream, AuthenticatedStream stream) {
+          streams.parent = std::move(stream);
+        });
     EXPECT_TRUE(listener.has_value());
     LinkDialer dialer(loop, child.params, {"127.0.0.1"}, (*listener)->port(),
                       std::chrono::seconds(10), [&streams](Result<AuthenticatedStream> stream) {

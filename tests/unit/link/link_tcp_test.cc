@@ -21,8 +21,8 @@ struct Listening {
   Listening() {
     auto opened = LinkListener::Open(
         loop, NodeId{0}, DvmOf(9), key, "1.0",
-        [this](NodeId child) { return wants && Index(child) < 10; },
-        [this](NodeId child, AuthenticatedStream) { children.push_back(child); });
+        [this](NodeId child, LinkStream) { return wants && Index(child) < 10; },
+        [this](NodeId child, LinkStream, AuthenticatedStream) { children.push_back(child); });
     EXPECT_TRUE(opened.has_value());
     listener = std::move(*opened);
   }
@@ -119,8 +119,8 @@ TEST(LinkTcp, ALinkMayBeginOnTcp) {
   Dialling child;
   auto listener = LinkListener::Open(
       loop, NodeId{0}, DvmOf(9), parent.key, "1.0",
-      [&](NodeId node) { return node == NodeId{3} && !parent.link; },
-      [&](NodeId, AuthenticatedStream stream) {
+      [&](NodeId node, LinkStream) { return node == NodeId{3} && !parent.link; },
+      [&](NodeId, LinkStream, AuthenticatedStream stream) {
         parent.link =
             std::make_unique<Link>(loop, parent.params, std::move(stream), parent.Handlers());
         EXPECT_EQ(parent.ups, 0);  // never from inside
@@ -221,8 +221,8 @@ TEST(LinkTcp, TheOwnerMayDestroyTheListenerWhenAChildComes) {
   std::unique_ptr<LinkListener> doomed;
   int children = 0;
   auto opened = LinkListener::Open(
-      parent.loop, NodeId{0}, DvmOf(9), parent.key, "1.0", [](NodeId) { return true; },
-      [&](NodeId, AuthenticatedStream) {
+      parent.loop, NodeId{0}, DvmOf(9), parent.key, "1.0", [](NodeId, LinkStream) { return true; },
+      [&](NodeId, LinkStream, AuthenticatedStream) {
         ++children;
         doomed.reset();
       });

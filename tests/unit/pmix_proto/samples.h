@@ -105,6 +105,10 @@ inline std::vector<HostMessage> SampleMessages() {
       ToolGone{proc},
       ToolRead{proc, 4096},
       ToolDrain{17, proc},
+      UseUplink{7, 2, "node n2", {1, 2, 3}, {4, 5, 6}, seconds(120), 1 << 20},
+      SeriesGiven{7, 2, 1 << 20, bytes},
+      FromAbove{bytes},
+      UplinkLost{"node n2 closed the connection"},
       EventRaised{0, kEventOutput, proc, 3, "", 0, procs, {}, EventText{bytes, true}},
   };
 }
