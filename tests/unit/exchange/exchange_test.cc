@@ -1,5 +1,6 @@
 #include "launcher/exchange/exchange.h"
 
+#include "launcher/exchange/exchange_messages.h"
 #include "tests/unit/exchange/test_tree.h"
 
 namespace rex {
@@ -189,6 +190,91 @@ TEST_F(ExchangeTest, TheHeadRaisesEventsOfItsOwn) {
   for (const uint32_t node : {1u, 2u, 3u}) {
     EXPECT_EQ(Said<pmix::EventRaised>(node).size(), 1u) << node;
   }
+}
+
+// ---- uplinks ----
+
+// Node 1 of two; its exchange gives series away after two collectives.
+class UplinkTest : public testing::Test {
+ protected:
+  UplinkTest() : wire_(Shape::Flat(2)) {
+    ExchangePort port = wire_.PortOf(NodeId{1});
+    node_ = std::make_unique<Exchange>(
+        Exchange::Deps{loop_,
+                       std::move(port),
+                       [this](const pmix::HostMessage& m) { said_.push_back(m); },
+                       {},
+                       1 << 20,
+                       2,
+                       [this] { ++wants_; }});
+    node_->AddNamespace("own", MapOf({1, 1}));
+    node_->AddNamespace("wide", MapOf({0, 1}));
+  }
+  void Fence(const std::string& name) {
+    EXPECT_TRUE(node_->FromHost(pmix::Fence{7, {{name, pmix::kRankWildcard}}, true, "x"}));
+  }
+  Status Down(uint64_t sequence, int32_t status = pmix::kSuccess) {
+    return node_->FromNode(NodeId{0}, static_cast<uint8_t>(ExchangeMessage::kCollectiveDown),
+                           EncodeCollective({CollectiveKind::kFence,
+                                             {{"wide", pmix::kRankWildcard, 1}},
+                                             sequence,
+                                             {NodeId{0}, NodeId{1}},
+                                             status},
+                                            0));
+  }
+  EventLoop loop_;
+  Wire wire_;
+  std::unique_ptr<Exchange> node_;
+  std::vector<pmix::HostMessage> said_;
+  int wants_ = 0;
+};
+
+TEST_F(UplinkTest, TheHostIsToldWhatItIsGivenAndWhereItIs) {
+  Fence("own");
+  Fence("own");
+  const auto given = Only<pmix::SeriesGiven>(said_);
+  ASSERT_EQ(given.size(), 1u);
+  EXPECT_EQ(given[0].self, 1u);
+  EXPECT_EQ(given[0].parent, 0u);
+  EXPECT_EQ(given[0].max_modex_bytes, uint64_t{1} << 20);
+  const auto next = DecodeCollective(given[0].header);
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->header.sequence, 2u);
+  EXPECT_EQ(said_.size(), 3u);
+}
+
+TEST_F(UplinkTest, AnUplinkIsWantedUntilItIsThere) {
+  for (uint64_t i = 0; i < 4; ++i) {
+    if (i == 3) node_->SetUplink(true);
+    Fence("wide");
+    ASSERT_TRUE(Down(i));
+  }
+  EXPECT_EQ(wants_, 2) << "after the second and the third";
+  EXPECT_EQ(Only<pmix::SeriesGiven>(said_).size(), 1u);
+  ASSERT_TRUE(Down(4, pmix::kErrTimeout));
+  EXPECT_EQ(Only<pmix::FromAbove>(said_).size(), 1u);
+}
+
+TEST_F(ExchangeTest, AnUplinkCarriesContributionsAndNothingElse) {
+  Add("job", {0, 1});
+  const std::string up = EncodeCollective(
+      {CollectiveKind::kFence, {{"job", pmix::kRankWildcard, 1}}, 0, {NodeId{0}, NodeId{1}}, 0}, 0);
+  pmix::Unpublish request;
+  request.proc = {"job", 0};
+  const auto by_uplink = [&](ExchangeMessage kind, const std::string& payload) {
+    return nodes_[0]->FromUplink(NodeId{1}, static_cast<uint8_t>(kind), payload);
+  };
+  EXPECT_FALSE(by_uplink(ExchangeMessage::kToHead, EncodeHostMessage(request)));
+  EXPECT_FALSE(by_uplink(ExchangeMessage::kCollectiveDown, up));
+  EXPECT_FALSE(by_uplink(ExchangeMessage::kHostState, EncodeHostState({NodeId{1}, true})));
+  EXPECT_FALSE(by_uplink(ExchangeMessage::kModexAsk, EncodeModex({7, {"job", 0}, 0}, "")));
+  const Status unknown = nodes_[0]->FromUplink(NodeId{1}, 3, up);
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().code, Errc::kProtocol);
+  EXPECT_TRUE(asked_.empty());
+  EXPECT_EQ(nodes_[0]->counts().collectives, 0u);
+  EXPECT_TRUE(by_uplink(ExchangeMessage::kCollectiveUp, up));
+  EXPECT_EQ(nodes_[0]->counts().collectives, 1u);
 }
 
 // ---- losses and nonsense ----
