@@ -28,7 +28,7 @@ ssize_t ReceiveBytesAndFd(int socket, iovec bytes, UniqueFd* fd) {
   message.msg_iov = &bytes;
   message.msg_iovlen = 1;
   message.msg_control = control.data();
-  message.msg_controllen = control.size();
+  message.msg_controllen = CMSG_LEN(sizeof(int));  // CMSG_SPACE has room for a second one
   const ssize_t n = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
   const cmsghdr* rights = n > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
   if (rights == nullptr || rights->cmsg_level != SOL_SOCKET || rights->cmsg_type != SCM_RIGHTS ||
