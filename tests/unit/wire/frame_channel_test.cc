@@ -1,9 +1,12 @@
 #include "launcher/base/frame_channel.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <tuple>
 #include <vector>
 
@@ -279,6 +282,139 @@ TEST_F(FrameChannelTest, PausedReadingLeavesMessagesWithTheSender) {
   EXPECT_TRUE(received_.empty());
   receiver.EnableReading(true);
   RunUntil([&] { return !received_.empty(); });
+}
+
+// ---- descriptors
+
+size_t OpenDescriptors() {
+  size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    ++count;
+  }
+  return count;
+}
+
+ino_t FileOf(int fd) {
+  struct stat file {};
+  return ::fstat(fd, &file) == 0 ? file.st_ino : 0;
+}
+
+class FrameChannelFdTest : public FrameChannelTest {
+ protected:
+  // A receiver that takes one descriptor with each message of `kind`.
+  FrameChannel::Handlers TakeWith(uint8_t kind) {
+    return {.on_message =
+                [this, kind](uint8_t of, FrameClass c, std::string payload) {
+                  received_.emplace_back(of, c, std::move(payload));
+                  if (of != kind) return;
+                  UniqueFd fd = receiver_->TakeFd();
+                  EXPECT_TRUE(fd) << "it comes later than message " << received_.size();
+                  if (!fd) return;
+                  EXPECT_NE(::fcntl(fd.get(), F_GETFD) & FD_CLOEXEC, 0);
+                  files_.push_back(FileOf(fd.get()));
+                },
+            .on_closed = [this](const Error& error) { closed_.push_back(error.code); }};
+  }
+  // A descriptor whose file nobody else has; which one is written down.
+  UniqueFd NewFile() {
+    auto pipe = MakePipe();
+    EXPECT_TRUE(pipe);
+    sent_.push_back(FileOf(pipe->first.get()));
+    return std::move(pipe->first);
+  }
+  std::unique_ptr<FrameChannel> receiver_;
+  std::vector<ino_t> sent_;
+  std::vector<ino_t> files_;
+};
+
+TEST_F(FrameChannelFdTest, OneOfABurstIsThereWithEachMessage) {
+  constexpr size_t kMany = 20;
+  const size_t before = OpenDescriptors();
+  {
+    FrameChannel sender(loop_, std::move(ours_), 1 << 10, Ignore());
+    receiver_ = std::make_unique<FrameChannel>(loop_, std::move(theirs_), 1 << 20, TakeWith(1));
+    receiver_->AllowFds();
+    for (size_t i = 0; i < kMany; ++i) {
+      sender.Send(2, FrameClass::kControl, "without");
+      sender.SendWithFd(1, FrameClass::kControl, std::string(i * 100, 'x'), NewFile());
+      sender.SendLater(2, FrameClass::kData, "without");
+    }
+    sender.Push();
+    RunUntil([&] { return received_.size() == 3 * kMany; });
+    EXPECT_EQ(files_, sent_);
+    EXPECT_FALSE(receiver_->TakeFd()) << "one too many";
+    receiver_.reset();
+  }
+  EXPECT_EQ(OpenDescriptors(), before - 2) << "the two ends of the socket are closed, no more";
+}
+
+TEST_F(FrameChannelFdTest, BehindAMessageThatTheKernelDoesNotTakeAtOnce) {
+  FrameChannel sender(loop_, std::move(ours_), 1 << 10, Ignore());
+  receiver_ = std::make_unique<FrameChannel>(loop_, std::move(theirs_), 64 << 20, TakeWith(1));
+  receiver_->AllowFds();
+  sender.Send(2, FrameClass::kData, std::string(16 << 20, 'x'));
+  EXPECT_GT(sender.QueuedBytes(), 0U);
+  sender.SendWithFd(1, FrameClass::kData, "behind it", NewFile());
+  sender.SendWithFd(1, FrameClass::kData, std::string(3 << 20, 'y'), NewFile());
+  sender.SendWithFd(1, FrameClass::kData, "last", NewFile());
+  sender.Send(2, FrameClass::kControl, "before all");
+  RunUntil([&] { return received_.size() == 5; });
+  EXPECT_EQ(std::get<2>(received_[0]), "before all");
+  EXPECT_EQ(std::get<2>(received_[1]).size(), size_t{16} << 20);
+  EXPECT_EQ(std::get<2>(received_[3]).size(), size_t{3} << 20);
+  EXPECT_EQ(files_, sent_);
+}
+
+TEST_F(FrameChannelFdTest, AnUrgentOneOvertakesALargeMessage) {
+  FrameChannel sender(loop_, std::move(ours_), 1 << 10, Ignore());
+  receiver_ = std::make_unique<FrameChannel>(loop_, std::move(theirs_), 64 << 20, TakeWith(1));
+  receiver_->AllowFds();
+  sender.Send(2, FrameClass::kData, std::string(16 << 20, 'x'));
+  sender.SendWithFd(1, FrameClass::kControl, "now", NewFile());
+  RunUntil([&] { return received_.size() == 2; });
+  EXPECT_EQ(std::get<2>(received_[0]), "now");
+  EXPECT_EQ(files_, sent_);
+}
+
+TEST_F(FrameChannelFdTest, WhoDoesNotAllowThemGetsNone) {
+  FrameChannel sender(loop_, std::move(ours_), 1 << 10, Ignore());
+  FrameChannel receiver(loop_, std::move(theirs_), 1 << 20, Record());
+  const size_t before = OpenDescriptors();
+  for (int i = 0; i < 5; ++i) sender.SendWithFd(1, FrameClass::kControl, "a", NewFile());
+  RunUntil([&] { return received_.size() == 5; });
+  EXPECT_EQ(OpenDescriptors(), before);
+  EXPECT_FALSE(receiver.TakeFd());
+}
+
+TEST_F(FrameChannelFdTest, OfThoseThatNobodyTakesFourAreKept) {
+  FrameChannel sender(loop_, std::move(ours_), 1 << 10, Ignore());
+  FrameChannel receiver(loop_, std::move(theirs_), 1 << 20, Record());
+  receiver.AllowFds();
+  const size_t before = OpenDescriptors();
+  for (int i = 0; i < 7; ++i) sender.SendWithFd(1, FrameClass::kControl, "a", NewFile());
+  RunUntil([&] { return received_.size() == 7; });
+  EXPECT_EQ(OpenDescriptors(), before + 4);
+  for (size_t i = 0; i < 4; ++i) {
+    const UniqueFd fd = receiver.TakeFd();
+    ASSERT_TRUE(fd);
+    EXPECT_EQ(FileOf(fd.get()), sent_[i]) << "those that came first";
+  }
+  EXPECT_FALSE(receiver.TakeFd());
+  EXPECT_EQ(OpenDescriptors(), before);
+}
+
+TEST_F(FrameChannelFdTest, WhatCannotBeSentAnyMoreIsClosed) {
+  const size_t before = OpenDescriptors();
+  {
+    FrameChannel sender(loop_, std::move(ours_), 1 << 10, Record());
+    sender.Send(1, FrameClass::kData, std::string(16 << 20, 'x'));
+    sender.SendWithFd(1, FrameClass::kData, "behind it", NewFile());
+    EXPECT_EQ(OpenDescriptors(), before + 1);
+    theirs_.Reset();
+    RunUntil([&] { return !closed_.empty(); });
+    sender.SendWithFd(1, FrameClass::kData, "too late", NewFile());
+  }
+  EXPECT_EQ(OpenDescriptors(), before - 2);
 }
 
 }  // namespace
