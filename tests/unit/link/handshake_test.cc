@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "tests/unit/link/handshake_pair.h"
 
 namespace rex::testing {
@@ -294,6 +296,115 @@ TEST(Handshake, AHandshakeOfTheChannelIsNoneOfTcp) {
   ASSERT_TRUE(channel.done() && tcp.done());
   EXPECT_NE(channel.said[1], tcp.said[1]);
   EXPECT_NE(channel.child.handshake->TakeKeys().up.bytes, tcp.child.handshake->TakeKeys().up.bytes);
+}
+
+// ---- several kinds of streams at one port
+
+// A parent that asks, with a child that opens `stream`.
+struct AskedPair : HandshakePair {
+  explicit AskedPair(LinkStream stream) {
+    parent.params.peer = NodeId{};
+    parent.params.stream = LinkStream::kChannel;
+    parent.params.wanted = [this](NodeId node, LinkStream which) {
+      asked.emplace_back(node, which);
+      return which == wanted;
+    };
+    child.params.stream = wanted = stream;
+  }
+  std::vector<std::pair<NodeId, LinkStream>> asked;
+  LinkStream wanted;
+};
+
+TEST(Handshake, AParentThatAsksLearnsNodeAndStream) {
+  for (const LinkStream stream : {LinkStream::kTcp, LinkStream::kUplink}) {
+    AskedPair pair(stream);
+    pair.Run();
+    ASSERT_TRUE(pair.done());
+    EXPECT_EQ(pair.parent.handshake->stream(), stream);
+    EXPECT_EQ(pair.parent.handshake->peer(), NodeId{3});
+    EXPECT_EQ(pair.asked, (std::vector{std::pair(NodeId{3}, stream)}));
+    EXPECT_EQ(pair.parent.handshake->TakeKeys().up.bytes,
+              pair.child.handshake->TakeKeys().up.bytes);
+  }
+}
+
+TEST(Handshake, WhatIsWantedIsDecidedByTheStreamToo) {
+  for (const LinkStream stream : {LinkStream::kTcp, LinkStream::kUplink}) {
+    AskedPair pair(stream);
+    pair.wanted = stream == LinkStream::kTcp ? LinkStream::kUplink : LinkStream::kTcp;
+    ExpectRefusal(pair, pair.parent, {"node 3", "not awaited"});
+    EXPECT_EQ(pair.asked.size(), 1U);
+  }
+}
+
+TEST(Handshake, NoOtherStreamsComeToAPort) {
+  for (const uint32_t stream : {0U, 3U, 4U, 255U}) {
+    AskedPair pair(static_cast<LinkStream>(stream));
+    ExpectRefusal(pair, pair.parent, {"opens stream " + std::to_string(stream)});
+    EXPECT_TRUE(pair.asked.empty());
+  }
+  AskedPair pair(LinkStream::kUplink);
+  pair.change = [](size_t number, std::string& message) {
+    if (number == 0) message[kHandshakePrefixBytes + 9] = 1;  // 0x102
+  };
+  ExpectRefusal(pair, pair.parent, {"opens stream 258"});
+}
+
+TEST(Handshake, AnUplinkIsRefusedWhereOneStreamIsAwaited) {
+  HandshakePair pair;
+  pair.child.params.stream = LinkStream::kUplink;
+  ExpectRefusal(pair, pair.parent, {"stream 2", "instead of 1"});
+}
+
+// Somebody on the way makes one kind of another.
+TEST(Handshake, AStreamThatWasChangedOnTheWayIsRefused) {
+  for (const bool to_uplink : {true, false}) {
+    const LinkStream from = to_uplink ? LinkStream::kTcp : LinkStream::kUplink;
+    AskedPair pair(from);
+    pair.wanted = to_uplink ? LinkStream::kUplink : LinkStream::kTcp;
+    pair.change = [to_uplink](size_t number, std::string& message) {
+      if (number == 0) message[kHandshakePrefixBytes + 8] = to_uplink ? 2 : 1;
+    };
+    ExpectRefusal(pair, pair.child, {"does not prove"});
+    EXPECT_EQ(pair.asked.size(), 1U);
+  }
+}
+
+TEST(Handshake, AnUplinksOldConversationIsRefused) {
+  AskedPair old(LinkStream::kUplink);
+  old.Run();
+  ASSERT_TRUE(old.done());
+  AskedPair now(LinkStream::kUplink);
+  now.parent.nonce = MakeHandshakeNonce();
+  now.parent.Start();
+  now.parent.Feed(old.said[0]);
+  EXPECT_FALSE(now.parent.error);
+  now.parent.Feed(old.said[2]);
+  ASSERT_TRUE(now.parent.error.has_value());
+  EXPECT_FALSE(now.parent.done());
+  // And what a link said proves nothing for an uplink, with the same nonces.
+  HandshakePair link;
+  link.Run();
+  AskedPair uplink(LinkStream::kUplink);
+  uplink.parent.Start();
+  uplink.parent.Feed(old.said[0]);
+  uplink.parent.Feed(link.said[2]);
+  EXPECT_TRUE(uplink.parent.error.has_value());
+}
+
+TEST(Handshake, KeysOfEveryStreamAreItsOwn) {
+  std::vector<std::array<unsigned char, 32>> keys;
+  for (const LinkStream stream : {LinkStream::kChannel, LinkStream::kTcp, LinkStream::kUplink}) {
+    HandshakePair pair;
+    pair.parent.params.stream = pair.child.params.stream = stream;
+    pair.Run();
+    ASSERT_TRUE(pair.done());
+    const SessionKeys both = pair.child.handshake->TakeKeys();
+    for (const Secret* key : {&both.down, &both.up}) {
+      EXPECT_EQ(std::count(keys.begin(), keys.end(), key->bytes), 0);
+      keys.push_back(key->bytes);
+    }
+  }
 }
 
 TEST(LinkKey, IsRandomAndWipedWhenMovedFrom) {

@@ -35,12 +35,18 @@ struct Dialling {
   std::optional<Result<AuthenticatedStream>> result;
 
   void Dial(EventLoop& loop, std::vector<std::string> addresses, uint16_t port,
-            std::chrono::milliseconds bound = std::chrono::seconds(10)) {
-    dialer = std::make_unique<LinkDialer>(loop, end.params, std::move(addresses), port, bound,
-                                          [this](Result<AuthenticatedStream> done) {
-                                            EXPECT_FALSE(result.has_value());
-                                            result.emplace(std::move(done));
-                                          });
+            std::chrono::milliseconds bound = std::chrono::seconds(10),
+            LinkStream stream = LinkStream::kTcp) {
+    dialer = std::make_unique<LinkDialer>(
+        loop, end.params, std::move(addresses), port, bound,
+        [this](Result<AuthenticatedStream> done) {
+          EXPECT_FALSE(result.has_value());
+          result.emplace(std::move(done));
+        },
+        stream);
+  }
+  void DialUplink(EventLoop& loop, uint16_t port) {
+    Dial(loop, {"127.0.0.1"}, port, std::chrono::seconds(10), LinkStream::kUplink);
   }
   bool done() const { return result.has_value(); }
   bool connected() const { return result && result->has_value(); }
@@ -299,6 +305,103 @@ TEST(LinkTcp, ADestroyedDialerSaysNothing) {
   child.dialer.reset();
   RunRounds(parent.loop, 50);
   EXPECT_FALSE(child.done());
+}
+
+// ---- uplinks: a second link of the same node
+
+// A node's parent, which awaits its link and then its uplink.
+struct LinkAndUplink {
+  EventLoop loop;
+  End link{LinkRole::kParent, NodeId{0}, NodeId{3}};
+  End uplink{LinkRole::kParent, NodeId{0}, NodeId{3}};
+  Dialling child_link;
+  Dialling child_uplink;
+  std::unique_ptr<LinkListener> listener;
+
+  LinkAndUplink() {
+    auto opened = LinkListener::Open(
+        loop, NodeId{0}, DvmOf(9), link.key, "1.0",
+        [this](NodeId node, LinkStream stream) {
+          return node == NodeId{3} && (stream == LinkStream::kUplink) == (link.link != nullptr);
+        },
+        [this](NodeId, LinkStream which, AuthenticatedStream stream) {
+          End& end = which == LinkStream::kUplink ? uplink : link;
+          end.link = std::make_unique<Link>(loop, end.params, std::move(stream), end.Handlers());
+        });
+    EXPECT_TRUE(opened.has_value());
+    listener = std::move(*opened);
+  }
+  bool Connect(Dialling& child, LinkStream stream) {
+    child.Dial(loop, {"127.0.0.1"}, listener->port(), std::chrono::seconds(10), stream);
+    if (!RunUntil(loop, [&] { return child.done(); }) || !child.connected()) return false;
+    child.end.link = std::make_unique<Link>(loop, child.end.params,
+                                            std::move(child.result->value()), child.end.Handlers());
+    const End& parents = stream == LinkStream::kUplink ? uplink : link;
+    return RunUntil(loop, [&] { return parents.up() && child.end.up(); });
+  }
+};
+
+TEST(LinkTcp, AnUplinkIsALinkOfItsOwnBesideTheNodesFirst) {
+  LinkAndUplink both;
+  ASSERT_TRUE(both.Connect(both.child_link, LinkStream::kTcp)) << both.child_link.error();
+  ASSERT_TRUE(both.Connect(both.child_uplink, LinkStream::kUplink)) << both.child_uplink.error();
+  const std::string bulk(1 << 20, 'u');
+  both.child_uplink.end.link->Send(64, FrameClass::kData, bulk);
+  both.child_link.end.link->Send(1, FrameClass::kControl, "link");
+  ASSERT_TRUE(RunUntil(both.loop, [&] {
+    return both.uplink.messages.size() == 1 && both.link.messages.size() == 1;
+  }));
+  EXPECT_EQ(std::get<2>(both.uplink.messages[0]), bulk);
+  EXPECT_EQ(std::get<2>(both.link.messages[0]), "link");
+  both.uplink.link->Send(65, FrameClass::kData, "down");
+  ASSERT_TRUE(RunUntil(both.loop, [&] { return both.child_uplink.end.messages.size() == 1; }));
+  EXPECT_TRUE(both.child_link.end.messages.empty());
+}
+
+TEST(LinkTcp, AnUplinksEndIsNotTheLinks) {
+  LinkAndUplink both;
+  ASSERT_TRUE(both.Connect(both.child_link, LinkStream::kTcp));
+  ASSERT_TRUE(both.Connect(both.child_uplink, LinkStream::kUplink));
+  both.child_uplink.end.link.reset();
+  ASSERT_TRUE(RunUntil(both.loop, [&] { return both.uplink.closed.has_value(); }));
+  both.child_link.end.link->Send(1, FrameClass::kControl, "still there");
+  ASSERT_TRUE(RunUntil(both.loop, [&] { return both.link.messages.size() == 1; }));
+  EXPECT_FALSE(both.link.closed);
+}
+
+TEST(LinkTcp, AnUplinkWithoutALinkIsTurnedAway) {
+  LinkAndUplink both;
+  both.child_uplink.DialUplink(both.loop, both.listener->port());
+  ASSERT_TRUE(RunUntil(both.loop, [&] { return both.child_uplink.done(); }));
+  EXPECT_FALSE(both.child_uplink.connected());
+  EXPECT_FALSE(both.uplink.link);
+  EXPECT_NE(both.child_uplink.error().find("127.0.0.1"), std::string::npos);
+}
+
+TEST(LinkTcp, ASecondLinkIsTurnedAwayWhereAnUplinkIsAwaited) {
+  LinkAndUplink both;
+  ASSERT_TRUE(both.Connect(both.child_link, LinkStream::kTcp));
+  Dialling again;
+  again.Dial(both.loop, {"127.0.0.1"}, both.listener->port());
+  ASSERT_TRUE(RunUntil(both.loop, [&] { return again.done(); }));
+  EXPECT_FALSE(again.connected());
+}
+
+TEST(LinkTcp, TheListenerSaysWhichStreamCame) {
+  EventLoop loop;
+  const LinkKey key = KeyOf(7);
+  std::vector<LinkStream> came;
+  auto listener = LinkListener::Open(
+      loop, NodeId{0}, DvmOf(9), key, "1.0", [](NodeId, LinkStream) { return true; },
+      [&came](NodeId, LinkStream which, AuthenticatedStream) { came.push_back(which); });
+  ASSERT_TRUE(listener.has_value());
+  for (const LinkStream stream : {LinkStream::kUplink, LinkStream::kTcp}) {
+    Dialling child;
+    child.Dial(loop, {"127.0.0.1"}, (*listener)->port(), std::chrono::seconds(10), stream);
+    const size_t before = came.size();
+    ASSERT_TRUE(RunUntil(loop, [&] { return child.done() && came.size() > before; }));
+    EXPECT_EQ(came.back(), stream);
+  }
 }
 
 TEST(LinkTcp, AddressesAreReadAndWrittenAsNumbers) {
