@@ -1,6 +1,6 @@
 // A peer's side of a link's handshake. Input: u8 (bit 0: we are the child, bit 1: a parent that
-// asks which children are wanted), u8 size of pieces, then what the peer sends. Nonces are fixed,
-// so that a corpus can hold whole handshakes.
+// asks which children are wanted, and for which stream, bit 2: our stream is an uplink), u8 size of
+// pieces, then what the peer sends. Nonces are fixed, so that a corpus can hold whole handshakes.
 #include <algorithm>
 #include <numeric>
 
@@ -21,14 +21,17 @@ struct Fed {
 HandshakeParams Params(uint8_t settings, const LinkKey& key) {
   HandshakeParams params;
   params.role = (settings & 1) != 0 ? LinkRole::kChild : LinkRole::kParent;
-  params.stream = LinkStream::kTcp;
+  params.stream = (settings & 4) != 0 ? LinkStream::kUplink : LinkStream::kTcp;
   params.self = NodeId{(settings & 1) != 0 ? 3U : 0U};
   params.peer = NodeId{(settings & 1) != 0 ? 0U : 3U};
   params.dvm.bytes.fill(9);
   params.key = &key;
   params.version = "1.0";
   if ((settings & 2) != 0)
-    params.wanted = [](NodeId child, LinkStream) { return Index(child) == 3; };
+    params.wanted = [](NodeId child, LinkStream stream) {
+      REX_CHECK(stream == LinkStream::kTcp || stream == LinkStream::kUplink);
+      return Index(child) == 3;
+    };
   return params;
 }
 
@@ -55,6 +58,8 @@ Fed Feed(uint8_t settings, const LinkKey& key, std::string_view bytes, size_t pi
   fed.done = handshake.done();
   REX_CHECK(!fed.done || fed.error.empty());
   if (fed.done) handshake.TakeKeys();
+  // What a parent did not ask for it does not get.
+  REX_CHECK(!fed.done || (settings & 2) != 0 || handshake.stream() == Params(settings, key).stream);
   return fed;
 }
 

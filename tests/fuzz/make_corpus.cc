@@ -90,11 +90,12 @@ HandshakeNonce NonceFrom(unsigned char first) {
 }
 
 // What both ends say in a handshake as link_handshake_fuzz.cc has it; the child of `version`.
-std::vector<std::string> HandshakeTranscript(const std::string& version) {
+std::vector<std::string> HandshakeTranscript(const std::string& version,
+                                             LinkStream stream = LinkStream::kTcp) {
   LinkKey key;
   key.bytes.fill(7);
   HandshakeParams params;
-  params.stream = LinkStream::kTcp;
+  params.stream = stream;
   params.dvm.bytes.fill(9);
   params.key = &key;
   params.version = "1.0";
@@ -129,6 +130,15 @@ void LinkHandshakeInputs(const Corpus& corpus) {
   corpus.Add("other_version_to_child", "\x01\x30"s + other[1]);
   corpus.Add("reflected_to_child", "\x01\x30"s + said[0]);
   corpus.Add("reflected_to_parent", "\x00\x30"s + said[0] + said[1]);
+  const auto uplink = HandshakeTranscript("1.0", LinkStream::kUplink);
+  std::string unknown = uplink[0];
+  unknown[kHandshakePrefixBytes + 8] = 3;
+  corpus.Add("uplink_to_parent", "\x04\xff"s + uplink[0] + uplink[2]);
+  corpus.Add("uplink_to_parent_with_list", "\x02\x09"s + uplink[0] + uplink[2]);
+  corpus.Add("uplink_to_child", "\x05\x20"s + uplink[1]);
+  corpus.Add("uplink_to_parent_of_a_link", "\x00\xff"s + uplink[0] + uplink[2]);
+  corpus.Add("unknown_stream_to_parent_with_list", "\x02\xff"s + unknown + uplink[2]);
+  corpus.Add("links_proof_to_parent_of_an_uplink", "\x04\xff"s + uplink[0] + said[2]);
   corpus.Add("web_browser",
              "\x00\xff"s + "GET / HTTP/1.1\r\nHost: n1\r\nUser-Agent: nobody\r\n\r\n");
 }

@@ -209,5 +209,74 @@ TEST(JobChecks, RanksOfANodeAscend) {
   EXPECT_EQ(JobRanks(SampleJob()), 5u);
 }
 
+// ---- uplinks
+
+UseUplink SampleUplink() {
+  return {7, 2, "node n2", {1, 2, 3}, {4, 5, 6}, std::chrono::seconds(120), 1 << 20};
+}
+
+bool AcceptedUplink(const std::function<void(UseUplink&)>& change) {
+  UseUplink uplink = SampleUplink();
+  change(uplink);
+  return Accepted(uplink);
+}
+
+TEST(HostBounds, UplinksEnds) {
+  EXPECT_TRUE(AcceptedUplink([](UseUplink& u) { u.self = kMaxJobNodes - 1; }));
+  EXPECT_FALSE(AcceptedUplink([](UseUplink& u) { u.self = kMaxJobNodes; }));
+  EXPECT_TRUE(AcceptedUplink([](UseUplink& u) { u.peer = kMaxJobNodes - 1; }));
+  EXPECT_FALSE(AcceptedUplink([](UseUplink& u) { u.peer = kMaxJobNodes; }));
+  EXPECT_FALSE(AcceptedUplink([](UseUplink& u) { u.peer = u.self; })) << "the head has none";
+  EXPECT_TRUE(AcceptedUplink([](UseUplink& u) { u.peer_name = std::string(4096, 'n'); }));
+  EXPECT_FALSE(AcceptedUplink([](UseUplink& u) { u.peer_name = std::string(4097, 'n'); }));
+  EXPECT_FALSE(AcceptedUplink([](UseUplink& u) { u.peer_name = kNul; }));
+}
+
+// Whatever --node-timeout and --max-modex allow must be allowed here: the host ends at what is not.
+TEST(HostBounds, UplinksTakeWhatNodesMayHave) {
+  using std::chrono::seconds;
+  EXPECT_FALSE(AcceptedUplink([](UseUplink& u) { u.node_timeout = seconds(0); }));
+  EXPECT_TRUE(AcceptedUplink([](UseUplink& u) { u.node_timeout = seconds(1); }));
+  EXPECT_TRUE(AcceptedUplink([](UseUplink& u) { u.node_timeout = std::chrono::hours(24); }));
+  EXPECT_FALSE(AcceptedUplink([](UseUplink& u) { u.node_timeout = std::chrono::hours(1000); }));
+  EXPECT_FALSE(AcceptedUplink([](UseUplink& u) { u.max_message_bytes = 0; }));
+  EXPECT_TRUE(AcceptedUplink([](UseUplink& u) { u.max_message_bytes = kMaxHostMessageBytes; }));
+  EXPECT_FALSE(
+      AcceptedUplink([](UseUplink& u) { u.max_message_bytes = kMaxHostMessageBytes + 1; }));
+}
+
+TEST(HostBounds, UplinksKeysAreWhole) {
+  const std::string bytes = EncodeHostMessage(SampleUplink());
+  const size_t key = bytes.find(std::string("\x01\x02\x03", 3));
+  ASSERT_NE(key, std::string::npos);
+  for (const int more : {-1, 1}) {
+    std::string changed = bytes;
+    ASSERT_EQ(changed[key - 1], 32);  // the field's length
+    changed[key - 1] = static_cast<char>(32 + more);
+    more < 0 ? changed.erase(key + 31, 1) : changed.insert(key + 32, 1, 'x');
+    const size_t length = changed.find_first_of(static_cast<char>(bytes.size() - 3));
+    ASSERT_EQ(length, 2U) << "the message's own length";
+    changed[length] = static_cast<char>(changed[length] + more);
+    const auto decoded = DecodeHostMessage(changed);
+    ASSERT_FALSE(decoded);
+    EXPECT_NE(decoded.error().text.find("UseUplink.key_down"), std::string::npos)
+        << decoded.error().text;
+  }
+}
+
+TEST(HostBounds, GivenSeries) {
+  EXPECT_TRUE(Accepted(SeriesGiven{kMaxJobNodes - 1, 0, 0, "h"}));
+  EXPECT_TRUE(Accepted(SeriesGiven{0, 0, kMaxModexBytes, "h"})) << "the head is its own parent";
+  EXPECT_FALSE(Accepted(SeriesGiven{kMaxJobNodes, 0, 0, "h"}));
+  EXPECT_FALSE(Accepted(SeriesGiven{0, kMaxJobNodes, 0, "h"}));
+  EXPECT_FALSE(Accepted(SeriesGiven{0, 0, kMaxModexBytes + 1, "h"}));
+}
+
+TEST(HostBounds, WhyAnUplinkIsLost) {
+  EXPECT_TRUE(Accepted(UplinkLost{std::string(8 << 10, 'w')}));
+  EXPECT_FALSE(Accepted(UplinkLost{std::string((8 << 10) + 1, 'w')}));
+  EXPECT_FALSE(Accepted(UplinkLost{kNul}));
+}
+
 }  // namespace
 }  // namespace rex::pmix

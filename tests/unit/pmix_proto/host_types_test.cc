@@ -152,5 +152,35 @@ TEST(HostTypes, FieldsOfAnswersArrive) {
   EXPECT_EQ(job.ranks[1].rank, 2u);
 }
 
+TEST(HostTypes, FieldsOfUplinkMessagesArrive) {
+  UseUplink sent{7, 2, "node n2", {}, {}, std::chrono::seconds(77), 12345};
+  sent.key_down.fill(8);
+  sent.key_up.fill(9);
+  sent.key_up[31] = 0;
+  const UseUplink got = RoundTrip(sent);
+  EXPECT_EQ(got.self, 7U);
+  EXPECT_EQ(got.peer, 2U);
+  EXPECT_EQ(got.peer_name, "node n2");
+  EXPECT_EQ(got.key_down, sent.key_down);
+  EXPECT_EQ(got.key_up, sent.key_up);
+  EXPECT_EQ(got.node_timeout, std::chrono::seconds(77));
+  EXPECT_EQ(got.max_message_bytes, 12345U);
+  const SeriesGiven given = RoundTrip(SeriesGiven{5, 3, 99, std::string("he\0d", 4)});
+  EXPECT_EQ(given.self, 5U);
+  EXPECT_EQ(given.parent, 3U);
+  EXPECT_EQ(given.max_modex_bytes, 99U);
+  EXPECT_EQ(given.header, std::string("he\0d", 4));
+  EXPECT_EQ(RoundTrip(FromAbove{std::string("d\0wn", 4)}).payload, std::string("d\0wn", 4));
+  EXPECT_EQ(RoundTrip(UplinkLost{"why"}).why, "why");
+}
+
+// The host must have a series before the answer that comes behind it, and what is from above after.
+TEST(HostTypes, WhatGoesWithAFencesAnswerIsOfItsClass) {
+  EXPECT_EQ(ClassOf(SeriesGiven{}), ClassOf(FenceDone{}));
+  EXPECT_EQ(ClassOf(FromAbove{}), ClassOf(SeriesGiven{}));
+  EXPECT_EQ(ClassOf(UseUplink{}), FrameClass::kControl);
+  EXPECT_EQ(ClassOf(UplinkLost{}), FrameClass::kControl);
+}
+
 }  // namespace
 }  // namespace rex::pmix
