@@ -4,11 +4,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
+#include <span>
+
 #include "launcher/base/fd_passing.h"
 
 namespace rex {
 
 namespace {
+constexpr size_t kFirstReadBytes = 4 << 10;  // most turns bring one short message
 constexpr size_t kReadBytes = 64 << 10;
 constexpr size_t kGatherBytes = 4 << 10;  // so much is written at once, if it is many frames
 constexpr int kReadsPerTurn = 16;         // then other watchers get their turn
@@ -121,18 +125,22 @@ void FrameChannel::OnWritable() {
 
 void FrameChannel::OnReadable() {
   const auto open = open_;
-  const auto bytes = std::make_unique_for_overwrite<char[]>(kReadBytes);
+  std::array<char, kFirstReadBytes> few;
+  std::unique_ptr<char[]> many;
+  std::span<char> bytes = few;
   for (int turn = 0; turn < kReadsPerTurn && *open && read_watcher_->enabled(); ++turn) {
-    const ssize_t n = ReadOnce(bytes.get(), kReadBytes);
+    const ssize_t n = ReadOnce(bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
     if (n < 0) return Close(Error::FromErrno(errno, "read from peer"));
     if (n == 0) return Close(Error{Errc::kClosed, "the peer closed the connection"});
     const auto on_message = handlers_.on_message;  // survives our destruction
-    const Status fed = reader_.Feed({bytes.get(), static_cast<size_t>(n)}, on_message, *open);
+    const Status fed = reader_.Feed({bytes.data(), static_cast<size_t>(n)}, on_message, *open);
     if (*open && !fed) return Close(fed.error());
     // That was all; what comes now wakes us again.
-    if (static_cast<size_t>(n) < kReadBytes) return;
+    if (static_cast<size_t>(n) < bytes.size()) return;
+    if (!many) many = std::make_unique_for_overwrite<char[]>(kReadBytes);
+    bytes = {many.get(), kReadBytes};
   }
 }
 

@@ -72,21 +72,39 @@ std::vector<NodeId> Collectives::ChildrenWith(const std::vector<NodeId>& nodes) 
   return children;
 }
 
-Collectives::Series& Collectives::Find(const CollectiveHeader& header) {
-  const std::string key = KeyOf(header.kind, header.participants);
-  const auto it = series_.find(key);
-  if (it != series_.end()) return it->second;
+Collectives::Series& Collectives::Add(const CollectiveHeader& header) {
   ForgetIdleRelays();
-  return series_.emplace(key, Make(header)).first->second;
+  return series_.emplace(KeyOf(header.kind, header.participants), Make(header)).first->second;
 }
 
-Collectives::Series* Collectives::FindKnown(const CollectiveHeader& header) {
-  const auto it = series_.find(KeyOf(header.kind, header.participants));
+Collectives::Series* Collectives::FindKnown(CollectiveKind kind,
+                                            const std::vector<ProcRun>& participants) {
+  const auto it = series_.find(KeyOf(kind, participants));
   return it == series_.end() ? nullptr : &it->second;
+}
+
+// Most messages are of the series that the last one was of.
+Result<Collectives::Message> Collectives::Read(std::string payload) {
+  if (const auto own =
+          recent_ != nullptr ? DecodeOfSeries(payload, recent_->encoded) : std::nullopt) {
+    Message message{recent_, {}, {std::move(payload), own->bulk_offset}};
+    message.header.sequence = own->sequence;
+    message.header.status = own->status;
+    return message;
+  }
+  auto decoded = DecodeCollective(std::move(payload));
+  if (!decoded) return decoded.error();
+  Series* const series = FindKnown(decoded->header.kind, decoded->header.participants);
+  if (series != nullptr && series->nodes != decoded->header.nodes) {
+    return Error{Errc::kProtocol, "a collective of other nodes than known"};
+  }
+  recent_ = series;
+  return Message{series, std::move(decoded->header), std::move(decoded->bulk)};
 }
 
 Collectives::Series Collectives::Make(const CollectiveHeader& header) const {
   Series series;
+  series.encoded = EncodeSeries(header);
   series.kind = header.kind;
   series.participants = header.participants;
   series.nodes = header.nodes;
@@ -107,6 +125,7 @@ Collectives::Series Collectives::Make(const CollectiveHeader& header) const {
 
 void Collectives::ForgetIdleRelays() {
   if (series_.size() < kMaxIdleRelays) return;
+  recent_ = nullptr;
   std::erase_if(series_, [this](const auto& entry) {
     return entry.second.open.empty() && !deps_.maps.KnowsAll(entry.second.participants);
   });
@@ -128,21 +147,28 @@ Collectives::Open& Collectives::OpenOf(Series& series, uint64_t sequence) {
 
 // ----- contributions --------------------------------------------------------------------------
 
+bool Collectives::ContributeIfKnown(pmix::Fence& fence, Clock::Time now) {
+  Series* const known = FindKnown(fence.kind, RunsOfProcs(fence.participants));
+  if (known == nullptr) return false;
+  Contribute(*known, std::move(fence), now);
+  return true;
+}
+
 void Collectives::Contribute(pmix::Fence fence, Clock::Time now) {
-  CollectiveHeader header{fence.kind, RunsOfProcs(std::move(fence.participants)), 0, {}, 0};
-  Series* known = FindKnown(header);
-  if (known == nullptr) {
-    auto nodes = deps_.maps.NodesOf(header.participants);
-    if (!nodes || !Has(*nodes, deps_.port.self)) {
-      Log(LogLevel::kError, std::string("a ") + NameOf(fence.kind) +
-                                " of ranks that are not known here: first='" +
-                                header.participants.front().name_space + "'");
-      return deps_.to_host(pmix::FenceDone{fence.request, pmix::kErrNotFound, ""});
-    }
-    header.nodes = *std::move(nodes);
-    known = &Find(header);
+  if (ContributeIfKnown(fence, now)) return;
+  std::vector<ProcRun> participants = RunsOfProcs(std::move(fence.participants));
+  auto nodes = deps_.maps.NodesOf(participants);
+  if (!nodes || !Has(*nodes, deps_.port.self)) {
+    Log(LogLevel::kError, std::string("a ") + NameOf(fence.kind) +
+                              " of ranks that are not known here: first='" +
+                              participants.front().name_space + "'");
+    return deps_.to_host(pmix::FenceDone{fence.request, pmix::kErrNotFound, ""});
   }
-  Series& series = *known;
+  Series& series = Add({fence.kind, std::move(participants), 0, *std::move(nodes), 0});
+  Contribute(series, std::move(fence), now);
+}
+
+void Collectives::Contribute(Series& series, pmix::Fence fence, Clock::Time now) {
   if (series.given) {
     Log(LogLevel::kError, std::string("a ") + NameOf(fence.kind) + " that is the host's own");
     return deps_.to_host(pmix::FenceDone{fence.request, pmix::kError, ""});
@@ -183,9 +209,8 @@ void Collectives::Add(Series& series, uint64_t sequence, Bulk bulk) {
 }
 
 void Collectives::SendUp(Series& series, uint64_t sequence, Open& open) {
-  const CollectiveHeader header{series.kind, series.participants, sequence, series.nodes,
-                                pmix::kSuccess};
-  std::string payload = Concatenate(open.parts, EncodeCollective(header, open.bytes));
+  std::string payload = Concatenate(
+      open.parts, EncodeCollective(series.encoded, sequence, pmix::kSuccess, open.bytes));
   open.sent = true;
   open.parts.clear();
   open.bytes = 0;
@@ -203,11 +228,10 @@ Status Collectives::CheckFirstUp(NodeId from, const CollectiveHeader& header) co
   return Contains(ChildrenWith(header.nodes), from) ? Status(Ok{}) : BadUp("no participant there");
 }
 
-Status Collectives::CheckUp(NodeId from, const CollectiveHeader& header) const {
-  const auto it = series_.find(KeyOf(header.kind, header.participants));
-  if (it == series_.end()) return CheckFirstUp(from, header);
-  const Series& series = it->second;
-  if (series.nodes != header.nodes) return BadUp("other nodes than known");
+Status Collectives::CheckUp(NodeId from, const Message& message) const {
+  const CollectiveHeader& header = message.header;
+  if (message.series == nullptr) return CheckFirstUp(from, header);
+  const Series& series = *message.series;
   if (!Contains(series.children, from)) return BadUp("no participant there");
   if (header.sequence > series.over + kMaxAhead) return BadUp("too far ahead");
   const auto open = series.open.find(header.sequence);
@@ -216,12 +240,12 @@ Status Collectives::CheckUp(NodeId from, const CollectiveHeader& header) const {
 }
 
 Status Collectives::OnUp(NodeId from, std::string payload, Way way) {
-  auto message = DecodeCollective(std::move(payload));
+  auto message = Read(std::move(payload));
   if (!message) return message.error();
   const CollectiveHeader& header = message->header;
-  if (Status s = CheckUp(from, header); !s) return s;
+  if (Status s = CheckUp(from, *message); !s) return s;
   const bool is_head = deps_.port.self == deps_.port.parent;
-  if (is_head && !deps_.maps.KnowsAll(header.participants)) {
+  if (message->series == nullptr && is_head && !deps_.maps.KnowsAll(header.participants)) {
     // Its job has ended here. What is waiting below must not wait for ever.
     CollectiveHeader answer = header;
     answer.status = pmix::kErrNotFound;
@@ -229,7 +253,7 @@ Status Collectives::OnUp(NodeId from, std::string payload, Way way) {
                     EncodeCollective(answer, 0));
     return Ok{};
   }
-  Series& series = Find(header);
+  Series& series = message->series != nullptr ? *message->series : Add(header);
   if (way == Way::kUplink) series.by_uplink.insert(from);
   if (header.status != pmix::kSuccess) {
     if (!IsOver(series, header.sequence)) {
@@ -262,9 +286,8 @@ void Collectives::Fail(Series& series, uint64_t sequence, int32_t status, const 
     it->second.bytes = 0;
     StopClock(it->second);
   }
-  const CollectiveHeader header{series.kind, series.participants, sequence, series.nodes, status};
   deps_.port.send(deps_.port.parent, static_cast<uint8_t>(ExchangeMessage::kCollectiveUp),
-                  FrameClass::kData, EncodeCollective(header, 0));
+                  FrameClass::kData, EncodeCollective(series.encoded, sequence, status, 0));
 }
 
 void Collectives::TurnAround(Series& series, uint64_t sequence, int32_t status) {
@@ -275,8 +298,8 @@ void Collectives::TurnAround(Series& series, uint64_t sequence, int32_t status) 
     parts = std::move(it->second.parts);
     bytes = it->second.bytes;
   }
-  const CollectiveHeader header{series.kind, series.participants, sequence, series.nodes, status};
-  std::string payload = Concatenate(parts, EncodeCollective(header, bytes));
+  std::string payload =
+      Concatenate(parts, EncodeCollective(series.encoded, sequence, status, bytes));
   const size_t offset = payload.size() - bytes;
   parts.clear();
   if (!series.own) {
@@ -306,11 +329,11 @@ Status Collectives::OnDown(NodeId from, std::string payload) {
   if (from != deps_.port.parent || from == deps_.port.self) {
     return Error{Errc::kProtocol, "collective from above: not from the parent"};
   }
-  auto message = DecodeCollective(std::move(payload));
+  auto message = Read(std::move(payload));
   if (!message) return message.error();
   const CollectiveHeader& header = message->header;
-  const bool own = Has(header.nodes, deps_.port.self);
-  Series* known = FindKnown(header);
+  Series* known = message->series;
+  const bool own = known != nullptr ? known->own : Has(header.nodes, deps_.port.self);
   if (known != nullptr && known->given) {
     deps_.to_host(pmix::FromAbove{std::move(message->bulk.payload)});
     return Ok{};
@@ -320,8 +343,9 @@ Status Collectives::OnDown(NodeId from, std::string payload) {
   if (known == nullptr) {
     // Nothing was under way here. Ranks that come later must hear of it all the same.
     if (!own || !deps_.maps.KnowsAll(header.participants)) return Ok{};
+    known = &Add(header);
   }
-  Series& series = Find(header);
+  Series& series = *known;
   if (IsOver(series, header.sequence)) return Ok{};
   if (header.sequence > series.over + kMaxAhead) {
     return Error{Errc::kProtocol, "collective from above: too far ahead"};
@@ -363,10 +387,6 @@ void Collectives::Adopt(const CollectiveHeader& next) {
   Series series = Make(next);
   series.next = series.over = next.sequence;
   series_.insert_or_assign(KeyOf(next.kind, next.participants), std::move(series));
-}
-
-bool Collectives::Knows(const pmix::Fence& fence) const {
-  return series_.contains(KeyOf(fence.kind, RunsOfProcs(fence.participants)));
 }
 
 void Collectives::FailAll(const std::function<bool(const Series&)>& which, int32_t status,
@@ -438,6 +458,7 @@ void Collectives::OnNamespaceGone(const std::string& name) {
       if (open.request) requests.push_back(*open.request);
     }
   }
+  recent_ = nullptr;
   std::erase_if(series_, [&](const auto& entry) { return names(entry.second); });
   for (const uint64_t request : requests) {
     deps_.to_host(pmix::FenceDone{request, pmix::kErrLostConnection, ""});

@@ -59,8 +59,8 @@ class Collectives {
   void Contribute(pmix::Fence fence, Clock::Time now);
   // The owner's: the series was given to it.
   void Adopt(const CollectiveHeader& next);
-  // Whether such a collective would be of a series that is known here.
-  bool Knows(const pmix::Fence& fence) const;
+  // As Contribute, if it is of a series that is known here; false: not, and `fence` is as it was.
+  bool ContributeIfKnown(pmix::Fence& fence, Clock::Time now);
   void SetUplink(bool stands) { uplink_ = stands; }
 
   enum class Way : uint8_t { kLink, kUplink };
@@ -97,6 +97,7 @@ class Collectives {
     std::optional<Deadlines::iterator> deadline;
   };
   struct Series {
+    std::string encoded;  // EncodeSeries
     CollectiveKind kind;
     std::vector<ProcRun> participants;
     std::vector<NodeId> nodes;     // with participants, ascending
@@ -113,16 +114,24 @@ class Collectives {
   };
   using SeriesMap = std::map<std::string, Series>;
 
-  // Made if there is none.
-  Series& Find(const CollectiveHeader& header);
+  // What another agent sent. Of a series that is known here the header has number and status alone.
+  struct Message {
+    Series* series = nullptr;
+    CollectiveHeader header;
+    Bulk bulk;
+  };
+  // Errors: kProtocol.
+  Result<Message> Read(std::string payload);
+  Series* FindKnown(CollectiveKind kind, const std::vector<ProcRun>& participants);
+  Series& Add(const CollectiveHeader& header);
   Series Make(const CollectiveHeader& header) const;
   void ForgetIdleRelays();
   std::vector<NodeId> ChildrenWith(const std::vector<NodeId>& nodes) const;
-  Status CheckUp(NodeId from, const CollectiveHeader& header) const;
+  Status CheckUp(NodeId from, const Message& message) const;
   Status CheckFirstUp(NodeId from, const CollectiveHeader& header) const;
   // `series`: none is known.
   void SendDown(const std::vector<NodeId>& children, const Series* series, std::string payload);
-  Series* FindKnown(const CollectiveHeader& header);
+  void Contribute(Series& series, pmix::Fence fence, Clock::Time now);
   void GiveIfDue(Series& series);
   Open& OpenOf(Series& series, uint64_t sequence);
   static bool IsOver(const Series& series, uint64_t sequence);
@@ -142,6 +151,7 @@ class Collectives {
 
   Deps deps_;
   SeriesMap series_;
+  Series* recent_ = nullptr;  // of series_, of which something came last
   Deadlines deadlines_;
   std::set<NodeId> lost_nodes_;
   std::set<NodeId> lost_hosts_;

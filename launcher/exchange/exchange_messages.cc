@@ -18,17 +18,20 @@ void AppendLength(std::string& out, size_t bytes) {
   for (size_t i = 0; i < kLengthBytes; ++i) out.push_back(static_cast<char>(bytes >> (8 * i)));
 }
 
-std::string Frame(const google::protobuf::MessageLite& header, size_t bulk_bytes) {
-  const size_t bytes = header.ByteSizeLong();
+// `before`: what is encoded already of the header.
+std::string Frame(std::string_view before, const google::protobuf::MessageLite& header,
+                  size_t bulk_bytes) {
+  const size_t bytes = before.size() + header.ByteSizeLong();
   std::string out;
   out.reserve(kLengthBytes + bytes + bulk_bytes);
   AppendLength(out, bytes);
+  out += before;
   header.AppendToString(&out);
   return out;
 }
 
-// Parses the header and says where the bulk begins.
-Result<size_t> ParseHeader(const std::string& payload, google::protobuf::MessageLite& header) {
+// The bytes of a payload's header. Errors: kProtocol.
+Result<std::string_view> HeaderOf(std::string_view payload) {
   if (payload.size() < kLengthBytes) return Bad("header length");
   uint32_t bytes = 0;
   for (size_t i = 0; i < kLengthBytes; ++i) {
@@ -37,10 +40,15 @@ Result<size_t> ParseHeader(const std::string& payload, google::protobuf::Message
   if (bytes > payload.size() - kLengthBytes || bytes > kMaxExchangeHeaderBytes) {
     return Bad("header length");
   }
-  if (!header.ParseFromArray(payload.data() + kLengthBytes, static_cast<int>(bytes))) {
-    return Bad("header");
-  }
-  return kLengthBytes + bytes;
+  return payload.substr(kLengthBytes, bytes);
+}
+
+// Parses the header and says where the bulk begins.
+Result<size_t> ParseHeader(const std::string& payload, google::protobuf::MessageLite& header) {
+  const Result<std::string_view> bytes = HeaderOf(payload);
+  if (!bytes) return bytes.error();
+  if (!header.ParseFromArray(bytes->data(), static_cast<int>(bytes->size()))) return Bad("header");
+  return kLengthBytes + bytes->size();
 }
 
 bool IsNameSpace(const std::string& name) {
@@ -130,7 +138,7 @@ std::vector<ProcRun> RunsOfProcs(std::vector<pmix::ProcId> procs) {
   return runs;
 }
 
-std::string EncodeCollective(const CollectiveHeader& header, size_t bulk_bytes) {
+std::string EncodeSeries(const CollectiveHeader& header) {
   pb::CollectiveHeader out;
   out.set_kind(static_cast<uint32_t>(header.kind));
   for (const ProcRun& run : header.participants) {
@@ -139,10 +147,35 @@ std::string EncodeCollective(const CollectiveHeader& header, size_t bulk_bytes) 
     r->set_first(run.first);
     r->set_count(run.count);
   }
-  out.set_sequence(header.sequence);
   PutNodes(header.nodes, out);
-  out.set_status(header.status);
-  return Frame(out, bulk_bytes);
+  return out.SerializeAsString();
+}
+
+// Fields come in any order, protobuf says: so a header may be encoded in two pieces.
+std::string EncodeCollective(std::string_view series, uint64_t sequence, int32_t status,
+                             size_t bulk_bytes) {
+  pb::CollectiveHeader own;
+  own.set_sequence(sequence);
+  own.set_status(status);
+  return Frame(series, own, bulk_bytes);
+}
+
+std::string EncodeCollective(const CollectiveHeader& header, size_t bulk_bytes) {
+  return EncodeCollective(EncodeSeries(header), header.sequence, header.status, bulk_bytes);
+}
+
+std::optional<CollectiveOf> DecodeOfSeries(std::string_view payload, std::string_view series) {
+  const Result<std::string_view> header = HeaderOf(payload);
+  if (!header || !header->starts_with(series)) return std::nullopt;
+  const std::string_view rest = header->substr(series.size());
+  pb::CollectiveHeader own;
+  if (!own.ParseFromArray(rest.data(), static_cast<int>(rest.size()))) return std::nullopt;
+  const bool more = own.kind() != 0 || own.participants_size() != 0 || own.node_first_size() != 0 ||
+                    own.node_count_size() != 0 || own.node_stride_size() != 0;
+  const size_t offset = kLengthBytes + header->size();
+  const bool valid = own.status() <= 0 && (own.status() == 0 || payload.size() == offset);
+  if (more || !valid) return std::nullopt;
+  return CollectiveOf{own.sequence(), own.status(), offset};
 }
 
 Result<WithBulk<CollectiveHeader>> DecodeCollective(std::string payload) {
@@ -171,7 +204,7 @@ std::string EncodeModex(const ModexHeader& header, std::string_view bulk) {
   out.set_name_space(header.proc.name_space);
   out.set_rank(header.proc.rank);
   out.set_status(header.status);
-  std::string payload = Frame(out, bulk.size());
+  std::string payload = Frame("", out, bulk.size());
   payload += bulk;
   return payload;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,7 +57,20 @@ struct WithBulk {
   Bulk bulk;
 };
 
+// What the headers of one series' messages have in common, encoded: all but number and status.
+std::string EncodeSeries(const CollectiveHeader& header);
+// Of a message of that series: what is its own. nullopt: its header does not begin with `series`,
+// or has more than that in it; DecodeCollective knows.
+struct CollectiveOf {
+  uint64_t sequence = 0;
+  int32_t status = 0;
+  size_t bulk_offset = 0;
+};
+std::optional<CollectiveOf> DecodeOfSeries(std::string_view payload, std::string_view series);
+
 // A payload with `bulk_bytes` of room behind its header, for the caller to append to.
+std::string EncodeCollective(std::string_view series, uint64_t sequence, int32_t status,
+                             size_t bulk_bytes);
 std::string EncodeCollective(const CollectiveHeader& header, size_t bulk_bytes);
 std::string EncodeModex(const ModexHeader& header, std::string_view bulk);
 std::string EncodeHostState(const HostState& state);

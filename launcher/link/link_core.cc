@@ -1,6 +1,8 @@
 #include "launcher/link/link_core.h"
 
+#include <array>
 #include <cstring>
+#include <span>
 
 #include "launcher/link/little_endian.h"
 #include "launcher/link/tcp.h"
@@ -8,6 +10,7 @@
 namespace rex {
 
 namespace {
+constexpr size_t kFirstReadBytes = 4 << 10;  // most turns bring one short message
 constexpr size_t kReadBytes = 64 << 10;
 constexpr int kReadsPerTurn = 16;  // then other watchers get their turn
 constexpr std::chrono::seconds kEndingBound{1};
@@ -165,15 +168,19 @@ void LinkCore::LookAtUnusedTcp() {
 }
 
 void LinkCore::ReadTurn(Leg& leg) {
-  const auto bytes = std::make_unique_for_overwrite<char[]>(kReadBytes);
+  std::array<char, kFirstReadBytes> few;
+  std::unique_ptr<char[]> many;
+  std::span<char> bytes = few;
   for (int turn = 0; turn < kReadsPerTurn; ++turn) {
-    const ByteStream::Read read = leg.stream.ReadSome(bytes.get(), kReadBytes);
+    const ByteStream::Read read = leg.stream.ReadSome(bytes.data(), bytes.size());
     if (read.end) return OnEndOfStream(leg, read.error);
     if (read.bytes == 0) return;
-    leg.opener->Feed({bytes.get(), read.bytes});
+    leg.opener->Feed({bytes.data(), read.bytes});
     TakeRecords(leg);
-    if (!alive_) return;                  // `leg` is gone
-    if (read.bytes < kReadBytes) return;  // that was all; what comes now wakes us again
+    if (!alive_) return;                    // `leg` is gone
+    if (read.bytes < bytes.size()) return;  // that was all; what comes now wakes us again
+    if (!many) many = std::make_unique_for_overwrite<char[]>(kReadBytes);
+    bytes = {many.get(), kReadBytes};
   }
 }
 

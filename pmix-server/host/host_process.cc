@@ -123,11 +123,20 @@ void HostProcess::Leave(const Error& error) {
   ::_exit(0);
 }
 
-void HostProcess::TellRelease(FenceReleased release) {
+// When fences are released the agent hears for the timeline, of the first few of the same
+// participants. It is worth no wake-up of its own: it goes with the next message, or soon.
+void HostProcess::AwaitRelease(const Fence& fence) {
   if (releases_.size() > kReleasesKept) releases_.clear();
-  if (++releases_[release.participants] > kReleasesTold) return;
+  if (++releases_[fence.participants] <= kReleasesTold) {
+    release_of_.emplace(fence.request, fence.participants);
+  }
+}
+
+void HostProcess::TellRelease(uint64_t request) {
+  auto released = release_of_.extract(request);
+  if (released.empty()) return;
   channel_->SendLater(kHostMessageKind, FrameClass::kControl,
-                      EncodeHostMessage(std::move(release)));
+                      EncodeHostMessage(FenceReleased{std::move(released.mapped()), clock_.Now()}));
   if (!along_timer_->pending()) along_timer_->Set(kAlongBound);
 }
 
@@ -139,17 +148,15 @@ void HostProcess::Request(HostMessage message, OnAnswer on_answer) {
   // A shared pointer because std::function wants its captures copyable; a fence can be large.
   auto shared = std::make_shared<HostMessage>(std::move(message));
   Loop().Post([this, shared, on_answer = std::move(on_answer)] {
-    if (auto* fence = std::get_if<Fence>(shared.get());
-        fence != nullptr && collectives_->Knows(*fence)) {
-      fence->request = requests_.Add(on_answer);
-      return collectives_->Contribute(std::move(*fence));
-    }
+    const uint64_t request = requests_.Add(on_answer);
+    SetRequest(*shared, request);
+    auto* fence = std::get_if<Fence>(shared.get());
+    if (fence != nullptr && collectives_->Take(*fence)) return;
     if (!IsWithinBounds(*shared)) {
-      HostMessage refused = OpDone{0, kErrBadParam};
-      on_answer(refused);
-      return;
+      HostMessage refused = OpDone{request, kErrBadParam};
+      return Answer(request, refused);
     }
-    SetRequest(*shared, requests_.Add(on_answer));
+    if (fence != nullptr) AwaitRelease(*fence);
     Send(*shared);
   });
 }
@@ -185,7 +192,11 @@ void HostProcess::OnMessage(HostMessage message) {
   if (const auto* event = std::get_if<EventRaised>(&message)) return RaiseEvent(*event);
   if (const auto* request = std::get_if<ModexRequest>(&message)) return AskModex(*request);
   if (const auto* m = std::get_if<OpDone>(&message)) return Answer(m->request, message);
-  if (const auto* m = std::get_if<FenceDone>(&message)) return Answer(m->request, message);
+  if (const auto* m = std::get_if<FenceDone>(&message)) {
+    const uint64_t request = m->request;
+    Answer(request, message);
+    return TellRelease(request);
+  }
   if (const auto* m = std::get_if<ModexDone>(&message)) return Answer(m->request, message);
   if (const auto* m = std::get_if<LookupDone>(&message)) return Answer(m->request, message);
   if (const auto* m = std::get_if<QueryDone>(&message)) return Answer(m->request, message);

@@ -38,7 +38,6 @@ class HostProcess final : public UpcallSink {
 
   void Request(HostMessage message, OnAnswer on_answer) override;
   void Tell(HostMessage message, std::function<void()> then) override;
-  void TellRelease(FenceReleased release) override;
   Clock::Time Now() const override { return clock_.Now(); }
 
  private:
@@ -50,6 +49,8 @@ class HostProcess final : public UpcallSink {
   void OnFrame(uint8_t kind, const std::string& payload);
   void OnMessage(HostMessage message);
   void Answer(uint64_t request, HostMessage& message);
+  void AwaitRelease(const Fence& fence);
+  void TellRelease(uint64_t request);
   // Errors: kProtocol.
   rex::Status OnAboutCollectives(HostMessage& message);
   void RaiseEvent(const EventRaised& event);
@@ -60,7 +61,8 @@ class HostProcess final : public UpcallSink {
   std::unique_ptr<EventLoop> loop_;
   std::latch loop_made_{1};
   RequestTable requests_;
-  std::map<std::vector<ProcId>, int> releases_;  // told, by participants
+  std::map<std::vector<ProcId>, int> releases_;         // to tell of, by participants
+  std::map<uint64_t, std::vector<ProcId>> release_of_;  // request, under way
   std::unique_ptr<Timer> along_timer_;
   std::unique_ptr<FrameChannel> channel_;
   std::unique_ptr<PmixServer> server_;

@@ -77,9 +77,12 @@ void OwnCollectives::LoseUplink(const std::string& why) {
   deps_.tell_agent(UplinkLost{why});
 }
 
-void OwnCollectives::Contribute(Fence fence) {
-  collectives_->Contribute(std::move(fence), deps_.loop.clock().Now());
+bool OwnCollectives::Take(Fence& fence) {
+  if (!collectives_ || !collectives_->ContributeIfKnown(fence, deps_.loop.clock().Now())) {
+    return false;
+  }
   SetTimer();
+  return true;
 }
 
 rex::Status OwnCollectives::OnDown(std::string payload) {

@@ -33,9 +33,8 @@ class OwnCollectives {
   // What is under way with its ranks is answered kErrLostConnection.
   void OnNamespaceGone(const std::string& name);
 
-  bool Knows(const Fence& fence) const { return collectives_ && collectives_->Knows(fence); }
-  // One that is known; `fence` has its request number.
-  void Contribute(Fence fence);
+  // False: it is not of a series that was given here, and `fence` is as it was.
+  bool Take(Fence& fence);
 
  private:
   ExchangePort MakePort(NodeId self, NodeId parent);

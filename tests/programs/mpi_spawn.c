@@ -9,9 +9,6 @@
  * are for that rank). -s: each rank spawns by
  * itself (MPI_COMM_SELF). Errors of the spawn are shown by class, not fatal.
  */
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <link.h>
 #include <mpi.h>
 #include <signal.h>
 #include <stdio.h>
@@ -131,16 +128,6 @@ static void say_error(int code) {
   fflush(stdout);
 }
 
-/* Open MPI 4.1's MPI_Finalize now and then unmaps its PMIx plug-in while its progress thread has
- * still to run an event of it (docs/design/dynamic.md, Load), and then the rank dies by SIGSEGV.
- * Here ranks are counted by the thousand: the plug-in stays mapped. */
-static int keep_mapped(struct dl_phdr_info* object, size_t size, void* unused) {
-  (void)size;
-  (void)unused;
-  if (strstr(object->dlpi_name, "/mca_pmix_") == NULL) return 0;
-  return dlopen(object->dlpi_name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE) != NULL;
-}
-
 int main(int argc, char** argv) {
   int children = 1, rounds = 1, alone = 0, root = 0, second_n = 0, code = MPI_SUCCESS;
   const char *program = argv[0], *parent_steps = "merge,disconnect", *child_steps = NULL;
@@ -150,7 +137,6 @@ int main(int argc, char** argv) {
   MPI_Info info = MPI_INFO_NULL;
   MPI_Comm inter;
   MPI_Init(&argc, &argv);
-  dl_iterate_phdr(keep_mapped, NULL);
   MPI_Comm_rank(MPI_COMM_WORLD, &world_rank);
   MPI_Comm_size(MPI_COMM_WORLD, &world_size);
   for (int i = 1; i < argc; ++i) {

@@ -38,12 +38,8 @@ pmix_status_t OnFence(const pmix_proc_t* procs, size_t nprocs, const pmix_info_t
     fence.at = Sink().Now();
     // libpmix times the wait for the local ranks alone, and stops that clock before it asks us.
     fence.timeout = TimeoutOf(infos, ninfo);
-    const auto on_answer = [callback, cbdata,
-                            participants = fence.participants](HostMessage& answer) {
-      Release(answer, callback, cbdata);
-      Sink().TellRelease(FenceReleased{participants, Sink().Now()});
-    };
-    Sink().Request(std::move(fence), on_answer);
+    Sink().Request(std::move(fence),
+                   [callback, cbdata](HostMessage& answer) { Release(answer, callback, cbdata); });
     return PMIX_SUCCESS;
   });
 }

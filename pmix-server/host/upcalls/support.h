@@ -31,9 +31,6 @@ class UpcallSink {
   virtual void Request(HostMessage message, OnAnswer on_answer) = 0;
   // Sends a message that is not answered, then calls `then` (may be empty) on the loop's thread.
   virtual void Tell(HostMessage message, std::function<void()> then) = 0;
-  // A fence's release, for the timeline: worth no wake-up of its own, it goes with the next
-  // message, or soon; and only the first few of the same participants are told. Loop's thread only.
-  virtual void TellRelease(FenceReleased release) = 0;
   virtual Clock::Time Now() const = 0;
 };
 

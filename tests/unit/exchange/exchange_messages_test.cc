@@ -51,8 +51,8 @@ TEST(ExchangeMessages, GoldenBytes) {
   const CollectiveHeader header{
       CollectiveKind::kConnect, {{"j", 2, 3}}, 1, {NodeId{1}, NodeId{3}}, 0};
   EXPECT_EQ(EncodeCollective(header, 0),
-            std::string("\x16\0\0\0\x08\x01\x12\x07\x0a\x01j\x10\x02\x18\x03\x18\x01"
-                        "\x22\x01\x01\x2a\x01\x02\x32\x01\x02",
+            std::string("\x16\0\0\0\x08\x01\x12\x07\x0a\x01j\x10\x02\x18\x03"
+                        "\x22\x01\x01\x2a\x01\x02\x32\x01\x02\x18\x01",
                         26));
 }
 
