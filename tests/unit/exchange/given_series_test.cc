@@ -339,7 +339,10 @@ TEST_F(TwoLeaves, TheAgentRefusesWhatIsTheHosts) {
 TEST_F(TwoLeaves, AHostKnowsItsOwnOnly) {
   GiveToBoth();
   const auto knows = [this](std::vector<pmix::ProcId> procs, CollectiveKind kind) {
-    return tree_.host(1).Knows({1, std::move(procs), true, "", {}, kind, seconds(0)});
+    pmix::Fence fence{1, std::move(procs), true, "data", {}, kind, seconds(0)};
+    const bool took = tree_.host(1).ContributeIfKnown(fence, HostedNodes::kNow);
+    EXPECT_EQ(fence.data, took ? "" : "data");
+    return took;
   };
   EXPECT_TRUE(knows({{"job", pmix::kRankWildcard}}, CollectiveKind::kFence));
   EXPECT_FALSE(knows({{"job", pmix::kRankWildcard}}, CollectiveKind::kConnect));

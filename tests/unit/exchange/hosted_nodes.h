@@ -57,7 +57,7 @@ class HostedNodes {
   // The ranks of `node` are all there.
   void Contribute(uint32_t node, pmix::Fence fence) {
     Node& at = *nodes_[node];
-    if (at.host && at.host->Knows(fence)) return at.host->Contribute(std::move(fence), kNow);
+    if (at.host && at.host->ContributeIfKnown(fence, kNow)) return;
     const std::string message = pmix::EncodeHostMessage(std::move(fence));
     queue.push_back({NodeId{node}, NodeId{node}, Way::kToAgent, 0, message});
   }
