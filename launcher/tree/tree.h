@@ -25,6 +25,7 @@
 
 #include "launcher/base/child_table.h"
 #include "launcher/base/event_loop.h"
+#include "launcher/base/log.h"
 #include "launcher/link/link.h"
 #include "launcher/link/link_dialer.h"
 #include "launcher/link/link_listener.h"
@@ -108,7 +109,7 @@ class Tree {
   // The head's: add it to that node's CLOCK_MONOTONIC. The sum along the path; none until known.
   std::optional<ClockOffset> OffsetTo(NodeId node) const;
 
-  struct Traffic {  // of this agent's links; payloads with their routes
+  struct Traffic {  // of this agent's links, uplinks to it too; payloads with their routes
     uint64_t messages_sent = 0;
     uint64_t bytes_sent = 0;
     uint64_t messages_received = 0;
@@ -173,6 +174,8 @@ class Tree {
   BroadcastTicket TicketForAll() const;
   bool IsWanted(NodeId child, LinkStream stream) const;
   void OnUplink(NodeId child, AuthenticatedStream stream);
+  Status TakeFromUplink(NodeId child, uint8_t kind, std::string payload);
+  void DropUplink(NodeId child, LogLevel level, const std::string& why);
   void OnTcp(NodeId child, AuthenticatedStream stream);
   Link::Handlers ChildHandlers(NodeId child);
   void AddChild(const NodeSpec& spec, const std::vector<NodeId>& below);

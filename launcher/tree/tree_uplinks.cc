@@ -14,23 +14,30 @@ void Tree::OnUplink(NodeId child, AuthenticatedStream stream) {
   Link::Handlers handlers;
   handlers.on_message = [this, child](uint8_t kind, FrameClass /*frame_class*/,
                                       std::string payload) {
-    const Status taken = handlers_.on_uplink_message
-                             ? handlers_.on_uplink_message(child, kind, std::move(payload))
-                             : Status(Error{Errc::kProtocol, "nothing is expected here"});
-    if (taken) return;
-    Log(LogLevel::kError,
-        "nonsense by an uplink node=" + NameOf(child) + " why=" + taken.error().text);
-    children_.at(child).uplink.reset();
+    const Status taken = TakeFromUplink(child, kind, std::move(payload));
+    if (!taken) DropUplink(child, LogLevel::kError, "it brought nonsense: " + taken.error().text);
   };
   // That it is cut is its host's to notice, and its agent's to tell.
   handlers.on_closed = [this, child](const Error& why) {
-    Log(LogLevel::kInfo, "an uplink ended node=" + NameOf(child) + " why=" + why.text);
-    children_.at(child).uplink.reset();
+    DropUplink(child, LogLevel::kInfo, why.text);
   };
   Child& below = children_.at(child);
   below.uplink = std::make_unique<Link>(
       loop_, ParamsFor(LinkRole::kParent, child, "the host of node " + below.spec.name),
       std::move(stream), std::move(handlers));
+}
+
+Status Tree::TakeFromUplink(NodeId child, uint8_t kind, std::string payload) {
+  ++traffic_.messages_received;
+  traffic_.bytes_received += payload.size();
+  if (!handlers_.on_uplink_message) return Error{Errc::kProtocol, "nothing is expected here"};
+  return handlers_.on_uplink_message(child, kind, std::move(payload));
+}
+
+void Tree::DropUplink(NodeId child, LogLevel level, const std::string& why) {
+  Log(level, "an uplink ended node=" + NameOf(child) + " why=" + why);
+  const auto found = children_.find(child);
+  if (found != children_.end()) found->second.uplink.reset();
 }
 
 bool Tree::HasUplink(NodeId child) const {
@@ -39,6 +46,8 @@ bool Tree::HasUplink(NodeId child) const {
 }
 
 void Tree::SendByUplink(NodeId child, uint8_t kind, std::string payload) {
+  ++traffic_.messages_sent;
+  traffic_.bytes_sent += payload.size();
   children_.at(child).uplink->Send(kind, FrameClass::kData, std::move(payload));
 }
 
