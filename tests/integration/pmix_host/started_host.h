@@ -24,6 +24,9 @@ class StartedHost {
   bool Start(EventLoop& loop, const std::string& session_dir,
              const std::vector<std::string>& options, HostClient::OnMessage on_message);
   void Send(const HostMessage& message) { client_->Send(message); }
+  void SendUplink(UseUplink uplink, UniqueFd connection) {
+    client_->SendUplink(std::move(uplink), std::move(connection));
+  }
   bool running() const { return pid_ > 0; }
   bool closed() const { return closed_; }  // it has ended, or closed its end
   pid_t pid() const { return pid_; }
