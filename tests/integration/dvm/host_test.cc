@@ -116,6 +116,41 @@ TEST_F(DvmHostTest, OnEveryNode) {
   EXPECT_TRUE(ExitedWith(Job({"-n", "2", "--map-by", "node", ProgramPath("mpi_ring")}), 0));
 }
 
+// Each host gets an uplink of its own, when the first job there meets often.
+TEST_F(DvmHostTest, OnEveryNodeWithUplinks) {
+  CommandOptions command;
+  command.set_env = {{"REX_HOST_NAMESPACES", std::to_string(kNamespaces)},
+                     {"REX_UPLINK_AFTER", "1"}};
+  StartDvm({"--virtual-nodes", "3:2"}, command);
+  const std::vector<pid_t> first = Hosts();
+  std::set<pid_t> seen(first.begin(), first.end());
+  ASSERT_EQ(seen.size(), 4U);
+  const std::vector<std::string> job = {"-n",   "3",  "--map-by", "node", ProgramPath("pmix_meet"),
+                                        "data", "10", "3"};
+  for (int i = 0; i < 4 * kNamespaces; ++i) {
+    const CommandResult result = Job(job);
+    EXPECT_TRUE(ExitedWith(result, 0)) << i;
+    EXPECT_EQ(CountOf(result.out, "data=ok"), 3U) << result;
+    for (const pid_t host : Hosts()) seen.insert(host);
+  }
+  EXPECT_GT(seen.size(), 4U + 3U) << "the hosts were not replaced twice";
+}
+
+TEST_F(DvmHostTest, WithUplinksJobsOfManyShellsDoNotMix) {
+  CommandOptions command;
+  command.set_env = {{"REX_HOST_NAMESPACES", std::to_string(kNamespaces)},
+                     {"REX_UPLINK_AFTER", "1"}};
+  StartDvm({"--virtual-nodes", "3:4"}, command);
+  const std::string one = RexlaunchPath() + " --dvm default -n 3 --map-by node " +
+                          ProgramPath("pmix_meet") + " data 10 3";
+  const CommandResult all = Run({"sh", "-c",
+                                 "for shell in 1 2 3; do (for i in 1 2 3 4 5 6; do " + one +
+                                     " && echo done || echo FAILED; done) & done; wait"});
+  EXPECT_TRUE(ExitedWith(all, 0));
+  EXPECT_EQ(CountOf(all.out, "done\n"), 18U) << all;
+  EXPECT_EQ(CountOf(all.out, "data=ok"), 54U) << all;
+}
+
 TEST_F(DvmHostTest, LaunchesFromManyShellsAreNotLostMeanwhile) {
   StartDvmOfShortHosts();
   const CommandResult all =
