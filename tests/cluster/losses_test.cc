@@ -4,9 +4,11 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <sstream>
 
 #include "launcher/base/descendants.h"
 #include "tests/cluster/nodes_fixture.h"
+#include "tests/support/uplinks.h"
 
 namespace rex::testing {
 namespace {
@@ -206,6 +208,74 @@ TEST_F(LossesTest, ShortSilenceIsNoLoss) {
   const CommandResult result = job->Wait(seconds(45));
   EXPECT_TRUE(ExitedWith(result, 0));
   EXPECT_EQ(CountOf(result.out, "abcdefghijklmnopqrstuvwxyz\n"), 1000u);
+}
+
+// ---- uplinks: docs/design/uplinks.md
+
+class UplinkLosses : public NodesTest {
+ protected:
+  RunSs SsOn(const std::string& node) {
+    return [this, node](const std::vector<std::string>& words) {
+      std::vector<std::string> argv = {"ss"};
+      argv.insert(argv.end(), words.begin(), words.end());
+      return RunIn(node, argv);
+    };
+  }
+  // A connection of a host whose other end is on another node: there is no other kind. "" : none.
+  std::string UplinkOn(const std::string& node) {
+    const std::string lines = SsOn(node)({"-tnpH", "state", "established"}).out;
+    for (const std::string& line : Lines(lines)) {
+      if (CountOf(line, "\"rexd-pmix\"") == 1 && CountOf(line, "127.0.0.1") == 0) return line;
+    }
+    return "";
+  }
+  std::unique_ptr<RunningCommand> StartMeeting(const std::vector<std::string>& options) {
+    std::vector<std::string> args = options;
+    args.insert(args.end(), {ProgramPath("pmix_meet"), "naps", "60", "20000"});
+    return StartReady(args, "met=", 1);
+  }
+};
+
+TEST_F(UplinkLosses, ACutUplinkIsALossAndItsEndsAreNamed) {
+  ASSERT_TRUE(StartNodes(3));
+  auto job = StartMeeting({"--host", Hosts(3)});
+  const std::string line = UplinkOn("n2");
+  ASSERT_NE(line, "") << job->Snapshot();
+  const std::string local = line.substr(0, line.find(" users"));
+  const std::vector<std::string> words = [&] {
+    std::vector<std::string> out;
+    std::istringstream stream(local);
+    for (std::string word; stream >> word;) out.push_back(word);
+    return out;
+  }();
+  ASSERT_GE(words.size(), 4U);
+  const auto port = [](const std::string& at) { return at.substr(at.rfind(':') + 1); };
+  if (!CutUplink({port(words[2]), port(words[3])}, SsOn("n2"))) {
+    job->Signal(SIGTERM);
+    job->Wait(kBound);
+    GTEST_SKIP() << "this kernel does not let connections be cut";
+  }
+  ExpectFailure(job->Wait(kBound), kExitNodeLost,
+                {"PMIx host's link to node", "is lost", "on node n2"});
+}
+
+TEST_F(UplinkLosses, ANodeThatIsUnpluggedIsNamedItself) {
+  ASSERT_TRUE(StartNodes(3));
+  auto job = StartMeeting({"--host", Hosts(3), "--node-timeout", "3"});
+  ASSERT_NE(UplinkOn("n2"), "") << job->Snapshot();
+  ASSERT_TRUE(ExitedWith(cluster().Blackhole("n2"), 0));
+  ExpectFailure(job->Wait(kBound), kExitNodeLost, {"node n2 was lost", "3 s"});
+  ExpectOnlySshdLeft("n2", kBound);
+}
+
+// Without a way back the agents speak through ssh, and the hosts have no uplink.
+TEST_F(UplinkLosses, WithoutAWayBackFencesGoByTheAgents) {
+  ASSERT_TRUE(StartNodes(2));
+  ASSERT_TRUE(ExitedWith(cluster().BlockBack("n2"), 0));
+  const CommandResult result =
+      RexOnHead({"--host", Hosts(2), ProgramPath("pmix_meet"), "data", "30", "5"});
+  EXPECT_TRUE(ExitedWith(result, 0));
+  EXPECT_EQ(CountOf(result.out, "data=ok"), 2U) << result;
 }
 
 // ---- the head
