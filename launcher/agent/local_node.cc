@@ -311,8 +311,9 @@ Status LocalNode::OnUplinkMessage(NodeId child, uint8_t kind, std::string payloa
 
 void LocalNode::OnNodesLost(const std::vector<NodeId>& nodes) { exchange_->OnNodesLost(nodes); }
 
-void LocalNode::FailParts(const Failure& failure) {
+void LocalNode::FailParts(const Failure& failure, const std::set<JobNumber>* jobs) {
   for (const auto& [job, part] : parts_) {
+    if (jobs != nullptr && !jobs->contains(job)) continue;
     Failure here = failure;
     here.node = facts_.name;
     Tell(job, PartFailed{std::move(here), true});
@@ -334,6 +335,8 @@ void LocalNode::Abandon(std::function<void()> done) {
 void LocalNode::OnHostMessage(pmix::HostMessage message) {
   if (const auto* ready = std::get_if<pmix::HostReady>(&message)) return OnHostReady(*ready);
   if (const auto* lost = std::get_if<pmix::UplinkLost>(&message)) {
+    had_uplink_.clear();
+    for (const auto& [job, part] : parts_) had_uplink_.insert(job);
     if (uplink_) uplink_->OnHostSaysLost(lost->why);
     return;
   }

@@ -74,8 +74,8 @@ class LocalNode {
   // One of a child's host. Errors: kProtocol.
   Status OnUplinkMessage(NodeId child, uint8_t kind, std::string payload);
   void OnNodesLost(const std::vector<NodeId>& nodes);
-  // Every part fails with this; the head hears of it.
-  void FailParts(const Failure& failure);
+  // Every part fails with this, or those of `jobs` alone; the head hears of it.
+  void FailParts(const Failure& failure, const std::set<JobNumber>* jobs = nullptr);
   // Nobody is there to command: ends every part by itself, then calls `done`, soon.
   void Abandon(std::function<void()> done);
   // Last: ends what is left below this process; without a keeper also removes the directories.
@@ -146,6 +146,7 @@ class LocalNode {
   std::unique_ptr<LoadWatch> load_watch_;
   std::unique_ptr<Exchange> exchange_;
   std::unique_ptr<OwnUplink> uplink_;  // not on the head
+  std::set<JobNumber> had_uplink_;     // jobs that were here when it was lost
   std::unique_ptr<ImageNode> images_;  // not on the head: it has the files
   std::string store_suffix_;
   ProgramDirs programs_;

@@ -41,10 +41,11 @@ void LocalNode::MakeUplink(UplinkPort port) {
           },
           [this](bool stands) { exchange_->SetUplink(stands); },
           [this, above](const std::string& why) {
-            FailParts(InternalFailure(
+            const Failure failure = InternalFailure(
                 "the PMIx host's link to node " + above + " is lost: " + why,
                 "find out what cuts connections between the two nodes; REX_UPLINK_AFTER=0 in the "
-                "agents' environment does without this one"));
+                "agents' environment does without this one");
+            FailParts(failure, &had_uplink_);
           }});
 }
 

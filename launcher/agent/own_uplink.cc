@@ -44,7 +44,7 @@ void OwnUplink::OnDialled(Result<AuthenticatedStream> stream) {
 
 void OwnUplink::OnHostSaysLost(const std::string& why) {
   if (state_ != State::kStanding) return;
-  Log(LogLevel::kWarn, "the host's uplink is lost: " + why);
+  Log(LogLevel::kInfo, "the host's uplink is lost: " + why);
   state_ = State::kLost;
   why_ = why;
   handlers_.on_change(false);

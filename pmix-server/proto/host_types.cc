@@ -867,7 +867,6 @@ Result<HostMessage> FromPb(const pb::Pong& in) { return HostMessage(Pong{in.numb
 FrameClass ClassOf(const HostMessage& message) {
   const bool has_data =
       std::holds_alternative<Fence>(message) || std::holds_alternative<FenceDone>(message) ||
-      std::holds_alternative<SeriesGiven>(message) ||  // in order with FenceDone
       std::holds_alternative<FromAbove>(message) || std::holds_alternative<ModexDone>(message);
   return has_data ? FrameClass::kData : FrameClass::kControl;
 }

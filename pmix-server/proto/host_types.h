@@ -312,6 +312,7 @@ struct UseUplink {
   std::chrono::seconds node_timeout{0};
   uint64_t max_message_bytes = 0;
 };
+// Control: it is there before the FenceDone that it is sent with, and before a DeregisterJob.
 struct SeriesGiven {
   uint32_t self = 0;
   uint32_t parent = 0;

@@ -19,18 +19,19 @@ void CheckBounds(const Notice& m) { ConsoleLine(m.text); }
 
 void CheckBounds(const JobSpec& m) {
   uint64_t total = 0;
+  bool counted = true;  // else the number of ranks comes with placement
   REX_CHECK(!m.apps.empty() && m.apps.size() <= kMaxApps);
   for (const AppSpec& app : m.apps) {
     REX_CHECK(!app.argv.empty() && !app.argv[0].empty());
     for (const std::string& word : app.argv) REX_CHECK(!fuzz::HasNul(word));
     for (const std::string& entry : app.env) REX_CHECK(!fuzz::HasNul(entry));
     REX_CHECK(app.wdir.empty() || app.wdir[0] == '/');
-    REX_CHECK(app.ranks >= 1 || !m.dvm.nodes.empty());
     total += app.ranks;
+    counted = counted && app.ranks > 0;
   }
   REX_CHECK(total <= kMaxRanks && m.TotalRanks() == total);
   REX_CHECK(m.cwd.starts_with('/') && !fuzz::HasNul(m.cwd));
-  const int64_t ranks = m.dvm.nodes.empty() ? static_cast<int64_t>(total) : kMaxRanks;
+  const int64_t ranks = counted && m.dvm.nodes.empty() ? static_cast<int64_t>(total) : kMaxRanks;
   REX_CHECK(m.stdin_rank >= kStdinNone && m.stdin_rank < ranks);
   REX_CHECK(m.grace.count() >= 0 && m.timeout.count() >= 0 && m.timer_slack.count() >= 0);
   REX_CHECK(m.umask <= 0777 && m.open_files >= 1 && m.open_files <= m.open_files_hard);

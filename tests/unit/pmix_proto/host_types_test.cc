@@ -176,8 +176,9 @@ TEST(HostTypes, FieldsOfUplinkMessagesArrive) {
 
 // The host must have a series before the answer that comes behind it, and what is from above after.
 TEST(HostTypes, WhatGoesWithAFencesAnswerIsOfItsClass) {
-  EXPECT_EQ(ClassOf(SeriesGiven{}), ClassOf(FenceDone{}));
-  EXPECT_EQ(ClassOf(FromAbove{}), ClassOf(SeriesGiven{}));
+  EXPECT_EQ(ClassOf(SeriesGiven{}), FrameClass::kControl);
+  EXPECT_EQ(ClassOf(DeregisterJob{}), FrameClass::kControl);
+  EXPECT_EQ(ClassOf(FromAbove{}), FrameClass::kData);
   EXPECT_EQ(ClassOf(UseUplink{}), FrameClass::kControl);
   EXPECT_EQ(ClassOf(UplinkLost{}), FrameClass::kControl);
 }
