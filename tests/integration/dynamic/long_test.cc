@@ -14,8 +14,8 @@ class SpawnLongTest : public RexTest {
   static std::string Program() { return ProgramPath("mpi_spawn"); }
 };
 
-// Each child stays for a moment: one that goes as soon as it has come may die of Open MPI's own race
-// on a busy machine (docs/design/dynamic.md, Load).
+// Each child stays for a moment: one that goes as soon as it has come may die of Open MPI's own
+// race on a busy machine (docs/design/dynamic.md, Load).
 TEST_F(SpawnLongTest, AThousandSpawns) {
   const CommandResult result =
       Rex({"-n", "1", Program(), "-n", "1", "-r", "1000", "--child", "merge,disconnect,sleep:30"},
