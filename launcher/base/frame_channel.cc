@@ -83,7 +83,8 @@ ssize_t FrameChannel::WriteOnce() {
   if (chunk_sent_ > 0 || fds_out_.empty()) {
     return ::send(socket_.get(), bytes.iov_base, bytes.iov_len, MSG_NOSIGNAL);
   }
-  const ssize_t n = SendBytesAndFd(socket_.get(), bytes, fds_out_.front().get());
+  const int fd = fds_out_.front().get();
+  const ssize_t n = SendBytesAndFds(socket_.get(), bytes, {&fd, 1});
   if (n > 0) fds_out_.pop_front();
   return n;
 }

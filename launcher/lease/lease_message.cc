@@ -6,12 +6,13 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <span>
+
+#include "launcher/base/fd_passing.h"
 
 namespace rex {
 
 namespace {
-
-constexpr size_t kMostFds = 240;  // of the 253 that the kernel takes in one message, unix(7)
 
 enum class What : uint32_t { kHold = 1, kEnd = 2, kHost = 3 };
 
@@ -20,23 +21,10 @@ struct Message {
   uint32_t job = 0;
 };
 
-bool Send(int fd, const Message& message, const int* fds, size_t count) {
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(kMostFds * sizeof(int))> control{};
-  iovec bytes{const_cast<Message*>(&message), sizeof message};
-  msghdr header{};
-  header.msg_iov = &bytes;
-  header.msg_iovlen = 1;
-  if (count > 0) {
-    header.msg_control = control.data();
-    header.msg_controllen = CMSG_SPACE(count * sizeof(int));
-    cmsghdr* rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(count * sizeof(int));
-    std::memcpy(CMSG_DATA(rights), fds, count * sizeof(int));
-  }
-  return ::sendmsg(fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) ==
-         static_cast<ssize_t>(sizeof message);
+bool Send(int fd, const Message& message, std::span<const int> fds) {
+  Message copy = message;
+  return SendBytesAndFds(fd, {&copy, sizeof copy}, fds, MSG_DONTWAIT) ==
+         static_cast<ssize_t>(sizeof copy);
 }
 
 std::vector<UniqueFd> FdsOf(msghdr* header) {
@@ -57,23 +45,21 @@ std::vector<UniqueFd> FdsOf(msghdr* header) {
 }  // namespace
 
 bool SendLeases(int keeper_fd, uint32_t job, const std::vector<int>& fds) {
-  for (size_t first = 0; first < fds.size(); first += kMostFds) {
-    const size_t count = std::min(kMostFds, fds.size() - first);
-    if (!Send(keeper_fd, {What::kHold, job}, fds.data() + first, count)) return false;
+  for (size_t first = 0; first < fds.size(); first += kMostFdsAtOnce) {
+    const size_t count = std::min(kMostFdsAtOnce, fds.size() - first);
+    if (!Send(keeper_fd, {What::kHold, job}, std::span(fds).subspan(first, count))) return false;
   }
   return true;
 }
 
-bool SendLeasesEnd(int keeper_fd, uint32_t job) {
-  return Send(keeper_fd, {What::kEnd, job}, nullptr, 0);
-}
+bool SendLeasesEnd(int keeper_fd, uint32_t job) { return Send(keeper_fd, {What::kEnd, job}, {}); }
 
 bool SendHostSocket(int keeper_fd, uint32_t generation, int socket) {
-  return Send(keeper_fd, {What::kHost, generation}, &socket, 1);
+  return Send(keeper_fd, {What::kHost, generation}, {&socket, 1});
 }
 
 bool KeptLeases::Receive(int agent_fd) {
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(kMostFds * sizeof(int))> control{};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(kMostFdsAtOnce * sizeof(int))> control{};
   Message message;
   iovec bytes{&message, sizeof message};
   msghdr header{};

@@ -3,14 +3,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 
+#include "launcher/base/fd_passing.h"
 #include "launcher/template/batch_blob.h"
 
 namespace rex {
 
 namespace {
+static_assert(REX_BATCH_MAX_FDS <= kMostFdsAtOnce);
 constexpr size_t kReportsPerRead = 64;
 
 // Nothing to read now, rather than a failure.
@@ -21,20 +22,7 @@ Status SendDatagram(int socket, const BirthBatch& batch, const std::vector<int>&
   rex_batch_request request{REX_BATCH_MAGIC, REX_BATCH_VERSION,
                             static_cast<uint32_t>(batch.ranks.size()),
                             static_cast<uint32_t>(fds.size()), blob_bytes};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(REX_BATCH_MAX_FDS * sizeof(int))> control{};
-  iovec data{&request, sizeof request};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
-  cmsghdr* rights = CMSG_FIRSTHDR(&message);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
-  std::copy_n(reinterpret_cast<const char*>(fds.data()), fds.size() * sizeof(int),
-              reinterpret_cast<char*>(CMSG_DATA(rights)));
-  if (::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return Ok{};
+  if (SendBytesAndFds(socket, {&request, sizeof request}, fds, MSG_DONTWAIT) >= 0) return Ok{};
   Error error = Error::FromErrno(errno, "send a batch of ranks");
   if (error.sys_errno == ENOTCONN) error.code = Errc::kClosed;
   return error;

@@ -210,7 +210,7 @@ rex::Status HostProcess::OnAboutCollectives(HostMessage& message) {
     return collectives_->OnUplink(*uplink, channel_->TakeFd());
   }
   if (const auto* given = std::get_if<SeriesGiven>(&message)) return collectives_->OnGiven(*given);
-  return collectives_->OnFromAbove(std::move(std::get<FromAbove>(message).payload));
+  return collectives_->OnDown(std::move(std::get<FromAbove>(message).payload));
 }
 
 void HostProcess::Answer(uint64_t request, HostMessage& message) {

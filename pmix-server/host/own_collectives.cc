@@ -92,8 +92,6 @@ rex::Status OwnCollectives::OnDown(std::string payload) {
   return taken;
 }
 
-rex::Status OwnCollectives::OnFromAbove(std::string payload) { return OnDown(std::move(payload)); }
-
 void OwnCollectives::OnNamespaceGone(const std::string& name) {
   if (!collectives_) return;
   collectives_->OnNamespaceGone(name);

@@ -29,7 +29,8 @@ class OwnCollectives {
   // The agent's word. Errors: kProtocol.
   rex::Status OnUplink(const UseUplink& uplink, UniqueFd connection);
   rex::Status OnGiven(const SeriesGiven& given);
-  rex::Status OnFromAbove(std::string payload);
+  // A CollectiveDown, by the uplink or by the agent.
+  rex::Status OnDown(std::string payload);
   // What is under way with its ranks is answered kErrLostConnection.
   void OnNamespaceGone(const std::string& name);
 
@@ -38,7 +39,6 @@ class OwnCollectives {
 
  private:
   ExchangePort MakePort(NodeId self, NodeId parent);
-  rex::Status OnDown(std::string payload);
   void LoseUplink(const std::string& why);
   void SetTimer();
 

@@ -40,25 +40,13 @@ class FdPassing : public ::testing::Test {
   }
   ssize_t SendWith(const std::string& text, int fd) {
     std::string bytes = text;
-    return SendBytesAndFd(ours_.get(), {bytes.data(), bytes.size()}, fd);
+    return SendBytesAndFds(ours_.get(), {bytes.data(), bytes.size()}, {&fd, 1});
   }
-  // As SendBytesAndFd would, with two.
   void SendWithTwo(const std::string& text) {
     std::string bytes = text;
     const std::array<int, 2> fds = {pipe_.get(), pipe_.get()};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof fds)> control{};
-    iovec part{bytes.data(), bytes.size()};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr* rights = CMSG_FIRSTHDR(&message);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof fds);
-    std::memcpy(CMSG_DATA(rights), fds.data(), sizeof fds);
-    ASSERT_EQ(::sendmsg(ours_.get(), &message, MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
+    ASSERT_EQ(SendBytesAndFds(ours_.get(), {bytes.data(), bytes.size()}, fds),
+              static_cast<ssize_t>(bytes.size()));
   }
   std::string Receive(UniqueFd* fd) {
     std::array<char, 100> bytes{};
